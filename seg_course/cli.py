@@ -6,8 +6,8 @@
 __all__ = ['app', 'lesson_files', 'find_lesson', 'lessons', 'lesson_params', 'check_params', 'run_lesson', 'run', 'read_params',
            'check', 'download', 'fetch', 'predict', 'score', 'new', 'join_params', 'main']
 
-# %% ../nbs/15_cli.ipynb #74867d85
-import ast, json, os, re, shutil, sys, time
+# %% ../nbs/15_cli.ipynb #3702d0a6
+import ast, json, os, re, shutil, sys, time, warnings
 from importlib.resources import files as package_files
 from pathlib import Path
 import typer
@@ -125,18 +125,18 @@ def read_params(
     if not isinstance(got,dict): raise ValueError(f'{path}: holds a {type(got).__name__}: an object {{"name": value}} is expected')
     return got
 
-# %% ../nbs/15_cli.ipynb #80845b30
+# %% ../nbs/15_cli.ipynb #dda5e02b
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help='folder of a data set')],
     allow_empty: Annotated[bool, typer.Option(help='labels without foreground are no fault')] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
-    from seg_course.read import read_cohort, check_cohort
+    from seg_course.read import read_cohort, check_cohort, fault_table
     df = read_cohort(data)
     bad = check_cohort(df, allow_empty=allow_empty)
     if not len(bad): print(f'{len(df)} cases, no fault found'); return
-    for c,g in bad.groupby('case'): print(c, *(f'\n    {f}\n    -> {w}' for f,w in zip(g.fault,g.way_out)))
+    print(fault_table(bad))
     print(f'{bad.case.nunique()} of {len(df)} cases are faulty')
     raise typer.Exit(1)
 
@@ -233,7 +233,7 @@ def new(
     path.write_text(json.dumps(nb, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
     print(f'{path}: open it in JupyterLab; it runs as it stands, on a phantom')
 
-# %% ../nbs/15_cli.ipynb #801b6f30
+# %% ../nbs/15_cli.ipynb #eff89b5c
 def join_params(
     args:list, # words of the command line
 )->list: # the same with `-p name value` as `-p name=value`
@@ -250,6 +250,7 @@ def main(
     args=None, # words of the command line; None: those of the program
 )->int: # exit code; the program ends with it
     "The program `seg_course`: one line and exit code 1 for what the user can mend"
+    warnings.simplefilter('ignore', FutureWarning)                       # of libraries, about their next versions
     args = join_params(sys.argv[1:] if args is None else args)
     try: code = app(args, standalone_mode=False)
     except KeyboardInterrupt: code = 'interrupted'

@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['Scan', 'read_nifti', 'grid_map', 'is_exact', 'to_grid', 'read_label', 'data_path', 'read_cohort', 'map_cases',
-           'check_cohort', 'sound_cohort']
+           'check_cohort', 'fault_table', 'sound_cohort']
 
-# %% ../nbs/01_read.ipynb #dc251314
-import gzip, json, os, re, warnings, zlib
+# %% ../nbs/01_read.ipynb #868d73a2
+import gzip, io, json, os, re, warnings, zlib
 from dataclasses import dataclass, replace
 from hashlib import sha1
 from pathlib import Path
@@ -33,12 +33,15 @@ class Scan:
     def new(self, **kw): return replace(self, **kw)
     def __repr__(self): return f'Scan {self.data.shape} {self.data.dtype}, {"x".join(f"{s:g}" for s in self.spacing)} mm (z,y,x), {"".join(nib.aff2axcodes(self.affine))}'
 
-# %% ../nbs/01_read.ipynb #7db0b278
+# %% ../nbs/01_read.ipynb #a78b895a
 _bad_file = (OSError, EOFError, zlib.error, ValueError, TypeError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError)
 
-def _raw_spacing(path):
+class _BadSpacing(Exception): pass
+
+def _raw_spacing(path): # of a NIfTI-1 file, as it is stored
     with (gzip.open if str(path).endswith('.gz') else open)(path,'rb') as f: head = f.read(348)
-    return np.abs(nib.Nifti1Header.from_fileobj(__import__('io').BytesIO(head), check=False)['pixdim'][1:4])
+    if len(head)<348 or 348 not in (int.from_bytes(head[:4],'little'),int.from_bytes(head[:4],'big')): return (1,1,1)     # no NIfTI-1: nibabel says what it is
+    return np.abs(nib.Nifti1Header.from_fileobj(io.BytesIO(head), check=False)['pixdim'][1:4])
 
 def read_nifti(
     path, # .nii or .nii.gz file, 3D, or 4D with channels last
@@ -47,12 +50,13 @@ def read_nifti(
     path = Path(path)
     if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
     try:
+        spacing = _raw_spacing(path)
+        if not np.all(np.asarray(spacing)>0): raise _BadSpacing
         n = nib.load(path)
         a = np.asanyarray(n.dataobj)
-        spacing = n.header.get_zooms()[:3] if not isinstance(n, nib.Nifti1Image) or isinstance(n, nib.Nifti2Image) else _raw_spacing(path)
+    except _BadSpacing: raise ValueError(f'{path.name} has voxel size {tuple(float(s) for s in spacing)} mm: set the real size in its header') from None
     except _bad_file as e: raise ValueError(f'{path.name} cannot be read ({str(e).splitlines()[0].replace(str(path), path.name) if str(e) else type(e).__name__}): get the file again') from None
     if a.ndim not in (3,4): raise ValueError(f'{path.name} has {a.ndim} axes {a.shape}: a volume has 3, or 4 with channels last')
-    if not np.all(np.asarray(spacing)[:a.ndim]>0): raise ValueError(f'{path.name} has voxel size {tuple(float(s) for s in spacing)} mm: set the real size in its header')
     if abs(np.linalg.det(n.affine[:3,:3]))<1e-9: raise ValueError(f'{path.name} has an affine without volume: set the real affine in its header')
     if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
     return Scan(a.T if a.ndim==4 else a.T[None], n.affine, path)
@@ -233,7 +237,16 @@ def check_cohort(
     if allow_empty: out = [f for f in out if not f[1].startswith('label is empty')]
     return pd.DataFrame(out, columns=['case','fault','way_out']).sort_values('case', ignore_index=True)
 
-# %% ../nbs/01_read.ipynb #6c4713a3
+# %% ../nbs/01_read.ipynb #6ee570ff
+def fault_table(
+    bad:pd.DataFrame, # from `check_cohort`
+)->str: # one line a fault, columns aligned
+    "The table of faults as text"
+    rows = [('case','fault','way out'),*bad[['case','fault','way_out']].itertuples(index=False)]
+    w = [max(len(r[i]) for r in rows) for i in (0,1)]
+    return '\n'.join(f'{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}' for r in rows)
+
+# %% ../nbs/01_read.ipynb #4c31993d
 def sound_cohort(
     df:pd.DataFrame, # from `read_cohort`
     drop:bool=False, # True: leave faulty cases out and name them
@@ -242,7 +255,7 @@ def sound_cohort(
     "The cohort if it is sound; `ValueError` with the table of faults if not"
     bad = check_cohort(df, **kw)
     if not len(bad): return df
-    if not drop: raise ValueError(f'{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True leaves them out):\n{bad.to_string(index=False, justify="left")}')
+    if not drop: raise ValueError(f'{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True leaves them out):\n{fault_table(bad)}')
     keep = df[~df.case.isin(bad.case)].reset_index(drop=True)
     print(f'left out {bad.case.nunique()} faulty cases: {", ".join(bad.case.unique())}')
     if not len(keep): raise ValueError('no case is left after dropping the faulty ones: repair some, the table of `check_cohort` says how')

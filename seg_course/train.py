@@ -6,13 +6,13 @@
 __all__ = ['fold_sources', 'CaseDice', 'seg_learner', 'write_json', 'save_model', 'load_model', 'versions', 'start_run', 'Resume',
            'fit_fold', 'load_weights_into']
 
-# %% ../nbs/10_train.ipynb #6696384c
+# %% ../nbs/10_train.ipynb #f1ac58d3
 import json, os, sys, time
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
 from fastai.callback.core import Callback
-from fastai.callback.schedule import *
+import fastai.callback.schedule                       # gives Learner fit_one_cycle and lr_find
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
@@ -89,9 +89,11 @@ def seg_learner(
     if pretrained: learn.freeze()
     return learn
 
-# %% ../nbs/10_train.ipynb #222dc180
+# %% ../nbs/10_train.ipynb #94eacfdb
 def _write(path, fn): part = Path(path).with_name('.part.'+Path(path).name); fn(part); os.replace(part, path)
-def write_json(path, obj): _write(path, lambda p: p.write_text(json.dumps(obj, indent=1)))
+def write_json(path, obj):
+    "JSON file, whole or not at all"
+    _write(path, lambda p: p.write_text(json.dumps(obj, indent=1)))
 def _tensors(sd): return {k:torch.as_tensor(v).detach().cpu().contiguous().clone() for k,v in sd.items()}
 
 def save_model(
@@ -118,7 +120,7 @@ def load_model(
     net.load_state_dict(sd)
     return net.to(device, memory_format=torch.channels_last).eval(),info
 
-# %% ../nbs/10_train.ipynb #f0617c27
+# %% ../nbs/10_train.ipynb #e841f2f7
 def versions()->dict: # package -> version
     "Versions of what a result depends on"
     from importlib.metadata import version
@@ -142,7 +144,7 @@ def start_run(
     write_json(f, params); write_json(run/'versions.json', versions())
     return run
 
-# %% ../nbs/10_train.ipynb #f4c78018
+# %% ../nbs/10_train.ipynb #95ef99ce
 class Resume(Callback):
     "Keeps the state of training after each epoch in `folder`, and continues from it"
     order = 80
@@ -175,7 +177,7 @@ class Resume(Callback):
         _write(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(dict(rows=self.rows)))))
         _write(self.folder/'history.csv', lambda p: pd.DataFrame(self.rows).to_csv(p, index=False))
 
-# %% ../nbs/10_train.ipynb #7486bed4
+# %% ../nbs/10_train.ipynb #a4b33927
 def fit_fold(
     learn:Learner, # from `seg_learner`
     folder, # of this fold: state, history and model are written here
