@@ -62,7 +62,7 @@ def check_params(
     if odd: raise ValueError(f'unknown parameter {", ".join(odd)}: this lesson has {", ".join(known)}')
     return {k:_cast(k,v,known[k]) for k,v in given.items()}
 
-# %% ../nbs/15_cli.ipynb #8966e688
+# %% ../nbs/15_cli.ipynb #97537f14
 def _html(nb_path, html_path):
     from nbconvert import HTMLExporter
     part = html_path.with_name('.part.'+html_path.name)
@@ -79,15 +79,18 @@ def run_lesson(
     from papermill.exceptions import PapermillExecutionError
     path = find_lesson(lesson); params = check_params(params or {}, lesson_params(path))
     if params.get('data') and not (Path(params['data']).is_dir() and any(Path(params['data']).iterdir())): raise ValueError(f'no data in {params["data"]}: no such folder, or it is empty')
-    out = Path(out or f'runs/{lesson}/{time.strftime("%Y%m%d-%H%M%S")}')
+    out = Path(out or params.pop('out','') or f'runs/{lesson}/{time.strftime("%Y%m%d-%H%M%S")}')
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
     fresh = not out.exists(); out.mkdir(parents=True, exist_ok=True)
     print(f'{lesson} -> {out}  (interrupted? the same command with --out {out} continues)', flush=True)
     os.environ['SEG_COURSE_CLI'] = '1'
     try: pm.execute_notebook(str(path), str(out/'notebook.ipynb'), parameters=params|dict(out=str(out)), kernel_name='python3', stdout_file=sys.stdout, progress_bar=sys.stderr.isatty())
     except PapermillExecutionError as e:
-        if fresh and not (out/'store').exists(): shutil.rmtree(out, ignore_errors=True)
-        if e.ename in ('ValueError','FileNotFoundError'): raise ValueError(e.evalue) from None
+        if e.ename=='ValueError':
+            if not (out/'store').exists():                                     # refused before any work: leave nothing
+                if fresh: shutil.rmtree(out, ignore_errors=True)
+                else: [(out/f).unlink(missing_ok=True) for f in ('params.json','versions.json','notebook.ipynb')]
+            raise ValueError(e.evalue) from None
         raise RuntimeError(f'the lesson stopped with {e.ename}: {e.evalue}\nthe cell and its traceback are in {out/"notebook.ipynb"}') from None
     _html(out/'notebook.ipynb', out/'report.html')
     return out
@@ -140,7 +143,7 @@ def check(
     print(f'{bad.case.nunique()} of {len(df)} cases are faulty')
     raise typer.Exit(1)
 
-# %% ../nbs/15_cli.ipynb #e0fa7e99
+# %% ../nbs/15_cli.ipynb #17737d0a
 def download(
     url:str, # address
     path, # file to write; <path>.part is continued
@@ -176,7 +179,9 @@ def fetch(
     if name not in D.resource: raise ValueError(f'unknown data set {name!r}: there are {", ".join(D.resource)}; data/README.md says where the others are')
     if (Path(to)/name).is_dir(): print(f'{Path(to)/name} is there already'); return
     tar = download(D.resource[name], Path(to)/f'{name}.tar', D.md5[name])
-    extractall(tar, to); tar.unlink()
+    part = Path(to)/f'.part-{name}'; shutil.rmtree(part, ignore_errors=True)
+    extractall(tar, part); os.replace(part/name, Path(to)/name)               # whole or not at all
+    shutil.rmtree(part); tar.unlink()
     print(f'{Path(to)/name}')
 
 # %% ../nbs/15_cli.ipynb #eca6581b

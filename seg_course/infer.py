@@ -14,7 +14,7 @@ from .prep import apply_recipe, _save_npy
 from .sample import neighbours, centre_spans
 from .train import load_model, write_json
 
-# %% ../nbs/11_infer.ipynb #f0bf49b3
+# %% ../nbs/11_infer.ipynb #737819d1
 flip_axes = dict(x=-1, y=-2, z='z')
 
 def _flip(x, axes, context): # x (B,k*C,Y,X): z turns the order of the neighbours around
@@ -30,7 +30,7 @@ def predict_scan(
     size:tuple, # (Y,X) that training used, px: smaller slices are padded to it, larger ones to a multiple of 32
     context:int=1, # neighbour slices on each side
     tta=('',), # flips to average over: '' none, 'x', 'y', 'z' and joined ones as 'xz'
-    bs:int=32, # slices a batch
+    bs:int=None, # slices a batch; None: as many as 32 of 64x64 px with one flip take
 )->Scan: # probabilities (classes,Z,Y,X) on the grid of `scan`
     "Mean probabilities of a prepared scan over models and flips"
     bad = [f for f in tta if set(f)-set(flip_axes)]
@@ -39,6 +39,7 @@ def predict_scan(
     img = torch.from_numpy(np.ascontiguousarray(scan.data.transpose(1,0,2,3)))
     full = [s if n<=s else -(-n//32)*32 for n,s in zip(scan.shape[1:],size)]
     (sy,ty),(sx,tx) = (centre_spans(n,m) for n,m in zip(scan.shape[1:],full))
+    bs = bs or max(1, 32*64*64*2//(full[0]*full[1]*len(tta)))
     out = None
     for zs in torch.arange(len(img)).split(bs):
         x = torch.zeros(len(zs), (2*context+1)*img.shape[1], *full)
@@ -51,7 +52,7 @@ def predict_scan(
         out[:,zs.numpy()] = p[...,ty,tx].movedim(1,0).cpu().numpy()
     return scan.new(data=out)
 
-# %% ../nbs/11_infer.ipynb #b922806a
+# %% ../nbs/11_infer.ipynb #ddbb40ad
 def save_run(
     run, # run folder
     recipe:list, # preparation
@@ -69,6 +70,7 @@ def load_run(
     run, # run folder
     device='cpu', # where models go
     folds=None, # which folds; None: all that are finished
+    post:bool=True, # must post.json be there?
 )->dict: # run.json with `nets` (models) and `post` (rules)
     "Everything that prediction needs"
     run = Path(run)
@@ -78,9 +80,11 @@ def load_run(
     found = sorted(p.name for p in run.glob('fold*') if (p/'model.json').exists())
     found = [f for f in found if folds is None or int(f[4:]) in folds]
     if not found: raise ValueError(f'{run}: no finished fold in it (foldN/model.json is missing): finish the run first')
-    post = json.loads((run/'post.json').read_text()) if (run/'post.json').exists() else {}
-    try: return info|dict(nets=[load_model(run/f,device)[0] for f in found], folds=found, post=post, labels={int(k):v for k,v in info['labels'].items()})
-    except KeyError as e: raise ValueError(f'{run}: run.json lacks {e}: run the lesson again') from None
+    lack = [k for k in ('recipe','labels','size','channels','context','tta') if k not in info]
+    if lack: raise ValueError(f'{run}: run.json lacks {", ".join(lack)}: run the lesson again')
+    try: rules = json.loads((run/'post.json').read_text()) if post else {}
+    except (OSError,ValueError): raise ValueError(f'{run}: post.json is missing or damaged: finish the run first (an empty object {{}} stands for no post-processing)') from None
+    return info|dict(nets=[load_model(run/f,device)[0] for f in found], folds=found, post=rules, labels={int(k):v for k,v in info['labels'].items()})
 
 def predict_probs(
     run:dict, # from `load_run`
@@ -95,28 +99,30 @@ def predict_probs(
     back.data[0] += 1-back.data.sum(0)                   # outside of what was predicted there is background
     return back
 
-# %% ../nbs/11_infer.ipynb #aa7c0cd4
+# %% ../nbs/11_infer.ipynb #b931c67f
 def predict_oof(
     run, # run folder
     df, # cohort with `case`, `image`, `fold`
     fold:int, # its validation cases are predicted by this fold's model alone
     tta:bool=True, # average over the run's flips?
     name:str='probs', # folder beside the model
+    device:str='cpu', # where to predict
 )->Path: # folder with <case>.npy, float16 (classes,Z,Y,X)
     "Out-of-fold probabilities of one fold, on the original grids"
     from fastprogress.fastprogress import progress_bar
     out = Path(run)/f'fold{fold}'/name; out.mkdir(parents=True, exist_ok=True)
     todo = [r for r in df[df.fold==fold].itertuples() if not (out/f'{r.case}.npy').exists()]
     if not todo: return out
-    model = load_run(run, folds=[fold])
+    model = load_run(run, device, [fold], post=False)
     for r in progress_bar(todo, leave=False) if len(todo)>20 else todo:
         _save_npy(out/f'{r.case}.npy', predict_probs(model, read_nifti(r.image), tta).data.astype(np.float16))
     return out
 
-# %% ../nbs/11_infer.ipynb #f98f4079
+# %% ../nbs/11_infer.ipynb #b57262a2
 def find_images(
     images, # a NIfTI file, or a folder of them
     channels:int=1, # that the run expects
+    recipe=(), # preparation of the run: an image that it refuses is a fault too
 )->dict: # name -> path
     "The images to predict; all faults in one message, before any work is done"
     images = Path(images)
@@ -129,5 +135,8 @@ def find_images(
         except ValueError as e: faults.append(str(e)); continue
         if len(img.data)!=channels: faults.append(f'{f.name}: image has {len(img.data)} channels, the run was trained on {channels}: give images of the same kind')
         elif not np.isfinite(img.data).all(): faults.append(f'{f.name}: image holds NaN or infinity: repair it')
+        else:
+            try: apply_recipe(img, recipe)
+            except ValueError as e: faults.append(str(e))
     if faults: raise ValueError(f'{len(faults)} of {len(files)} images cannot be predicted, nothing was written:\n'+'\n'.join(faults))
     return files

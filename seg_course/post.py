@@ -64,7 +64,7 @@ def apply_post(
         msk = rules[name](msk, **kw)
     return msk
 
-# %% ../nbs/12_post.ipynb #55d337dd
+# %% ../nbs/12_post.ipynb #d05ba0ea
 candidates = [dict(fg_weight=w, rules=r) for w,r in itertools.product((.7,.85,1.,1.2,1.5), ([], [['keep_largest',{}]], [['keep_largest',dict(each=True)]], [['keep_largest',{}],['fill_holes',{}]]))]
 
 def tune_post(
@@ -72,15 +72,16 @@ def tune_post(
     load, # function: name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
     groups=None, # patient of each case, kept on one side; None: every case its own
     candidates:list=candidates, # settings to try; the first plain one (`{}`-like) is the reference
-    empty:float=1., # Dice where both are empty
+    score=None, # function (labels, truth) -> score of a case; None: mean Dice of the foreground labels
+    empty:float=1., # Dice where both are empty, for the default score
 )->tuple: # (best setting, table with mean Dice: plain, tuned on the same cases, tuned on the other half)
-    "Choose post-processing by mean Dice per case; report the gain on cases that did not choose"
+    "Choose post-processing by mean Dice (or `score`) per case; report the gain on cases that did not choose"
     if not cases: raise ValueError('no out-of-fold cases to tune on: predict a validation fold first')
     trials = [dict(fg_weight=1.,rules=[]),*candidates]
     d = np.empty((len(cases),len(trials)))
     for i,c in enumerate(cases):
-        probs,targ = load(c); labels = range(1,len(probs))
-        d[i] = [dice(counts(apply_post(probs,t), targ, labels), empty).mean() for t in trials]
+        probs,targ = load(c); f = score or (lambda m,t: np.nanmean(dice(counts(m, t, range(1,len(probs))), empty)))
+        d[i] = [f(apply_post(probs,t), targ) for t in trials]
     half = pd.factorize(pd.Series(list(groups) if groups is not None else list(cases)))[0]%2
     held = np.full(len(cases), np.nan)
     for h in (0,1):

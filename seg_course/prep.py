@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['steps', 'int_max', 'normalise', 'window', 'orient', 'resample', 'apply_recipe', 'prepare', 'load_case']
 
-# %% ../nbs/03_prep.ipynb #fc7418d2
+# %% ../nbs/03_prep.ipynb #10d4ecf7
 import json, os, shutil
 from hashlib import sha1
 from pathlib import Path
-import numpy as np, nibabel as nib, pandas as pd
+import numpy as np, nibabel as nib, pandas as pd, torch
 from .read import Scan, read_nifti, read_label, to_grid, map_cases
 
 # %% ../nbs/03_prep.ipynb #52411099
@@ -69,7 +69,7 @@ def apply_recipe(
         elif name in _geometric: scan = steps[name](scan, **(kw|_geometric[name]))
     return scan
 
-# %% ../nbs/03_prep.ipynb #c62d97a5
+# %% ../nbs/03_prep.ipynb #213955f7
 int_max = dict(uint8=255, int16=32767)
 
 def _atomic(path, write):
@@ -86,17 +86,22 @@ def _stamp(case, image, label, recipe, dtype):
     files = [(Path(f).name,os.stat(f).st_size,os.stat(f).st_mtime_ns) for f in (image,label) if f]
     return sha1(json.dumps([case,files,recipe,dtype]).encode()).hexdigest()
 
-def _prepare_case(case, image, label, store, recipe, dtype):
+def _prepare_case(*args):
+    try: return _prepare(*args)
+    except ValueError as e: return str(e)
+
+def _prepare(case, image, label, store, recipe, dtype):
     store,stamp = Path(store),_stamp(case, image, label, recipe, dtype)
     done = store/f'{case}.json'
     if done.exists() and (old:=json.loads(done.read_text()))['stamp']==stamp: return old['rows']
+    done.unlink(missing_ok=True)
     img = read_nifti(image)
     x = apply_recipe(img, recipe)
     if x.data.min()<0 or x.data.max()>1 or not np.isfinite(x.data).all(): raise ValueError(f'{case}: values after the recipe lie outside of 0..1: end it with `normalise` or `window`')
     _save_npy(store/f'{case}.img.npy', np.ascontiguousarray(np.round(x.data*int_max[dtype]).astype(dtype).transpose(1,0,2,3)))
     y = apply_recipe(read_label(label, img), recipe, is_label=True).data[0]
     _save_npy(store/f'{case}.lab.npy', y)
-    rows = [np.bincount(s.ravel()).tolist() for s in y]
+    rows = [dict(ny=s.shape[0], nx=s.shape[1])|{f'n_{c}':int(k) for c,k in enumerate(np.bincount(s.ravel()))} for s in y]
     _atomic(done, lambda p: p.write_text(json.dumps(dict(stamp=stamp, rows=rows))))
     return rows
 
@@ -106,23 +111,32 @@ def prepare(
     store, # folder to write
     dtype:str='uint8', # 'uint8' or 'int16': 256 or 32,768 steps between 0 and 1
     n_jobs:int=2, # processes
-)->pd.DataFrame: # the index, a row a slice: case, z, n_0, n_1, ...
+)->pd.DataFrame: # the index, a row a slice: case, z, ny, nx (px), n_0, n_1, ... (voxels)
     "Run the recipe on all cases, in parallel; goes on where it was interrupted"
     if dtype not in int_max: raise ValueError(f'dtype {dtype!r}: the store keeps {sorted(int_max)}')
     store = Path(store); store.mkdir(parents=True, exist_ok=True)
-    for f in store.glob('.*.*'): f.unlink()                               # halves that a killed run left
+    for f in store.glob('.*.*'): f.unlink(missing_ok=True)                               # halves that a killed run left
     rows = map_cases(_prepare_case, ((*r,str(store),recipe,dtype) for r in df[['case','image','label']].itertuples(index=False)), len(df), n_jobs)
-    idx = pd.DataFrame([dict(case=c, z=z)|{f'n_{i}':k for i,k in enumerate(r)} for c,rs in zip(df.case,rows) for z,r in enumerate(rs)])
+    bad = [r for r in rows if isinstance(r,str)]
+    if bad: raise ValueError(f'{len(bad)} of {len(df)} cases cannot be prepared:\n'+'\n'.join(bad))
+    idx = pd.DataFrame([dict(case=c, z=z)|r for c,rs in zip(df.case,rows) for z,r in enumerate(rs)])
     idx = idx.fillna(0).astype({c:int for c in idx if c!='case'})
     _atomic(store/'index.csv', lambda p: idx.to_csv(p, index=False))
     _atomic(store/'store.json', lambda p: p.write_text(json.dumps(dict(recipe=recipe, dtype=dtype), indent=1)))
     return idx
 
-# %% ../nbs/03_prep.ipynb #6ffa6ebe
+# %% ../nbs/03_prep.ipynb #e77e1585
+def _map_npy(path): # like np.load(mmap_mode='c'), which keeps a file descriptor open for every array: a thousand cases would use up the usual limit
+    with open(path,'rb') as f:
+        np.lib.format.read_magic(f); shape,_,dtype = np.lib.format.read_array_header_1_0(f); start = f.tell()
+    size = os.path.getsize(path)
+    if size!=start+np.prod(shape)*dtype.itemsize: raise ValueError('wrong size')
+    return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()[start:].view(dtype).reshape(shape)
+
 def load_case(
     store, # folder written by `prepare`
     case:str, # name
 )->tuple: # image (Z,C,Y,X) small integers, label (Z,Y,X) uint8; memory-mapped (changes stay in memory), nothing is read yet
     "One prepared case"
-    try: return tuple(np.load(Path(store)/f'{case}.{k}.npy', mmap_mode='c') for k in ('img','lab'))
-    except (OSError,ValueError) as e: raise ValueError(f'store {Path(store).name}: case {case} is missing or damaged ({type(e).__name__}): run `prepare` again') from None
+    try: return tuple(_map_npy(Path(store)/f'{case}.{k}.npy') for k in ('img','lab'))
+    except (FileNotFoundError,ValueError,RuntimeError) as e: raise ValueError(f'store {Path(store).name}: case {case} is missing or damaged ({type(e).__name__}): run `prepare` again') from None

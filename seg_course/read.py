@@ -33,7 +33,7 @@ class Scan:
     def new(self, **kw): return replace(self, **kw)
     def __repr__(self): return f'Scan {self.data.shape} {self.data.dtype}, {"x".join(f"{s:g}" for s in self.spacing)} mm (z,y,x), {"".join(nib.aff2axcodes(self.affine))}'
 
-# %% ../nbs/01_read.ipynb #a78b895a
+# %% ../nbs/01_read.ipynb #8704b142
 _bad_file = (OSError, EOFError, zlib.error, ValueError, TypeError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError)
 
 class _BadSpacing(Exception): pass
@@ -48,7 +48,7 @@ def read_nifti(
 )->Scan: # float32 or the integer type of the file
     "Read one NIfTI file; `ValueError` names the file and what is wrong with it"
     path = Path(path)
-    if not path.exists(): raise FileNotFoundError(f'{path}: no such file')
+    if not path.exists(): raise ValueError(f'{path.name}: no such file (or a link that leads nowhere): get the file')
     try:
         spacing = _raw_spacing(path)
         if not np.all(np.asarray(spacing)>0): raise _BadSpacing
@@ -56,6 +56,7 @@ def read_nifti(
         a = np.asanyarray(n.dataobj)
     except _BadSpacing: raise ValueError(f'{path.name} has voxel size {tuple(float(s) for s in spacing)} mm: set the real size in its header') from None
     except _bad_file as e: raise ValueError(f'{path.name} cannot be read ({str(e).splitlines()[0].replace(str(path), path.name) if str(e) else type(e).__name__}): get the file again') from None
+    if a.dtype.kind not in 'iufb': raise ValueError(f'{path.name} holds {a.dtype} voxels: numbers are expected, a channel a colour')
     if a.ndim not in (3,4): raise ValueError(f'{path.name} has {a.ndim} axes {a.shape}: a volume has 3, or 4 with channels last')
     if abs(np.linalg.det(n.affine[:3,:3]))<1e-9: raise ValueError(f'{path.name} has an affine without volume: set the real affine in its header')
     if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
@@ -106,7 +107,7 @@ def to_grid(
     else: data = np.stack([affine_transform(c, M, t, like.shape, order=order, mode='constant' if order==0 else 'nearest', cval=fill) for c in scan.data])
     return scan.new(data=data, affine=like.affine)
 
-# %% ../nbs/01_read.ipynb #5fe29e8a
+# %% ../nbs/01_read.ipynb #6312a046
 def read_label(
     path, # label file
     image:Scan, # its image; the label is brought to this grid
@@ -126,7 +127,7 @@ def read_label(
     data = to_grid(l, image).data
     values = np.unique(data)
     odd = values[(values<0)|(values>255)] if labels is None else np.setdiff1d(values, list(labels))
-    if len(odd): raise ValueError(f'{l.path.name}: label values {_few(odd)} are unexpected: known are {_few(labels or range(256))}; map them with `labels={{value: class}}`')
+    if len(odd): raise ValueError(f'{l.path.name}: label values {_few(odd)} are unexpected: known are {_few(labels or range(256))}; map them with `labels={{value:class}}`')
     if labels: data = np.select([data==v for v in labels], list(labels.values()))
     return l.new(data=data.astype(np.uint8), affine=image.affine)
 
@@ -134,7 +135,7 @@ def _few(v): v = [int(x) if float(x).is_integer() else round(float(x),3) for x i
 def _centre(s): return (s.affine@[*(np.array(s.shape[::-1])-1)/2,1])[:3]
 def _shift(a,b): return tuple(float(round(v,1)) for v in _centre(a)-_centre(b))
 
-# %% ../nbs/01_read.ipynb #fce48b41
+# %% ../nbs/01_read.ipynb #3727b0a9
 def data_path(
     name:str, # data set, e.g. 'Task04_Hippocampus'
     data='', # folder of the data set, or the folder that holds it; '' looks in $SEG_COURSE_DATA and data/
@@ -146,16 +147,30 @@ def data_path(
             if p.is_dir() and any(p.iterdir()): return p,not _is_phantom(p)
         raise ValueError(f'no data in {data}: {"the folder is empty" if Path(data).is_dir() else "no such folder"}; name the folder of {name}')
     up = [p/'data' for p in (Path(),*[Path(*['..']*i) for i in (1,2)])]               # a notebook runs in its own folder
-    for base in (os.environ.get('SEG_COURSE_DATA'),*up):
+    if os.environ.get('IN_TEST'): up = []                                              # tests run on the phantom, wherever data lies
+    for base in (None if os.environ.get('IN_TEST') else os.environ.get('SEG_COURSE_DATA'),*up):
         if base and (p:=Path(base)/name).is_dir(): return p,not _is_phantom(p)
     print(f'No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients.')
     return make_phantom(name, Path(phantom)/name),False
 
-def _is_phantom(p): f = p/'dataset.json'; return f.exists() and 'phantom' in json.loads(f.read_text()).get('name','')
+def _is_phantom(p): f = p/'dataset.json'; return f.exists() and 'Hippocampus phantom' in f.read_text()
 
-# %% ../nbs/01_read.ipynb #db1892c5
+# %% ../nbs/01_read.ipynb #cf465f01
 def _stem(p): return re.sub(r'(\.nii)?(\.gz)?$', '', Path(p).name)
-def _files(d): return {_stem(f):f for f in sorted(d.iterdir()) if re.search(r'\.nii(\.gz)?$', f.name) and not f.name.startswith('.')} if d.is_dir() else {}
+def _files(d): # name -> file of the NIfTI files in a folder
+    fs = [f for f in sorted(d.iterdir()) if re.search(r'\.nii(\.gz)?$', f.name) and not f.name.startswith('.')] if d.is_dir() else []
+    twice = sorted({_stem(f) for f in fs if sum(_stem(g)==_stem(f) for g in fs)>1}) if len({_stem(f) for f in fs})<len(fs) else []
+    if twice: raise ValueError(f'{d}: {twice[:5]} are there as .nii and as .nii.gz: remove one of each')
+    return {_stem(f):f for f in fs}
+
+def _info(path): # names of labels and number of channels, from the dataset.json of the Decathlon or of nnU-Net v2
+    f = path/'dataset.json'
+    if not f.exists(): return dict(labels={}, channels=None)
+    try:
+        info = json.loads(f.read_text())
+        labels = {int(k):v for k,v in info.get('labels',{}).items()} if all(str(k).isdigit() for k in info.get('labels',{})) else {int(v):k for k,v in info['labels'].items()}
+        return dict(labels=labels, channels=len(info.get('modality') or info.get('channel_names') or []) or None)
+    except (ValueError,TypeError,AttributeError) as e: raise ValueError(f'{f}: cannot be understood ({e}): "labels" is expected to be like {{"0":"background","1":"tumour"}}') from None
 
 def read_cohort(
     path, # folder with imagesTr/labelsTr (Decathlon) or images/labels
@@ -172,8 +187,7 @@ def read_cohort(
     cases = sorted({*imgs,*labs})
     df = pd.DataFrame(dict(case=cases, image=[str(imgs.get(c,'')) for c in cases], label=[str(labs.get(c,'')) for c in cases]))
     df['group'] = df.case.str.extract(group, expand=False).fillna(df.case) if group else df.case
-    info = json.loads((path/'dataset.json').read_text()) if (path/'dataset.json').exists() else {}
-    df.attrs = dict(labels={int(k):v for k,v in info.get('labels',{}).items()}, channels=len(info.get('modality',[])) or None)
+    df.attrs = _info(path)
     return df
 
 # %% ../nbs/01_read.ipynb #b8374686
@@ -188,7 +202,7 @@ def map_cases(
     jobs = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator')(delayed(f)(*a) for a in args)
     return list(progress_bar(jobs, total=n, leave=False) if n>20 else jobs)
 
-# %% ../nbs/01_read.ipynb #5f7f8470
+# %% ../nbs/01_read.ipynb #1a567792
 def _check_case(case, image, label):
     "Faults of one case, and what the whole cohort has to be compared on"
     out,res = [],dict(case=case, values=None, channels=None, digest=None)
@@ -213,13 +227,15 @@ def _two(e):
 def _shared_faults(infos, labels, channels):
     "Faults that only show beside the other cases"
     out,vals = [],[set(i['values']) for i in infos if i['values'] is not None]
-    known = set(labels) if labels else {v for v in set().union(*vals) if sum(v in s for s in vals)*2>=len(vals)}
+    full = [s for s in vals if s-{0}]
+    known = set(labels) if labels else {0}|{v for v in set().union(*full) if sum(v in s for s in full)*2>=len(full)}
+    while not labels and max(known)+1 in set().union(*full): known.add(max(known)+1)      # a rare class that continues 0, 1, 2
     chans = [i['channels'] for i in infos if i['channels']]
     channels = channels or (max(set(chans), key=chans.count) if chans else 1)
     same = pd.Series([i['digest'] for i in infos], [i['case'] for i in infos]).dropna()
     for i in infos:
         if i['channels'] and i['channels']!=channels: out.append((i['case'],f'image has {i["channels"]} channels, the cohort has {channels}','keep the channel that the others have'))
-        if i['values'] is not None and (odd:=sorted(set(i['values'])-known)): out.append((i['case'],f'label values {_few(odd)} are unexpected, known are {_few(sorted(known))}','map them with `labels={value: class}`, or correct the label'))
+        if i['values'] is not None and (odd:=sorted(set(i['values'])-known)): out.append((i['case'],f'label values {_few(odd)} are unexpected, known are {_few(sorted(known))}','correct the label files, or name all labels in dataset.json'))
         if i['values'] is not None and not any(i['values']): out.append((i['case'],'label is empty (all background)','annotate it, or say that empty cases are meant (`allow_empty`)'))
         twins = [c for c in same.index[same==i['digest']] if c!=i['case']] if i['digest'] else []
         if twins: out.append((i['case'],f'same voxels as {", ".join(twins)}','keep one of them: a twin in the other fold is a leak'))
@@ -237,7 +253,7 @@ def check_cohort(
     if allow_empty: out = [f for f in out if not f[1].startswith('label is empty')]
     return pd.DataFrame(out, columns=['case','fault','way_out']).sort_values('case', ignore_index=True)
 
-# %% ../nbs/01_read.ipynb #6ee570ff
+# %% ../nbs/01_read.ipynb #cb484dc5
 def fault_table(
     bad:pd.DataFrame, # from `check_cohort`
 )->str: # one line a fault, columns aligned
@@ -246,7 +262,7 @@ def fault_table(
     w = [max(len(r[i]) for r in rows) for i in (0,1)]
     return '\n'.join(f'{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}' for r in rows)
 
-# %% ../nbs/01_read.ipynb #4c31993d
+# %% ../nbs/01_read.ipynb #c3f3af37
 def sound_cohort(
     df:pd.DataFrame, # from `read_cohort`
     drop:bool=False, # True: leave faulty cases out and name them

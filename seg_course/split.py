@@ -9,7 +9,7 @@ __all__ = ['make_folds', 'check_leaks', 'plot_folds']
 import warnings
 import numpy as np, pandas as pd, matplotlib.pyplot as plt
 
-# %% ../nbs/04_split.ipynb #dee38e53
+# %% ../nbs/04_split.ipynb #507ff7b2
 def make_folds(
     df:pd.DataFrame, # cohort with `group` and the column `by`
     n:int=5, # folds
@@ -21,7 +21,8 @@ def make_folds(
     from sklearn.model_selection import StratifiedGroupKFold
     if df.group.nunique()<n: raise ValueError(f'{df.group.nunique()} patients do not fill {n} folds: ask for at most {df.group.nunique()}')
     df = df.reset_index(drop=True).copy()
-    df['bin'] = pd.qcut(df[by], bins, labels=False, duplicates='drop') if isinstance(bins,int) else pd.cut(df[by], bins, labels=False, include_lowest=True)
+    if isinstance(bins,int): bins = max(1, min(bins, len(df)//(2*n)))                       # a bin needs a case or two in each fold
+    df['bin'] = pd.qcut(df[by].rank(method='first'), bins, labels=False) if isinstance(bins,int) else pd.cut(df[by], bins, labels=False, include_lowest=True)
     if df['bin'].isna().any(): raise ValueError(f'{by} of {df.case[df["bin"].isna()].tolist()[:5]} lies outside of the bins {bins}: widen them')
     df['fold'] = -1
     with warnings.catch_warnings():

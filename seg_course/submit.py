@@ -30,10 +30,10 @@ def write_label(
     nib.save(out, part); os.replace(part, path)
     return path
 
-# %% ../nbs/13_submit.ipynb #3380e687
+# %% ../nbs/13_submit.ipynb #1b8e2db9
 def predict_files(
     run, # run folder
-    images, # a NIfTI file, or a folder of them
+    images, # a NIfTI file, a folder of them, or a dict case -> file
     out, # folder to write, one .nii.gz an image, under the image's name
     device:str='cpu', # 'cpu' or 'cuda'
     tta:bool=True, # average over the run's flips?
@@ -41,7 +41,7 @@ def predict_files(
     "Label maps for images, with the files of a run and nothing else"
     from fastprogress.fastprogress import progress_bar
     if device.startswith('cuda') and not torch.cuda.is_available(): raise ValueError(f'device {device}: no such accelerator here; use cpu')
-    model = load_run(run, device); files = find_images(images, model['channels']); out = Path(out)
+    model = load_run(run, device); files = images if isinstance(images,dict) else find_images(images, model['channels'], model['recipe']); out = Path(out)
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
     if any(Path(f).parent.resolve()==out.resolve() for f in files.values()): raise ValueError(f'{out}: predictions would overwrite the images; name another folder')
     done = []
