@@ -77,7 +77,7 @@ def plot_intensities(
     ax.set(xlabel=f'{len(d)} of {len(df)} cases, sorted by median', ylabel='intensity (as stored)', title='Intensity of each case')
     return ax
 
-# %% ../nbs/02_explore.ipynb #9fc7b5aa
+# %% ../nbs/02_explore.ipynb #d7a3c148
 def plot_classes(
     df:pd.DataFrame, # from `case_stats`
     ax=None, # axes to draw on
@@ -85,7 +85,8 @@ def plot_classes(
     "Pie of the share of voxels of each class"
     ax = ax or plt.subplots(figsize=(3.5,3),dpi=72)[1]
     names = class_names(df); n = [df.n_0.sum(),*(df[f'n_{c}'].sum() for c in names)]
-    ax.pie(n, labels=[f'{nm}\n{k/sum(n):.2%}' for nm,k in zip(['background',*names.values()],n)], colors=['#DDDDDD',*map(colour,names)], startangle=90)
+    ax.pie(n, colors=['#DDDDDD',*map(colour,names)], startangle=90)
+    ax.legend([f'{nm} {k/sum(n):.2%}' for nm,k in zip(['background',*names.values()],n)], fontsize=8, loc='lower center', bbox_to_anchor=(.5,-.12))
     ax.set_title('Share of voxels')
     return ax
 

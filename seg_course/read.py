@@ -190,7 +190,11 @@ def read_cohort(
     df.attrs = _info(path)
     return df
 
-# %% ../nbs/01_read.ipynb #b8374686
+# %% ../nbs/01_read.ipynb #a7362ebd
+def _here(cwd, f, args): # workers live on when the caller changes its folder: relative paths shall mean the same in both
+    if os.getcwd()!=cwd: os.chdir(cwd)
+    return f(*args)
+
 def map_cases(
     f, # called as f(*args) for each item
     args, # iterable of tuples
@@ -199,7 +203,8 @@ def map_cases(
 )->list: # results, in order
     "`f` over all cases in parallel, with a progress bar"
     from fastprogress.fastprogress import progress_bar
-    jobs = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator')(delayed(f)(*a) for a in args)
+    par = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator', idle_worker_timeout=5)     # joblib's 300 s would keep a finished process waiting for its workers
+    jobs = par(delayed(_here)(os.getcwd(), f, a) for a in args)
     return list(progress_bar(jobs, total=n, leave=False) if n>20 else jobs)
 
 # %% ../nbs/01_read.ipynb #1a567792
