@@ -203,7 +203,7 @@ def map_cases(
 )->list: # results, in order
     "`f` over all cases in parallel, with a progress bar"
     from fastprogress.fastprogress import progress_bar
-    par = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator', idle_worker_timeout=5)     # joblib's 300 s would keep a finished process waiting for its workers
+    par = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator', idle_worker_timeout=20)     # joblib's 300 s would keep a finished process waiting for its workers
     jobs = par(delayed(_here)(os.getcwd(), f, a) for a in args)
     return list(progress_bar(jobs, total=n, leave=False) if n>20 else jobs)
 
