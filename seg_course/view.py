@@ -12,7 +12,7 @@ import imageio.v3 as iio, matplotlib.pyplot as plt, numpy as np
 from .explore import show_slice
 from .read import Scan
 
-# %% ../nbs/14_view.ipynb #338cb757
+# %% ../nbs/14_view.ipynb #55d353ef
 planes = dict(axial=0, coronal=1, sagittal=2)
 
 def cut(
@@ -31,13 +31,14 @@ def draw_slice(
     i:int=None, # slice number; None: the middle
     alpha:float=.45, # opacity of the labels
     channel:int=0, # of the image
+    size:float=2.4, # width of a picture, inches
 )->plt.Figure: # the figure
     "The image with each label map, side by side, with the right aspect"
     img = scan.data[channel]; i = img.shape[planes[plane]]//2 if i is None else i
     sp = [s for k,s in enumerate(scan.spacing) if k!=planes[plane]]
     vlim = np.percentile(img,[1,99])                                     # of the whole scan: slices stay comparable
     todo = {'image':None}|(labels or {})
-    fig,axs = plt.subplots(1,len(todo),figsize=(2.4*len(todo),2.7),dpi=72,squeeze=False)
+    fig,axs = plt.subplots(1,len(todo),figsize=(size*len(todo),size*1.1),dpi=72,squeeze=False)
     for ax,(nm,m) in zip(axs[0],todo.items()): show_slice(cut(img,plane,i), None if m is None else cut(m,plane,i), ax, sp, alpha, f'{nm}, {plane} {i}', vlim)
     fig.tight_layout()
     return fig
@@ -68,7 +69,7 @@ def png(
     buf = io.BytesIO(); fig.savefig(buf, format='png'); plt.close(fig)
     return buf.getvalue()
 
-# %% ../nbs/14_view.ipynb #e6435d40
+# %% ../nbs/14_view.ipynb #624152e1
 def compare_gif(
     path, # .gif file to write
     scan:Scan, # image
@@ -76,11 +77,12 @@ def compare_gif(
     plane:str='axial', # plane
     fps:int=8, # slices a second
     margin:int=2, # slices shown beyond the labels
+    size:float=1.7, # width of a picture, inches
 )->Path: # the path
     "Truth and predictions side by side, slice after slice, where any of them has foreground"
     ax = planes[plane]
     on = np.nonzero(sum((np.moveaxis(m,ax,0)>0).sum((1,2)) for m in labels.values()))[0]
     lo,hi = (max(on[0]-margin,0),min(on[-1]+margin+1,scan.shape[ax])) if len(on) else (0,scan.shape[ax])
-    frames = [iio.imread(png(draw_slice(scan, labels, plane, k)))[...,:3] for k in range(lo,hi)]
+    frames = [iio.imread(png(draw_slice(scan, labels, plane, k, size=size)))[...,:3] for k in range(lo,hi)]
     iio.imwrite(path, np.stack(frames), duration=1000/fps, loop=0)
     return Path(path)
