@@ -1,6 +1,12 @@
 "Everything of the library in one namespace, for notebooks: `from seg_course.all import *`"
+from .scan import *
+from .polygon import *
+from .dicom import *
+from .rtstruct import *
+from .image import *
 from .phantom import *
 from .read import *
+from .check import *
 from .explore import *
 from .prep import *
 from .split import *

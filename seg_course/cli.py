@@ -128,15 +128,17 @@ def read_params(
     if not isinstance(got,dict): raise ValueError(f'{path}: holds a {type(got).__name__}: an object {{"name": value}} is expected')
     return got
 
-# %% ../nbs/15_cli.ipynb #dda5e02b
+# %% ../nbs/15_cli.ipynb #e4e13d8d
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help='folder of a data set')],
+    data: Annotated[str, typer.Argument(help='folder of a data set, or a CSV file with the columns case, image, label')],
+    labels: Annotated[str, typer.Option(help='label map as JSON, e.g. \'{"255":1}\' or \'{"GTV1":1}\'')] = '',
     allow_empty: Annotated[bool, typer.Option(help='labels without foreground are no fault')] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
-    from seg_course.read import read_cohort, check_cohort, fault_table
-    df = read_cohort(data)
+    from seg_course.read import read_cohort
+    from seg_course.check import check_cohort, fault_table
+    df = read_cohort(data, labels=labels)
     bad = check_cohort(df, allow_empty=allow_empty)
     if not len(bad): print(f'{len(df)} cases, no fault found'); return
     print(fault_table(bad))

@@ -6,21 +6,22 @@
 __all__ = ['colours', 'scan_stats', 'case_stats', 'class_names', 'colour', 'plot_volumes', 'plot_intensities', 'plot_classes',
            'show_slice', 'show_cases']
 
-# %% ../nbs/02_explore.ipynb #59746bd8
+# %% ../nbs/02_explore.ipynb #c7bb2423
 import numpy as np, pandas as pd, matplotlib.pyplot as plt
-from .read import read_nifti, read_label, map_cases
+from .read import read_scan, read_label, read_case, map_cases
 
-# %% ../nbs/02_explore.ipynb #87d43af1
+# %% ../nbs/02_explore.ipynb #d7483820
 def scan_stats(
     image, # image file
     label='', # its label file, or ''
+    labels='', # label map, see `read_cohort`
 )->dict: # shape (voxels), spacing (mm), intensity percentiles, voxels n_c and volume ml_c of each label
     "What one case looks like in numbers"
-    img = read_nifti(image)
+    img = read_scan(image)
     p = np.percentile(img.data, [0,1,25,50,75,99,100])
     out = dict(zip(['nz','ny','nx'], img.shape)) | dict(zip(['dz_mm','dy_mm','dx_mm'], img.spacing)) | dict(zip(['imin','p1','p25','p50','p75','p99','imax'], p.tolist()))
     if label:
-        v,n = np.unique(read_label(label, img).data, return_counts=True)
+        v,n = np.unique(read_label(label, img, labels).data, return_counts=True)
         out |= {f'n_{c}':int(k) for c,k in zip(v,n)} | {f'ml_{c}':float(k*img.voxel_ml) for c,k in zip(v,n) if c}
     return out
 
@@ -29,7 +30,7 @@ def case_stats(
     n_jobs:int=2, # processes
 )->pd.DataFrame: # the cohort with the columns of `scan_stats` beside it; a label that a case does not hold counts 0
     "Statistics of all cases"
-    st = pd.DataFrame(map_cases(scan_stats, df[['image','label']].itertuples(index=False), len(df), n_jobs))
+    st = pd.DataFrame(map_cases(scan_stats, df.reindex(columns=['image','label','label_map']).fillna('').itertuples(index=False), len(df), n_jobs))
     counts = [c for c in st if c.startswith(('n_','ml_'))]
     st[counts] = st[counts].fillna(0)
     st = st[[c for c in st if c not in counts]+sorted(counts)]
@@ -115,7 +116,7 @@ def _rgba(msk, alpha):
         if c: out[msk==c] = (*plt.matplotlib.colors.to_rgb(colour(int(c))),alpha)
     return out
 
-# %% ../nbs/02_explore.ipynb #065318bf
+# %% ../nbs/02_explore.ipynb #66bfcdd9
 def show_cases(
     df:pd.DataFrame, # from `case_stats`
     n:int=6, # cases, from the smallest target to the largest
@@ -125,7 +126,7 @@ def show_cases(
     pick = ml.sort_values().index[np.unique(np.linspace(0,len(df)-1,n).astype(int))]
     fig,axs = plt.subplots(1,len(pick),figsize=(2*len(pick),2.4),dpi=72,squeeze=False)
     for ax,i in zip(axs[0],pick):
-        img = read_nifti(df.image[i]); msk = read_label(df.label[i], img).data[0]
+        img,msk = read_case(df.loc[i]); msk = msk.data[0]
         k = int((msk>0).sum((1,2)).argmax())
         show_slice(img.data[0,k], msk[k], ax, img.spacing[1:], title=f'{df.case[i]}\n{ml[i]:.2f} ml, z={k}')
     fig.tight_layout()

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['flip_axes', 'predict_scan', 'save_run', 'load_run', 'predict_probs', 'predict_oof', 'find_images']
 
-# %% ../nbs/11_infer.ipynb #500e1d45
+# %% ../nbs/11_infer.ipynb #d8524d57
 import json
 from pathlib import Path
 import numpy as np, torch
-from .read import Scan, read_nifti, to_grid, _files, _stem
+from .scan import Scan, to_grid
+from .read import read_scan, readers, stem, _files
 from .prep import apply_recipe, _save_npy
 from .sample import neighbours, centre_spans
 from .train import load_model, write_json
@@ -99,7 +100,7 @@ def predict_probs(
     back.data[0] += 1-back.data.sum(0)                   # outside of what was predicted there is background
     return back
 
-# %% ../nbs/11_infer.ipynb #b931c67f
+# %% ../nbs/11_infer.ipynb #73694e7f
 def predict_oof(
     run, # run folder
     df, # cohort with `case`, `image`, `fold`
@@ -115,10 +116,10 @@ def predict_oof(
     if not todo: return out
     model = load_run(run, device, [fold], post=False)
     for r in progress_bar(todo, leave=False) if len(todo)>20 else todo:
-        _save_npy(out/f'{r.case}.npy', predict_probs(model, read_nifti(r.image), tta).data.astype(np.float16))
+        _save_npy(out/f'{r.case}.npy', predict_probs(model, read_scan(r.image), tta).data.astype(np.float16))
     return out
 
-# %% ../nbs/11_infer.ipynb #b57262a2
+# %% ../nbs/11_infer.ipynb #2f635d1d
 def find_images(
     images, # a NIfTI file, or a folder of them
     channels:int=1, # that the run expects
@@ -127,11 +128,11 @@ def find_images(
     "The images to predict; all faults in one message, before any work is done"
     images = Path(images)
     if not images.exists(): raise ValueError(f'{images}: no such file or folder')
-    files = _files(images) if images.is_dir() else {_stem(images):images}
+    files = _files(images, tuple(readers)) if images.is_dir() else {stem(images):images}
     if not files: raise ValueError(f'{images}: no .nii or .nii.gz file in it')
     faults = []
     for f in files.values():
-        try: img = read_nifti(f)
+        try: img = read_scan(f)
         except ValueError as e: faults.append(str(e)); continue
         if len(img.data)!=channels: faults.append(f'{f.name}: image has {len(img.data)} channels, the run was trained on {channels}: give images of the same kind')
         elif not np.isfinite(img.data).all(): faults.append(f'{f.name}: image holds NaN or infinity: repair it')

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['counts', 'dice', 'iou', 'surface_scores', 'case_scores', 'summary', 'conventions', 'score_files']
 
-# %% ../nbs/09_metric.ipynb #359a2168
+# %% ../nbs/09_metric.ipynb #9861b671
 import warnings
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from .read import read_nifti, read_label, read_cohort, to_grid, map_cases, is_exact, grid_map, _files
+from .scan import to_grid, is_exact, grid_map
+from .read import read_scan, read_label, read_cohort, map_cases, mask_readers, suffix, _files
 
 # %% ../nbs/09_metric.ipynb #960e4c5e
 def counts(
@@ -109,34 +110,43 @@ def conventions(
         return pd.Series({'per case, empty-empty scores 1':dice(n,1).mean(), 'per case, empty-empty scores 0':d0.mean(), 'per case, empty-empty left out':np.nanmean(d),
             'per case, only where neither 0 nor 1':np.nanmean(hit), 'pooled over all voxels':dice(n.sum(0),1).mean()}, name='Dice')
 
-# %% ../nbs/09_metric.ipynb #e397f6a1
-def _score_file(case, pred, label, labels, kw):
+# %% ../nbs/09_metric.ipynb #803e3cc6
+def _grid(path, image=''): # the grid of a label file: its own, or that of the image if it holds contours
+    return mask_readers[suffix(path)](path) if suffix(path) in mask_readers else read_scan(image)
+
+def _score_file(case, pred, image, label, label_map, labels, kw):
     try:
-        lab = read_nifti(label); truth = read_label(label, lab).data[0]
-        p = read_nifti(pred)
+        lab = _grid(label, image); truth = read_label(label, lab, label_map).data[0]
+        p = _grid(pred)
         if p.shape!=lab.shape or not is_exact(*grid_map(p,lab)): raise ValueError(f'{Path(pred).name}: prediction {p.shape} and label {lab.shape} lie on different grids: write predictions on the grid of the image')
         return dict(case=case)|case_scores(read_label(pred, lab).data[0], truth, lab.spacing, labels, **kw)
     except ValueError as e: return dict(case=case, fault=str(e))
 
 def score_files(
     preds, # folder of predictions (NIfTI)
-    truth, # folder of labels, or of a data set with labelsTr/ or labels/
+    truth, # folder of labels, or of a data set in a layout that `read_cohort` knows
     n_jobs:int=2, # processes
+    label_map=None, # what the values of the labels mean, see `read_cohort`
     **kw, # passed to `case_scores`
 )->tuple: # (scores, a row a case; dict of lists: missing, extra, faults)
     "Score a folder of predictions against a folder of labels"
     for d in (preds,truth):
         if not Path(d).is_dir(): raise ValueError(f'{d}: no such folder')
-    sub = next((s for s in ('labelsTr','labels') if (Path(truth)/s).is_dir()), '')
-    ps,ls = _files(Path(preds)),_files(Path(truth)/sub)
+    ps,ls = _files(Path(preds), tuple(mask_readers)),_truths(Path(truth), label_map)
     both = sorted({*ps}&{*ls})
-    if not both: raise ValueError(f'no prediction in {preds} ({len(ps)} files) has the name of a label in {Path(truth)/sub} ({len(ls)} files): both need NIfTI files of the same names')
-    labels = sorted(set().union(*map_cases(_values, ((ls[c],) for c in both), len(both), n_jobs))-{0})
-    if not labels: raise ValueError(f'no label in {Path(truth)/sub} has any foreground: nothing to score')
-    rows = map_cases(_score_file, ((c,ps[c],ls[c],labels,kw) for c in both), len(both), n_jobs)
+    if not both: raise ValueError(f'no prediction in {preds} ({len(ps)} files) has the name of a label in {truth} ({len(ls)} files): both need files of the same names')
+    labels = sorted(set().union(*map_cases(_values, (ls[c] for c in both), len(both), n_jobs))-{0})
+    if not labels: raise ValueError(f'no label in {truth} has any foreground: nothing to score')
+    rows = map_cases(_score_file, ((c,ps[c],*ls[c],labels,kw) for c in both), len(both), n_jobs)
     notes = dict(missing=sorted({*ls}-{*ps}), extra=sorted({*ps}-{*ls}), faults=[r['fault'] for r in rows if 'fault' in r])
     return pd.DataFrame([r for r in rows if 'fault' not in r]),notes
 
-def _values(f):
-    try: l = read_nifti(f); return set(np.unique(read_label(f,l).data).tolist())
+def _truths(path, label_map): # case -> (image, label, label map) of a folder of labels, or of a data set
+    flat = _files(path, tuple(mask_readers))
+    if flat: return {c:('',str(f),label_map) for c,f in flat.items()}
+    df = read_cohort(path, labels=label_map)
+    return {r.case:(r.image,r.label,r.label_map) for r in df.itertuples() if r.label}
+
+def _values(image, label, label_map):
+    try: return set(np.unique(read_label(label, _grid(label,image), label_map).data).tolist())
     except ValueError: return set()

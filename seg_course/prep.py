@@ -5,12 +5,13 @@
 # %% auto #0
 __all__ = ['steps', 'int_max', 'normalise', 'window', 'orient', 'resample', 'apply_recipe', 'prepare', 'load_case']
 
-# %% ../nbs/03_prep.ipynb #10d4ecf7
+# %% ../nbs/03_prep.ipynb #0b0b2f1e
 import json, os, shutil
 from hashlib import sha1
 from pathlib import Path
 import numpy as np, nibabel as nib, pandas as pd, torch
-from .read import Scan, read_nifti, read_label, to_grid, map_cases
+from .scan import Scan, to_grid
+from .read import read_scan, read_label, map_cases
 
 # %% ../nbs/03_prep.ipynb #52411099
 def normalise(
@@ -69,7 +70,7 @@ def apply_recipe(
         elif name in _geometric: scan = steps[name](scan, **(kw|_geometric[name]))
     return scan
 
-# %% ../nbs/03_prep.ipynb #213955f7
+# %% ../nbs/03_prep.ipynb #0b07225a
 int_max = dict(uint8=255, int16=32767)
 
 def _atomic(path, write):
@@ -90,16 +91,16 @@ def _prepare_case(*args):
     try: return _prepare(*args)
     except ValueError as e: return str(e)
 
-def _prepare(case, image, label, store, recipe, dtype):
-    store,stamp = Path(store),_stamp(case, image, label, recipe, dtype)
+def _prepare(case, image, label, labels, store, recipe, dtype):
+    store,stamp = Path(store),_stamp(case, image, label, [recipe,labels], dtype)
     done = store/f'{case}.json'
     if done.exists() and (old:=json.loads(done.read_text()))['stamp']==stamp: return old['rows']
     done.unlink(missing_ok=True)
-    img = read_nifti(image)
+    img = read_scan(image)
     x = apply_recipe(img, recipe)
     if x.data.min()<0 or x.data.max()>1 or not np.isfinite(x.data).all(): raise ValueError(f'{case}: values after the recipe lie outside of 0..1: end it with `normalise` or `window`')
     _save_npy(store/f'{case}.img.npy', np.ascontiguousarray(np.round(x.data*int_max[dtype]).astype(dtype).transpose(1,0,2,3)))
-    y = apply_recipe(read_label(label, img), recipe, is_label=True).data[0]
+    y = apply_recipe(read_label(label, img, labels), recipe, is_label=True).data[0]
     _save_npy(store/f'{case}.lab.npy', y)
     rows = [dict(ny=s.shape[0], nx=s.shape[1])|{f'n_{c}':int(k) for c,k in enumerate(np.bincount(s.ravel()))} for s in y]
     _atomic(done, lambda p: p.write_text(json.dumps(dict(stamp=stamp, rows=rows))))
@@ -116,7 +117,7 @@ def prepare(
     if dtype not in int_max: raise ValueError(f'dtype {dtype!r}: the store keeps {sorted(int_max)}')
     store = Path(store); store.mkdir(parents=True, exist_ok=True)
     for f in store.glob('.*.*'): f.unlink(missing_ok=True)                               # halves that a killed run left
-    rows = map_cases(_prepare_case, ((*r,str(store),recipe,dtype) for r in df[['case','image','label']].itertuples(index=False)), len(df), n_jobs)
+    rows = map_cases(_prepare_case, ((*r,str(store),recipe,dtype) for r in df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)), len(df), n_jobs)
     bad = [r for r in rows if isinstance(r,str)]
     if bad: raise ValueError(f'{len(bad)} of {len(df)} cases cannot be prepared:\n'+'\n'.join(bad))
     idx = pd.DataFrame([dict(case=c, z=z)|r for c,rs in zip(df.case,rows) for z,r in enumerate(rs)])

@@ -5,11 +5,12 @@
 # %% auto #0
 __all__ = ['write_label', 'predict_files', 'check_submission', 'zip_submission']
 
-# %% ../nbs/13_submit.ipynb #f009cdfb
+# %% ../nbs/13_submit.ipynb #283bc281
 import os, zipfile
 from pathlib import Path
 import nibabel as nib, numpy as np, pandas as pd, torch
-from .read import read_nifti, _files, _few
+from .scan import read_nifti, few
+from .read import read_scan, _files
 from .infer import load_run, find_images, predict_probs
 from .post import apply_post
 
@@ -30,7 +31,7 @@ def write_label(
     nib.save(out, part); os.replace(part, path)
     return path
 
-# %% ../nbs/13_submit.ipynb #1b8e2db9
+# %% ../nbs/13_submit.ipynb #b368e860
 def predict_files(
     run, # run folder
     images, # a NIfTI file, a folder of them, or a dict case -> file
@@ -46,10 +47,10 @@ def predict_files(
     if any(Path(f).parent.resolve()==out.resolve() for f in files.values()): raise ValueError(f'{out}: predictions would overwrite the images; name another folder')
     done = []
     for case,f in progress_bar(files.items(), leave=False):
-        done.append(write_label(apply_post(predict_probs(model, read_nifti(f), tta).data, model['post']), f, out/f'{case}.nii.gz'))
+        done.append(write_label(apply_post(predict_probs(model, read_scan(f), tta).data, model['post']), f, out/f'{case}.nii.gz'))
     return done
 
-# %% ../nbs/13_submit.ipynb #b2892a8c
+# %% ../nbs/13_submit.ipynb #5393f70d
 def check_submission(
     folder, # of predictions
     images:dict, # case -> image file: what is expected
@@ -64,7 +65,7 @@ def check_submission(
         img = nib.load(images[c])
         odd = np.setdiff1d(np.unique(p.data), list(labels))
         if p.data.dtype.kind=='f': out.append((c,f'values are {p.data.dtype}: labels are integers'))
-        if len(odd): out.append((c,f'label values {_few(odd)} are unexpected: allowed are {_few(labels)}'))
+        if len(odd): out.append((c,f'label values {few(odd)} are unexpected: allowed are {few(labels)}'))
         if p.shape!=img.shape[:3][::-1]: out.append((c,f'shape {p.shape} differs from the image {img.shape[:3][::-1]} (z,y,x)'))
         if not np.array_equal(p.affine, img.affine): out.append((c,'affine differs from the image'))
         if not len(odd) and not p.data.any(): out.append((c,'nothing but background: is that meant?'))

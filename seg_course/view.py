@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['planes', 'cut', 'draw_slice', 'browse', 'png', 'compare_gif']
 
-# %% ../nbs/14_view.ipynb #96727a94
+# %% ../nbs/14_view.ipynb #35d06d24
 import io
 from pathlib import Path
 import imageio.v3 as iio, matplotlib.pyplot as plt, numpy as np
 from .explore import show_slice
-from .read import Scan
+from .scan import Scan
 
 # %% ../nbs/14_view.ipynb #55d353ef
 planes = dict(axial=0, coronal=1, sagittal=2)
