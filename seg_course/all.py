@@ -8,6 +8,7 @@ from .phantom import *
 from .read import *
 from .check import *
 from .explore import *
+from .chart import *
 from .prep import *
 from .split import *
 from .sample import *

@@ -63,7 +63,7 @@ def tube(
         out |= sum((g[i]-a[i]-t*(b-a)[i])**2 for i in range(3))<radius**2
     return out
 
-# %% ../nbs/00_anatomy.ipynb #145aad27
+# %% ../nbs/00_anatomy.ipynb #445f9786
 def _texture(shape, rng, sigma): n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma); return n/n.std()
 
 def lung_tumour(
@@ -76,7 +76,7 @@ def lung_tumour(
     "A lumpy ball inside the lungs"
     r = diameter_mm/2; step = [abs(g[i].flat[-1]-g[i].flat[0])/max(n-1,1) for i,n in enumerate(lungs.shape)]
     d = distance_transform_edt(lungs, sampling=step)                           # mm to the border of the lung
-    ok = (d>.2*r)&(d<.6*r) if wall else d>=min(1.2*r, d.max())
+    ok = (d>.2*r)&(d<.6*r) if wall else d>=min(2*r, d.max())
     at = np.argwhere(ok if ok.any() else d==d.max()); k = tuple(at[rng.integers(len(at))])
     far = sum((a-a[k])**2 for a in g)**.5
     out = lungs&(far<r*(1+.12*_texture(lungs.shape, rng, 3)))

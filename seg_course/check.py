@@ -67,7 +67,7 @@ def check_cohort(
     if allow_empty: out = [f for f in out if not f[1].startswith('label is empty')]
     return pd.DataFrame(out, columns=['case','fault','way_out']).sort_values('case', ignore_index=True)
 
-# %% ../nbs/01a_check.ipynb #06f130b0
+# %% ../nbs/01a_check.ipynb #079b9563
 def fault_table(
     bad:pd.DataFrame, # from `check_cohort`
 )->str: # one line a fault, columns aligned
@@ -76,7 +76,7 @@ def fault_table(
     w = [max(len(r[i]) for r in rows) for i in (0,1)]
     return '\n'.join(f'{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}' for r in rows)
 
-# %% ../nbs/01a_check.ipynb #6aa4897e
+# %% ../nbs/01a_check.ipynb #d0644ff4
 def sound_cohort(
     df:pd.DataFrame, # from `read_cohort`
     drop:bool=False, # True: leave faulty cases out and name them

@@ -47,7 +47,7 @@ def write_dicom(
         f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
     return out
 
-# %% ../nbs/00d_dicom.ipynb #68fdb17d
+# %% ../nbs/00d_dicom.ipynb #9a6ecf7b
 def dicom_files(
     path, # folder, searched with all that is in it
     pixels:bool=False, # True: read pixels too; False: headers only, faster
@@ -114,7 +114,7 @@ def read_dicom(
     lean = (pos[-1]-pos[0])-((pos[-1]-pos[0])@normal)*normal
     if np.linalg.norm(lean)>.02*np.linalg.norm(pos[-1]-pos[0]): raise ValueError(f'{path.name} has a gantry tilt of {np.degrees(np.arcsin(np.linalg.norm(lean)/np.linalg.norm(pos[-1]-pos[0]))):.1f} degrees: resample it to straight slices')
     gone = np.setdiff1d(np.arange(k[-1]),k)
-    if len(gone) and gaps=='refuse': raise ValueError(f'{path.name} lacks {len(gone)} of {k[-1]+1} slices (at z={", ".join(f"{(pos[0]@normal)+g*dz:.1f}" for g in gone[:5])}{" ..." if len(gone)>5 else ""} mm): get them, or fill them by interpolation with gaps=\'fill\'')
+    if len(gone) and gaps=='refuse': raise ValueError(f'{path.name} lacks {len(gone)} of {k[-1]+1} slices (at z={", ".join(f"{(pos[0]@normal)+g*dz:.1f}" for g in gone[:5])}{" ..." if len(gone)>5 else ""} mm): get them, or fill them with read_dicom(..., gaps=\'fill\') and save a NIfTI file')
     data = _pixels(sl, path.name, int(k[-1])+1, k)
     for g in gone: lo,hi = k[k<g].max(),k[k>g].min(); data[g] = np.round(data[lo]+(data[hi].astype(np.float32)-data[lo])*(g-lo)/(hi-lo)) if data.dtype.kind=='i' else data[lo]+(data[hi]-data[lo])*(g-lo)/(hi-lo)
     if len(gone): warnings.warn(f'{path.name}: {len(gone)} missing slices were filled by interpolation', stacklevel=2)

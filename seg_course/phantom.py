@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['segthor_labels', 'mmwhs_values', 'phantoms', 'hippocampus_phantom', 'lung_phantom', 'segthor_phantom',
-           'vipcup_phantom', 'mmwhs_phantom', 'stas_phantom', 'is_phantom', 'make_phantom']
+           'vipcup_phantom', 'mmwhs_phantom', 'stas_phantom', 'faulty_phantom', 'is_phantom', 'make_phantom']
 
 # %% ../nbs/00g_phantom.ipynb #997fb1f9
 import json, os
@@ -144,8 +144,29 @@ def stas_phantom(
         if masks: Image.fromarray((np.any(targets,axis=0)*255).astype(np.uint8)).save(path/f'Masks/{name}.png')
     return path
 
-# %% ../nbs/00g_phantom.ipynb #4dcdc6b4
-phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom}
+# %% ../nbs/00g_phantom.ipynb #6e920aed
+def faulty_phantom(
+    path, # folder to write, in the layout of the Decathlon; a case is named after its fault
+    seed:int=0, # same seed, same files
+)->Path: # the folder
+    "A cohort with a fault a case"
+    path = Path(path); A = np.diag([1.,1,1,1])
+    def put(kind, name, a, affine=A): _write(a, affine, path/kind/f'{name}.nii.gz')
+    def drawn(i): rng = np.random.default_rng([seed,i]); m = tube_label((30,44,34), rng); return (tube_image(m,rng)*1000).astype(np.int16),m
+    img = {}
+    for i,name in enumerate(('good_a','good_b','label_flipped_orientation','image_nan','image_constant','image_truncated','label_empty','label_0_255','label_shape_differs','label_shifted_affine','label_fractional','label_missing','duplicate_a')):
+        x,m = drawn(i); img[name] = x,m; put('imagesTr', name, x)
+        if name!='label_missing': put('labelsTr', name, m)
+    x,m = img['image_nan']; x = x.astype(np.float32); x[0,0,:3] = np.nan; put('imagesTr','image_nan',x); put('imagesTr','image_constant',img['image_constant'][0]*0)
+    f = path/'imagesTr/image_truncated.nii.gz'; f.write_bytes(f.read_bytes()[:3000])
+    put('labelsTr','label_flipped_orientation',img['label_flipped_orientation'][1][:,:,::-1],A@np.array([[-1,0,0,33],[0,1,0,0],[0,0,1,0],[0,0,0,1.]]))
+    put('labelsTr','label_empty',m*0); put('labelsTr','label_0_255',(img['label_0_255'][1]>0).astype(np.uint8)*255); put('labelsTr','label_shape_differs',img['label_shape_differs'][1][1:])
+    B = A.copy(); B[0,3] = 5; put('labelsTr','label_shifted_affine',img['label_shifted_affine'][1],B); put('labelsTr','label_fractional',img['label_fractional'][1]*np.float32(.5))
+    put('imagesTr','duplicate_b',img['duplicate_a'][0]); put('labelsTr','duplicate_b',img['duplicate_a'][1])
+    return path
+
+# %% ../nbs/00g_phantom.ipynb #0416cfe4
+phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom, 'faulty_cohort':faulty_phantom}
 
 def is_phantom(
     path, # folder of a data set

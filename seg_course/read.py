@@ -56,21 +56,23 @@ def read_label(
     if suffix(p) not in mask_readers: raise ValueError(f'{p.name} is of no known kind of label: {", ".join([*mask_readers,*drawings,".dcm"])} are read')
     return fit_label(mask_readers[suffix(p)](p), image, labels)
 
-# %% ../nbs/01_read.ipynb #fcc3cc70
+# %% ../nbs/01_read.ipynb #7583df00
 def data_path(
     name:str, # data set, e.g. 'Task04_Hippocampus'
     data='', # folder of the data set, or the folder that holds it; '' looks in $SEG_COURSE_DATA and data/
+    others=(), # names of open data sets that serve as well, looked for after `name`
     phantom='data/phantoms', # where a phantom is written if there is no data
 )->tuple: # (folder, True if the data is real)
     "Find a data set, or draw its phantom and say so"
     if data:
-        for p in (Path(data)/name, Path(data)):
+        for p in (*(Path(data)/n for n in (name,*others)), Path(data)):
             if p.is_dir() and any(p.iterdir()): return p,not is_phantom(p)
         raise ValueError(f'no data in {data}: {"the folder is empty" if Path(data).is_dir() else "no such folder"}; name the folder of {name}')
     up = [p/'data' for p in (Path(),*[Path(*['..']*i) for i in (1,2)])]               # a notebook runs in its own folder
     if os.environ.get('IN_TEST'): up = []                                              # tests run on the phantom, wherever data lies
     for base in (None if os.environ.get('IN_TEST') else os.environ.get('SEG_COURSE_DATA'),*up):
-        if base and (p:=Path(base)/name).is_dir(): return p,not is_phantom(p)
+        for n in (name,*others) if base else ():
+            if (p := Path(base)/n).is_dir(): return p,not is_phantom(p)
     print(f'No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients.')
     return make_phantom(name, Path(phantom)/name),False
 

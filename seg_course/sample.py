@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['slice_weights', 'centre_spans', 'neighbours', 'BatchSource']
 
-# %% ../nbs/05_sample.ipynb #d0afe360
+# %% ../nbs/05_sample.ipynb #fe40f196
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 from fastai.data.load import DataLoader
 from fastai.torch_core import TensorImage, TensorMask
 from .prep import load_case, int_max
-from .explore import show_slice
+from .chart import show_slice
 
 # %% ../nbs/05_sample.ipynb #6ce9ca1e
 def slice_weights(
