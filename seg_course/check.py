@@ -12,7 +12,7 @@ import numpy as np, pandas as pd
 from .scan import few
 from .read import read_scan, read_label, map_cases
 
-# %% ../nbs/01a_check.ipynb #acd35772
+# %% ../nbs/01a_check.ipynb #b09a9559
 def _check_case(case, image, label, labels=''):
     "Faults of one case, and what the whole cohort has to be compared on"
     out,res = [],dict(case=case, values=None, channels=None, digest=None)
@@ -49,7 +49,7 @@ def _shared_faults(infos, labels, channels):
     for i in infos:
         if i['channels'] and i['channels']!=channels: out.append((i['case'],f'image has {i["channels"]} channels, the cohort has {channels}','keep the channel that the others have'))
         if i['values'] is not None and (odd:=sorted(set(i['values'])-known)): out.append((i['case'],f'label values {few(odd)} are unexpected, known are {few(sorted(known))}','correct the label files, or name all labels in dataset.json'))
-        if i['values'] is not None and not any(i['values']): out.append((i['case'],'label is empty (all background)','annotate it, or say that empty cases are meant (`allow_empty`)'))
+        if i['values'] is not None and not any(i['values']): out.append((i['case'],'label is empty (all background)','annotate it, or say that empty cases are meant (allow_empty=True)'))
         twins = [c for c in same.index[same==i['digest']] if c!=i['case']] if i['digest'] else []
         if twins: out.append((i['case'],f'same voxels as {", ".join(twins)}','keep one of them: a twin in the other fold is a leak'))
     return out
@@ -76,7 +76,7 @@ def fault_table(
     w = [max(len(r[i]) for r in rows) for i in (0,1)]
     return '\n'.join(f'{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}' for r in rows)
 
-# %% ../nbs/01a_check.ipynb #d0644ff4
+# %% ../nbs/01a_check.ipynb #76621353
 def sound_cohort(
     df:pd.DataFrame, # from `read_cohort`
     drop:bool=False, # True: leave faulty cases out and name them
@@ -85,7 +85,7 @@ def sound_cohort(
     "The cohort if it is sound; `ValueError` with the table of faults if not"
     bad = check_cohort(df, **kw)
     if not len(bad): return df
-    if not drop or 'all cases' in bad.case.values: raise ValueError(f'{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True leaves them out):\n{fault_table(bad)}')
+    if not drop or 'all cases' in bad.case.values: raise ValueError(f'{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True, or `-p drop_faulty true` on the command line, leaves them out):\n{fault_table(bad)}')
     keep = df[~df.case.isin(bad.case)].reset_index(drop=True)
     print(f'left out {bad.case.nunique()} faulty cases: {", ".join(bad.case.unique())}')
     if not len(keep): raise ValueError('no case is left after dropping the faulty ones: repair some, the table of `check_cohort` says how')

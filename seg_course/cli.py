@@ -13,7 +13,7 @@ from pathlib import Path
 import typer
 from typing import Annotated, Optional
 
-# %% ../nbs/15_cli.ipynb #a329b45c
+# %% ../nbs/15_cli.ipynb #034c369e
 def lesson_files()->dict: # name -> path of the notebook
     "The lessons that are installed"
     return {re.sub(r'^\d+_','',Path(str(f)).stem):Path(str(f)) for f in sorted(package_files('seg_course.lessons').iterdir(), key=lambda f:f.name) if f.name.endswith('.ipynb')}
@@ -30,7 +30,7 @@ def _head(path): # title and the sentence under it
     src = ''.join(json.loads(path.read_text(encoding='utf-8'))['cells'][0]['source'])
     return [re.search(p, src, re.M)[1] for p in (r'^# (.*)', r'^> (.*)')]
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help='Medical image segmentation competitions in notebooks', no_args_is_help=True)
+app = typer.Typer(add_completion=False, rich_markup_mode=None, help='Medical image segmentation competitions in notebooks')
 
 @app.command()
 def lessons():
@@ -62,7 +62,7 @@ def check_params(
     if odd: raise ValueError(f'unknown parameter {", ".join(odd)}: this lesson has {", ".join(known)}')
     return {k:_cast(k,v,known[k]) for k,v in given.items()}
 
-# %% ../nbs/15_cli.ipynb #97537f14
+# %% ../nbs/15_cli.ipynb #e9b4ec3a
 def _html(nb_path, html_path):
     from nbconvert import HTMLExporter
     part = html_path.with_name('.part.'+html_path.name)
@@ -81,17 +81,22 @@ def run_lesson(
     if params.get('data') and not (Path(params['data']).is_dir() and any(Path(params['data']).iterdir())): raise ValueError(f'no data in {params["data"]}: no such folder, or it is empty')
     out = Path(out or params.pop('out','') or f'runs/{lesson}/{time.strftime("%Y%m%d-%H%M%S")}')
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
-    fresh = not out.exists(); out.mkdir(parents=True, exist_ok=True)
+    fresh = not out.exists(); made = [p for p in (out,*out.parents) if not p.exists()]; out.mkdir(parents=True, exist_ok=True)
     print(f'{lesson} -> {out}  (interrupted? the same command with --out {out} continues)', flush=True)
-    os.environ['SEG_COURSE_CLI'] = '1'
-    try: pm.execute_notebook(str(path), str(out/'notebook.ipynb'), parameters=params|dict(out=str(out)), kernel_name='python3', stdout_file=sys.stdout, progress_bar=sys.stderr.isatty())
+    os.environ['SEG_COURSE_CLI'] = '1'; os.environ.setdefault('PYTHONWARNINGS','ignore::FutureWarning')       # of libraries, about their next versions
+    part = out/'.part.notebook.ipynb'                                                # an earlier, finished notebook stays until this one is done
+    try: pm.execute_notebook(str(path), str(part), parameters=params|dict(out=str(out)), kernel_name='python3', stdout_file=sys.stdout, progress_bar=sys.stderr.isatty(), extra_arguments=['--IPKernelApp.log_level=40'])
     except PapermillExecutionError as e:
         if e.ename=='ValueError':
             if not (out/'store').exists():                                     # refused before any work: leave nothing
-                if fresh: shutil.rmtree(out, ignore_errors=True)
-                else: [(out/f).unlink(missing_ok=True) for f in ('params.json','versions.json','notebook.ipynb')]
-            raise ValueError(e.evalue) from None
-        raise RuntimeError(f'the lesson stopped with {e.ename}: {e.evalue}\nthe cell and its traceback are in {out/"notebook.ipynb"}') from None
+                part.unlink(missing_ok=True)
+                if fresh: shutil.rmtree(out, ignore_errors=True); [p.rmdir() for p in made[1:] if not any(p.iterdir())]
+                else: [(out/f).unlink(missing_ok=True) for f in ('params.json','versions.json')]
+                raise ValueError(e.evalue) from None
+        os.replace(part, out/'failed.ipynb')
+        if e.ename=='ValueError': raise ValueError(f'{e.evalue} (the cell is in {out/"failed.ipynb"})') from None
+        raise RuntimeError(f'the lesson stopped with {e.ename}: {e.evalue} (the cell and its traceback are in {out/"failed.ipynb"})') from None
+    os.replace(part, out/'notebook.ipynb'); (out/'failed.ipynb').unlink(missing_ok=True)
     _html(out/'notebook.ipynb', out/'report.html')
     return out
 
@@ -186,7 +191,7 @@ def fetch(
     shutil.rmtree(part); tar.unlink()
     print(f'{Path(to)/name}')
 
-# %% ../nbs/15_cli.ipynb #eca6581b
+# %% ../nbs/15_cli.ipynb #192de36c
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help='run folder')],
@@ -205,6 +210,7 @@ def score(
     preds: Annotated[str, typer.Argument(help='folder of predictions')],
     labels: Annotated[str, typer.Argument(help='folder of labels, or of the data set')],
     out: Annotated[str, typer.Option(help='CSV file to write, a row a case')] = '',
+    label_map: Annotated[str, typer.Option(help='what the values of the labels mean, as JSON, e.g. \'{"255":1}\'')] = '',
     empty: Annotated[float, typer.Option(help='Dice and IoU of a label that neither side holds: 1, 0 or nan')] = 1.,
     tol_mm: Annotated[float, typer.Option(help='tolerance of the NSD, mm')] = 1.,
     surface: Annotated[str, typer.Option(help='voxel (as MONAI) or surfel (as DeepMind surface-distance)')] = 'voxel',
@@ -212,7 +218,7 @@ def score(
     "Scores per case, in mm, and their means"
     from seg_course.metric import score_files, summary
     if surface not in ('voxel','surfel'): raise ValueError(f'surface {surface!r}: choose voxel or surfel')
-    sc,notes = score_files(preds, labels, empty=empty, tol_mm=tol_mm, surface=surface)
+    sc,notes = score_files(preds, labels, label_map=label_map, empty=empty, tol_mm=tol_mm, surface=surface)
     for k,what in dict(missing='labels without a prediction (not in the means)', extra='predictions without a label', faults='not scored').items():
         if notes[k]: print(f'{len(notes[k])} {what}: {"; ".join(notes[k][:20])}{" ..." if len(notes[k])>20 else ""}')
     if not len(sc): raise ValueError('no case could be scored')
@@ -240,7 +246,7 @@ def new(
     path.write_text(json.dumps(nb, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
     print(f'{path}: open it in JupyterLab; it runs as it stands, on a phantom')
 
-# %% ../nbs/15_cli.ipynb #eff89b5c
+# %% ../nbs/15_cli.ipynb #252e438a
 def join_params(
     args:list, # words of the command line
 )->list: # the same with `-p name value` as `-p name=value`
@@ -258,12 +264,12 @@ def main(
 )->int: # exit code; the program ends with it
     "The program `seg_course`: one line and exit code 1 for what the user can mend"
     warnings.simplefilter('ignore', FutureWarning)                       # of libraries, about their next versions
-    args = join_params(sys.argv[1:] if args is None else args)
+    args = join_params(sys.argv[1:] if args is None else args) or ['--help']
     try: code = app(args, standalone_mode=False)
     except KeyboardInterrupt: code = 'interrupted'
     except (ValueError, OSError, RuntimeError) as e: code = str(e)
     except Exception as e:
         if not hasattr(e,'format_message'): raise                     # a fault of ours: show all of it
-        code = e.format_message()+'; `seg_course --help` shows the commands'
+        code = e.format_message().rstrip('.')+'; `seg_course --help` shows the commands'
     if isinstance(code,str): print(f'seg_course: {code}', file=sys.stderr); code = 1
     sys.exit(code or 0)

@@ -5,8 +5,8 @@
 # %% auto #0
 __all__ = ['write_dicom', 'dicom_files', 'slice_gaps', 'read_dicom']
 
-# %% ../nbs/00d_dicom.ipynb #2ce2e64b
-import warnings
+# %% ../nbs/00d_dicom.ipynb #c464dddd
+import os, warnings
 from pathlib import Path
 import numpy as np
 from .scan import Scan
@@ -47,7 +47,7 @@ def write_dicom(
         f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
     return out
 
-# %% ../nbs/00d_dicom.ipynb #9a6ecf7b
+# %% ../nbs/00d_dicom.ipynb #b4edbb47
 def dicom_files(
     path, # folder, searched with all that is in it
     pixels:bool=False, # True: read pixels too; False: headers only, faster
@@ -56,8 +56,7 @@ def dicom_files(
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
     out = []
-    for f in sorted(Path(path).rglob('*')):
-        if not f.is_file() or f.name.startswith('.') or f.name=='DICOMDIR': continue
+    for f in sorted(Path(r)/f for r,_,fs in os.walk(path) for f in fs if not f.startswith('.') and f!='DICOMDIR'):
         try: out.append((f,dcmread(f, stop_before_pixels=not pixels)))
         except (InvalidDicomError,EOFError): pass
     return out
@@ -122,16 +121,22 @@ def read_dicom(
     A[:3,0],A[:3,1],A[:3,2],A[:3,3] = row*px,col*py,normal*dz,pos[0]
     return Scan(data[None], _flip@A, path)
 
+def _fits(a, ds, cut): # in int16, with the intercept added? The number of bits says so without a look at the pixels, mostly
+    bits = int(ds.get('BitsStored',16)); lo,hi = (-2**(bits-1),2**(bits-1)-1) if ds.get('PixelRepresentation',0) else (0,2**bits-1)
+    return (lo+cut>=-32768 and hi+cut<=32767) or (int(a.min())+cut>=-32768 and int(a.max())+cut<=32767)
+
 def _pixels(sl, name, n, k): # decode each slice once, scale it, and put it where it belongs
+    from pydicom.pixels import pixel_array
     out = None
     for (f,ds),i in zip(sl,k):
-        try: a = ds.pixel_array
+        try: a = pixel_array(ds, view_only=True)                                  # no copy: it is scaled into its place anyway
         except Exception as e: raise ValueError(f'{name}/{f.name} cannot be decoded ({type(e).__name__}: {str(e).splitlines()[0][:120]}): get the file again, or install pylibjpeg for compressed files') from None
         slope,cut = float(ds.get('RescaleSlope',1)),float(ds.get('RescaleIntercept',0)); whole = slope==1 and cut==int(cut) and a.dtype.kind in 'iu'
         if out is None: out = np.zeros((n,*a.shape), np.int16 if whole else np.float32)
         if a.shape!=out.shape[1:]: raise ValueError(f'{name}/{f.name} is a picture {a.shape}: one grey slice a file is expected')
         if not whole and out.dtype.kind=='i': out = out.astype(np.float32)
-        if out.dtype.kind=='i' and (a.max()+cut>32767 or a.min()+cut<-32768): out = out.astype(np.float32)
-        if out.dtype.kind=='i': out[i] = a; out[i] += int(cut)
+        if out.dtype.kind=='i' and not _fits(a, ds, int(cut)): out = out.astype(np.float32)
+        if out.dtype.kind=='i': # 16 bits wrap round: a sum that fits is right, whatever the sign of the bits
+            a = a.astype(a.dtype.newbyteorder('='), copy=False); np.add(a.view(np.int16) if a.itemsize==2 else a.astype(np.int16), np.int16(cut), out=out[i])
         else: out[i] = a*np.float32(slope)+np.float32(cut)
     return out

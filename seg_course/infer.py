@@ -119,7 +119,7 @@ def predict_oof(
         _save_npy(out/f'{r.case}.npy', predict_probs(model, read_scan(r.image), tta).data.astype(np.float16))
     return out
 
-# %% ../nbs/11_infer.ipynb #2f635d1d
+# %% ../nbs/11_infer.ipynb #6fb31a8a
 def find_images(
     images, # a NIfTI file, or a folder of them
     channels:int=1, # that the run expects
@@ -129,7 +129,7 @@ def find_images(
     images = Path(images)
     if not images.exists(): raise ValueError(f'{images}: no such file or folder')
     files = _files(images, tuple(readers)) if images.is_dir() else {stem(images):images}
-    if not files: raise ValueError(f'{images}: no .nii or .nii.gz file in it')
+    if not files: raise ValueError(f'{images}: no image in it'+next((f'; did you mean {images/s}?' for s in ('imagesTs','imagesTr','images') if (images/s).is_dir()), f' ({", ".join(readers)} are read)'))
     faults = []
     for f in files.values():
         try: img = read_scan(f)

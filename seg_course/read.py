@@ -6,8 +6,8 @@
 __all__ = ['readers', 'mask_readers', 'drawings', 'layouts', 'suffix', 'stem', 'read_scan', 'read_label', 'data_path',
            'map_cases', 'two_folders', 'segthor', 'mmwhs', 'drawn', 'tcia', 'read_cohort', 'read_case']
 
-# %% ../nbs/01_read.ipynb #ecfa947b
-import json, os, re
+# %% ../nbs/01_read.ipynb #c10553c3
+import json, os, re, warnings
 from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
@@ -76,7 +76,7 @@ def data_path(
     print(f'No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients.')
     return make_phantom(name, Path(phantom)/name),False
 
-# %% ../nbs/01_read.ipynb #e918c6bf
+# %% ../nbs/01_read.ipynb #48e9b8c9
 def _here(cwd, f, args): # workers live on when the caller changes its folder: relative paths shall mean the same in both
     if os.getcwd()!=cwd: os.chdir(cwd)
     return f(*args)
@@ -90,6 +90,7 @@ def map_cases(
     "`f` over all cases in parallel, with a progress bar"
     from fastprogress.fastprogress import progress_bar
     par = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator', idle_worker_timeout=20)     # joblib's 300 s would keep a finished process waiting for its workers
+    warnings.filterwarnings('ignore', message='A worker stopped while some jobs were given')     # it ended for want of work, and another one starts
     jobs = par(delayed(_here)(os.getcwd(), f, a) for a in args)
     return list(progress_bar(jobs, total=n, leave=False) if n>20 else jobs)
 

@@ -20,7 +20,7 @@ def plain_name(
     "The name of an ROI without the whims of who typed it"
     return re.sub(r'[-_\s]','',str(name)).upper()
 
-# %% ../nbs/00e_rtstruct.ipynb #eec6c4ce
+# %% ../nbs/00e_rtstruct.ipynb #d07045ec
 def find_rtstruct(
     path, # RTSTRUCT file, or a folder that holds one (and may hold other things)
 )->tuple: # (file, pydicom dataset)
@@ -41,9 +41,13 @@ def roi_names(
     ds = find_rtstruct(path)[1]; n = {int(r.ROINumber):str(r.ROIName) for r in ds.get('StructureSetROISequence',[])}
     return [n.get(int(c.ReferencedROINumber),'?') for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')]
 
+def _points(c): # (n,3); the text is split here, pydicom would make an object of each number
+    v = c.get_item('ContourData').value
+    return np.array(v.rstrip(b' \0').split(b'\\') if isinstance(v,bytes) else v, float).reshape(-1,3)
+
 def _contours(ds, roi): # list of (n,3) points, mm, LPS
     nums = [int(r.ROINumber) for r in ds.StructureSetROISequence if plain_name(r.ROIName)==plain_name(roi)]
-    return [np.array(c.ContourData,float).reshape(-1,3) for r in ds.ROIContourSequence if int(r.ReferencedROINumber) in nums
+    return [_points(c) for r in ds.ROIContourSequence if int(r.ReferencedROINumber) in nums
             for c in r.get('ContourSequence',[]) if c.get('ContourGeometricType','CLOSED_PLANAR') in ('CLOSED_PLANAR','CLOSEDPLANAR_XOR')]
 
 def read_rtstruct(

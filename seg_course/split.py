@@ -9,7 +9,7 @@ __all__ = ['make_folds', 'check_leaks', 'plot_folds']
 import warnings
 import numpy as np, pandas as pd, matplotlib.pyplot as plt
 
-# %% ../nbs/04_split.ipynb #507ff7b2
+# %% ../nbs/04_split.ipynb #81b30b37
 def make_folds(
     df:pd.DataFrame, # cohort with `group` and the column `by`
     n:int=5, # folds
@@ -19,6 +19,7 @@ def make_folds(
 )->pd.DataFrame: # the cohort with columns `bin` and `fold` (0 to n-1)
     "Folds stratified by `by` and grouped by patient"
     from sklearn.model_selection import StratifiedGroupKFold
+    if n<2 or len(df)<2: raise ValueError(f'{n} folds of {len(df)} cases: at least two of each are needed, one to train on and one to validate')
     if df.group.nunique()<n: raise ValueError(f'{df.group.nunique()} patients do not fill {n} folds: ask for at most {df.group.nunique()}')
     df = df.reset_index(drop=True).copy()
     if isinstance(bins,int): bins = max(1, min(bins, len(df)//(2*n)))                       # a bin needs a case or two in each fold
@@ -39,7 +40,7 @@ def check_leaks(
     n = df.groupby('group').fold.nunique()
     if (n>1).any(): raise ValueError(f'patients in more than one fold: {n.index[n>1].tolist()[:10]}: split by `group`, not by case or slice')
 
-# %% ../nbs/04_split.ipynb #dd882c0f
+# %% ../nbs/04_split.ipynb #c55b532a
 def plot_folds(
     df:pd.DataFrame, # from `make_folds`
     ax=None, # axes to draw on
@@ -47,6 +48,6 @@ def plot_folds(
     "Bars: cases of each size bin in each fold"
     ax = ax or plt.subplots(figsize=(4,3),dpi=72)[1]
     n = pd.crosstab(df.fold, df['bin']); low = np.zeros(len(n))
-    for i,b in enumerate(n): ax.bar(n.index, n[b], bottom=low, label=f'bin {int(b)}', color=plt.cm.cividis(i/max(1,n.shape[1]-1))); low = low+n[b].values
-    ax.set(xlabel='fold', ylabel='cases', title='Target size in each fold'); ax.set_xticks(n.index); ax.legend(fontsize=7)
+    for i,b in enumerate(n): ax.bar(n.index, n[b], bottom=low, label=f'{int(b)+1} of {n.shape[1]}', color=plt.cm.cividis(i/max(1,n.shape[1]-1))); low = low+n[b].values
+    ax.set(xlabel='fold', ylabel='cases', title='Target size in each fold'); ax.set_xticks(n.index); ax.legend(fontsize=7, title='size bin', title_fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
     return ax

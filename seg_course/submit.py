@@ -5,14 +5,15 @@
 # %% auto #0
 __all__ = ['write_label', 'predict_files', 'check_submission', 'zip_submission']
 
-# %% ../nbs/13_submit.ipynb #283bc281
+# %% ../nbs/13_submit.ipynb #32469bb4
 import os, zipfile
 from pathlib import Path
 import nibabel as nib, numpy as np, pandas as pd, torch
 from .scan import read_nifti, few
 from .read import read_scan, _files
+from .train import check_device
 from .infer import load_run, find_images, predict_probs
-from .post import apply_post
+from .post import apply_post, check_post
 
 # %% ../nbs/13_submit.ipynb #92b997a8
 def write_label(
@@ -31,7 +32,7 @@ def write_label(
     nib.save(out, part); os.replace(part, path)
     return path
 
-# %% ../nbs/13_submit.ipynb #b368e860
+# %% ../nbs/13_submit.ipynb #c819504f
 def predict_files(
     run, # run folder
     images, # a NIfTI file, a folder of them, or a dict case -> file
@@ -41,8 +42,7 @@ def predict_files(
 )->list: # the files written
     "Label maps for images, with the files of a run and nothing else"
     from fastprogress.fastprogress import progress_bar
-    if device.startswith('cuda') and not torch.cuda.is_available(): raise ValueError(f'device {device}: no such accelerator here; use cpu')
-    model = load_run(run, device); files = images if isinstance(images,dict) else find_images(images, model['channels'], model['recipe']); out = Path(out)
+    check_device(device); model = load_run(run, device); check_post(model['post']); files = images if isinstance(images,dict) else find_images(images, model['channels'], model['recipe']); out = Path(out)
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
     if any(Path(f).parent.resolve()==out.resolve() for f in files.values()): raise ValueError(f'{out}: predictions would overwrite the images; name another folder')
     done = []
