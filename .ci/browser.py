@@ -13,6 +13,8 @@ def free_port():
 
 def start_lab(folder, port):
     "JupyterLab on this machine only, without a token"
+    for name,value in (('notebook-extension/tracker','{"windowingMode": "none"}'),('apputils-extension/notification','{"fetchNews": "false"}')):        # all cells are in the page; no question about news
+        f = folder/f'settings/@jupyterlab/{name}.jupyterlab-settings'; f.parent.mkdir(parents=True, exist_ok=True); f.write_text(value)
     env = dict(os.environ, JUPYTER_CONFIG_DIR=str(folder/'config'), JUPYTERLAB_SETTINGS_DIR=str(folder/'settings'), JUPYTERLAB_WORKSPACES_DIR=str(folder/'workspaces'))
     lab = subprocess.Popen([sys.executable,'-m','jupyterlab','--no-browser','--allow-root',f'--port={port}','--ip=127.0.0.1','--IdentityProvider.token=','--LabApp.news_url=','--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'],
         cwd=folder, env=env, stdout=open(folder/'lab.log','w'), stderr=subprocess.STDOUT)
@@ -22,7 +24,7 @@ def start_lab(folder, port):
     lab.kill(); raise SystemExit('JupyterLab did not start:\n'+(folder/'lab.log').read_text()[-2000:])
 
 def run_all(page, file, seconds):
-    "Run all cells from the menu; done when the saved notebook says so (the page itself holds only the cells in view)"
+    "Run all cells from the menu; done when the saved notebook says so "
     for menu,item in (('Edit','Clear Outputs of All Cells'),('Run','Run All Cells')): page.get_by_text(menu, exact=True).first.click(); page.get_by_text(item, exact=True).click()
     for _ in range(seconds//3):
         page.wait_for_timeout(3000); page.keyboard.press('Control+s'); page.wait_for_timeout(500)
@@ -45,9 +47,6 @@ def main(out):
             page.wait_for_selector('.jp-CodeCell', timeout=90_000); page.wait_for_timeout(3000)
             run_all(page, folder/'lesson.ipynb', 300)
             cell = page.locator('.jp-CodeCell:has-text("browse(img")').first
-            for _ in range(60):                                                      # cells out of view are not in the page: scroll down to it
-                if cell.count(): break
-                page.mouse.move(800,600); page.mouse.wheel(0,500); page.wait_for_timeout(200)
             cell.scroll_into_view_if_needed(); viewer = cell.locator('.jp-OutputArea-output:has(.widget-image)').first; viewer.wait_for(timeout=20_000); page.wait_for_timeout(1500)
             picture = viewer.locator('img').first
             handle = viewer.locator('.noUi-handle').first

@@ -16,8 +16,10 @@ from .augment import *
 from .model import *
 from .loss import *
 from .metric import *
+from .runfolder import *
 from .train import *
 from .infer import *
 from .post import *
 from .submit import *
 from .view import *
+from .fetch import *
