@@ -31,7 +31,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         d = Path(tmp); out = {}
         hip = Path(base)/'Task04_Hippocampus' if real('Task04_Hippocampus') else phantoms['Task04_Hippocampus'](d/'hip', n=200)
-        df = read_cohort(hip); t = time.perf_counter(); bad = check_cohort(df, n_jobs=2)
+        t = time.perf_counter(); df = read_cohort(hip); bad = check_cohort(df, n_jobs=2)
         out['read and check, 2 processes started from nothing'] = dict(cases=len(df), data='real' if real('Task04_Hippocampus') else 'phantom', faults=len(bad), seconds=round(time.perf_counter()-t,2))
         hu,o = thorax(np.random.default_rng(0), (134,512,512), (2,.75,.75), tumours=[(40,False)]); ct = Scan(hu[None],np.diag([-.75,-.75,2,1])); write_dicom(ct, d/'ct')
         ours,theirs = best(lambda: read_dicom(d/'ct')),best(lambda: decode(d/'ct'))

@@ -57,7 +57,7 @@ def plot_target_sizes(
     ax.set_yscale('log'); ax.set(ylabel=dict(voxels='target size (voxels)',ml='target volume (ml)',diameter_mm='diameter (mm)')[size], title='Target size')
     return ax
 
-# %% ../nbs/11_chart.ipynb #a347c2fa
+# %% ../nbs/11_chart.ipynb #9a1af84b
 def _pie(ax, n, names, cols, title):
     ax.pie(n, colors=cols, startangle=90)
     ax.legend([f'{nm} {k/sum(n):.2%}' for nm,k in zip(names,n)], fontsize=8, loc='upper center', bbox_to_anchor=(.5,.06), ncols=1+(len(n)>4))
@@ -89,7 +89,7 @@ def plot_ratio_bins(
     by:str='fold', # column that stacks the bars
 ):
     "Bars: cases in each bin of foreground share, by fold"
-    ax = _ax(ax,5); b = np.clip(np.digitize(fg_ratio(df),edges)-1,0,len(edges)-2); x = np.arange(len(edges)-1); low = np.zeros(len(x))
+    df = df[df.label!='']; ax = _ax(ax,5); b = np.clip(np.digitize(fg_ratio(df),edges)-1,0,len(edges)-2); x = np.arange(len(edges)-1); low = np.zeros(len(x))
     part = df[by] if by in df else pd.Series('all cases',df.index)
     for i,v in enumerate(sorted(part.unique(),key=str)): n = np.bincount(b[(part==v).values],minlength=len(x)); ax.bar(x,n,bottom=low,color=colour(i+1),label=f'{by} {v}' if by in df else v); low = low+n
     ax.set_xticks(x,[f'{a:g}-{c:g}' for a,c in zip(edges[:-1],edges[1:])],rotation=40,fontsize=8); ax.set(xlabel='foreground share', ylabel='cases', title='Foreground share'); ax.legend(fontsize=8)
@@ -161,7 +161,7 @@ def plot_along_z(
     ax.set(xlabel='place along z (0 first, 1 last slice)', ylabel='share of slices with it', title='Foreground along z'); ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/11_chart.ipynb #115d25c2
+# %% ../nbs/11_chart.ipynb #a008d3bb
 planes = dict(axial=0, coronal=1, sagittal=2)
 
 def row_origin(
@@ -208,7 +208,7 @@ def _sheet(df, pick, titles, cols=6):
     rows = -(-len(pick)//cols); fig,axs = plt.subplots(rows,min(cols,len(pick)),figsize=(2*min(cols,len(pick)),2.5*rows),dpi=72,squeeze=False)
     for ax in axs.ravel(): ax.axis('off')
     for ax,i,t in zip(axs.ravel(),pick,titles):
-        img,lab = read_case(df.loc[i]); s,m,k = best_slice(img, lab); show_slice(s, m, ax, img.spacing[1:], title=t.format(k=k), origin=row_origin(img)); ax.title.set_fontsize(7)
+        img,lab = read_case(df.loc[i]); s,m,k = best_slice(img, lab or img.new(data=np.zeros((1,*img.shape),np.uint8))); show_slice(s, m, ax, img.spacing[1:], title=t.format(k=k), origin=row_origin(img)); ax.title.set_fontsize(7)
     fig.tight_layout()
     return axs.ravel()[:len(pick)]
 

@@ -12,13 +12,18 @@ import numpy as np, pandas as pd
 from .scan import few
 from .read import read_scan, read_label, map_cases
 
-# %% ../nbs/09_check.ipynb #b09a9559
+# %% ../nbs/09_check.ipynb #53ccb45e
+def _heard(f, *args): # (result, what it warned of)
+    with warnings.catch_warnings(record=True) as told: warnings.simplefilter('always'); r = f(*args)
+    return r,[str(w.message) for w in told if w.category is UserWarning]
+
 def _check_case(case, image, label, labels=''):
     "Faults of one case, and what the whole cohort has to be compared on"
     out,res = [],dict(case=case, values=None, channels=None, digest=None)
     if not image: return res,[(case,'no image for this label','find the image, or remove the label')]
-    try: img = read_scan(image)
+    try: img,told = _heard(read_scan, image)
     except ValueError as e: return res,[(case,*_two(e))]
+    out += [(case,t,'look at it, and choose what is meant') for t in told]
     with np.errstate(all='ignore'):
         finite = np.isfinite(img.data).all()
         if not finite: out.append((case,f'image holds NaN or infinity in {int((~np.isfinite(img.data)).sum())} voxels','repair or drop the case'))
@@ -26,8 +31,8 @@ def _check_case(case, image, label, labels=''):
     res.update(channels=len(img.data), digest=sha1(np.ascontiguousarray(img.data)).hexdigest())
     if not label: return res,out+[(case,'no label for this image','annotate it, or move the image to the test set')]
     try:
-        with warnings.catch_warnings(record=True) as told: warnings.simplefilter('always'); res['values'] = np.unique(read_label(label, img, labels).data).tolist()
-        out += [(case,str(w.message),'look at it, and correct the drawing') for w in told if issubclass(w.category,UserWarning)]
+        lab,told = _heard(read_label, label, img, labels); res['values'] = np.unique(lab.data).tolist()
+        out += [(case,t,'look at it, and correct the drawing') for t in told]
     except ValueError as e: out.append((case,*_two(e)))
     return res,out
 

@@ -160,11 +160,11 @@ def fetch(
     from seg_course.fetch import fetch_data
     print(fetch_data(name, to))
 
-# %% ../nbs/26_cli.ipynb #2370a3fe
+# %% ../nbs/26_cli.ipynb #290d03d7
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help='run folder')],
-    images: Annotated[str, typer.Argument(help='a NIfTI file, or a folder of them')],
+    images: Annotated[str, typer.Argument(help='an image, a folder of them, or a folder of cases (DICOM, SegTHOR, MM-WHS)')],
     out: Annotated[str, typer.Argument(help='folder to write')],
     device: Annotated[str, typer.Option(help='cpu or cuda')] = 'cpu',
     tta: Annotated[bool, typer.Option(help='average over flips')] = True,

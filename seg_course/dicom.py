@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from .scan import Scan
 
-# %% ../nbs/04_dicom.ipynb #3e69f1a3
+# %% ../nbs/04_dicom.ipynb #e488242b
 _flip = np.diag([-1.,-1,1,1])                       # RAS to LPS and back
 
 def _header(uid, modality, name):
@@ -35,6 +35,7 @@ def write_dicom(
     "Write a scan as a DICOM series of CT slices, a file a slice"
     path = Path(path); path.mkdir(parents=True, exist_ok=True)
     if len(scan.data)!=1: raise ValueError(f'a scan with {len(scan.data)} channels: a CT series has one; write a series for each')
+    if not (scan.data.min()>=-31744 and scan.data.max()<=31743): raise ValueError(f'values from {scan.data.min():g} to {scan.data.max():g}: a CT series holds -31744 to 31743')
     A = _flip@scan.affine; sp = np.linalg.norm(A[:3,:3],axis=0); out = []
     for k,a in enumerate(np.round(scan.data[0]).astype(np.int16)):
         ds = _header(_uid(name,series,k),'CT',name)
@@ -47,7 +48,7 @@ def write_dicom(
         f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
     return out
 
-# %% ../nbs/04_dicom.ipynb #b4edbb47
+# %% ../nbs/04_dicom.ipynb #d603d2d0
 def dicom_files(
     path, # folder, searched with all that is in it
     pixels:bool=False, # True: read pixels too; False: headers only, faster
@@ -64,13 +65,15 @@ def dicom_files(
 def _series(files): # slices that belong together: one series, one direction, one size
     out = {}
     for f,ds in files:
-        if 'ImagePositionPatient' not in ds or 'Rows' not in ds: continue
+        if not ds.get('ImagePositionPatient') or not ds.get('ImageOrientationPatient') or 'Rows' not in ds: continue
         key = (str(ds.get('SeriesInstanceUID','')),tuple(np.round(np.array(ds.ImageOrientationPatient,float),3)),int(ds.Rows),int(ds.Columns))
         out.setdefault(key,[]).append((f,ds))
     return out
 
-def _choose(found, name, series):
+def _choose(files, name, series):
+    found = _series(files)
     if series: found = {k:v for k,v in found.items() if k[0]==series}
+    if not found and any(d.get('NumberOfFrames') for _,d in files): raise ValueError(f'{name} holds files with many frames: convert it to NIfTI with dcm2niix')
     if not found: raise ValueError(f'{name}: no slices{f" of series {series}" if series else ""} in it: name the folder with the DICOM files of one scan')
     by = sorted(found.values(), key=len, reverse=True)
     if len(by)>1:
@@ -88,11 +91,9 @@ def slice_gaps(
     step = np.diff(at); d = float(np.median(step))
     same = np.nonzero(step<.01)[0]
     if len(same): raise ValueError(f'{name} has {len(same)+1} slices at one place (z={at[same[0]]:.1f} mm): two scans are mixed, keep one')
-    n = step/d
-    if (np.abs(n-np.round(n))>.05*np.maximum(1,n)).any():
-        i = int(np.abs(n-np.round(n)).argmax()); raise ValueError(f'{name} has unevenly spaced slices ({step.min():.2f} to {step.max():.2f} mm, first at z={at[i]:.1f} mm): resample it to an even grid')
-    d = float((at[-1]-at[0])/np.round(n).sum())
-    return d,np.concatenate([[0],np.cumsum(np.round(n).astype(int))])
+    k = np.concatenate([[0],np.cumsum(np.maximum(np.round(step/d),1).astype(int))]); d = float((at[-1]-at[0])/k[-1]); off = np.abs(at-at[0]-k*d)
+    if off.max()>.1*d: i = int((off>.1*d).argmax()); raise ValueError(f'{name} has unevenly spaced slices ({step.min():.2f} to {step.max():.2f} mm, first at z={at[i]:.1f} mm): resample it to an even grid')
+    return d,k
 
 def read_dicom(
     path, # folder of one scan
@@ -105,19 +106,19 @@ def read_dicom(
     path = Path(path)
     if gaps not in ('refuse','fill'): raise ValueError(f'gaps {gaps!r}: choose refuse or fill')
     if not path.is_dir(): raise ValueError(f'{path}: no such folder: name the folder with the DICOM files of one scan')
-    sl = _choose(_series(dicom_files(path, pixels=True)), path.name, series); d0 = sl[0][1]
-    if int(d0.get('NumberOfFrames',1))>1: raise ValueError(f'{path.name} holds files with many frames: convert it to NIfTI with dcm2niix')
+    sl = _choose(dicom_files(path, pixels=True), path.name, series); d0 = sl[0][1]
+    if int(d0.get('NumberOfFrames') or 1)>1: raise ValueError(f'{path.name} holds files with many frames: convert it to NIfTI with dcm2niix')
     u = np.array(d0.ImageOrientationPatient,float); row,col = u[:3],u[3:]; normal = np.cross(row,col)
     pos = np.array([np.array(d.ImagePositionPatient,float) for _,d in sl]); order = np.argsort(pos@normal)
     sl,pos = [sl[i] for i in order],pos[order]; dz,k = slice_gaps(pos@normal, path.name)
-    lean = (pos[-1]-pos[0])-((pos[-1]-pos[0])@normal)*normal
-    if np.linalg.norm(lean)>.02*np.linalg.norm(pos[-1]-pos[0]): raise ValueError(f'{path.name} has a gantry tilt of {np.degrees(np.arcsin(np.linalg.norm(lean)/np.linalg.norm(pos[-1]-pos[0]))):.1f} degrees: resample it to straight slices')
+    py,px = map(float,d0.PixelSpacing); way = pos-pos[0]; lean = np.linalg.norm(way-(way@normal)[:,None]*normal, axis=1)
+    if lean.max()>.5*min(py,px): raise ValueError(f'{path.name} has a gantry tilt of {np.degrees(np.arctan2(lean[-1],way[-1]@normal)):.1f} degrees (slices shifted by up to {lean.max():.1f} mm): resample it to straight slices')
     gone = np.setdiff1d(np.arange(k[-1]),k)
     if len(gone) and gaps=='refuse': raise ValueError(f'{path.name} lacks {len(gone)} of {k[-1]+1} slices (at z={", ".join(f"{(pos[0]@normal)+g*dz:.1f}" for g in gone[:5])}{" ..." if len(gone)>5 else ""} mm): get them, or fill them with read_dicom(..., gaps=\'fill\') and save a NIfTI file')
     data = _pixels(sl, path.name, int(k[-1])+1, k)
     for g in gone: lo,hi = k[k<g].max(),k[k>g].min(); data[g] = np.round(data[lo]+(data[hi].astype(np.float32)-data[lo])*(g-lo)/(hi-lo)) if data.dtype.kind=='i' else data[lo]+(data[hi]-data[lo])*(g-lo)/(hi-lo)
     if len(gone): warnings.warn(f'{path.name}: {len(gone)} missing slices were filled by interpolation', stacklevel=2)
-    py,px = map(float,d0.PixelSpacing); A = np.eye(4)
+    A = np.eye(4)
     A[:3,0],A[:3,1],A[:3,2],A[:3,3] = row*px,col*py,normal*dz,pos[0]
     return Scan(data[None], _flip@A, path)
 
@@ -131,9 +132,9 @@ def _pixels(sl, name, n, k): # decode each slice once, scale it, and put it wher
     for (f,ds),i in zip(sl,k):
         try: a = pixel_array(ds, view_only=True)                                  # no copy: it is scaled into its place anyway
         except Exception as e: raise ValueError(f'{name}/{f.name} cannot be decoded ({type(e).__name__}: {str(e).splitlines()[0][:120]}): get the file again, or install pylibjpeg for compressed files') from None
-        slope,cut = float(ds.get('RescaleSlope',1)),float(ds.get('RescaleIntercept',0)); whole = slope==1 and cut==int(cut) and a.dtype.kind in 'iu'
+        slope,cut = float(ds.get('RescaleSlope') or 1),float(ds.get('RescaleIntercept') or 0); whole = slope==1 and cut==int(cut) and a.dtype.kind in 'iu'
         if out is None: out = np.zeros((n,*a.shape), np.int16 if whole else np.float32)
-        if a.shape!=out.shape[1:]: raise ValueError(f'{name}/{f.name} is a picture {a.shape}: one grey slice a file is expected')
+        if a.ndim!=2 or a.shape!=out.shape[1:]: raise ValueError(f'{name}/{f.name} is a picture {a.shape}: one grey slice a file is expected')
         if not whole and out.dtype.kind=='i': out = out.astype(np.float32)
         if out.dtype.kind=='i' and not _fits(a, ds, int(cut)): out = out.astype(np.float32)
         if out.dtype.kind=='i': # 16 bits wrap round: a sum that fits is right, whatever the sign of the bits

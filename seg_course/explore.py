@@ -6,18 +6,22 @@
 __all__ = ['scan_stats', 'case_stats', 'class_names', 'fg_ratio', 'slice_stats', 'mask_targets', 'target_stats', 'robust_z',
            'suspicious']
 
-# %% ../nbs/10_explore.ipynb #511ebb13
+# %% ../nbs/10_explore.ipynb #7581f255
 import json, os, warnings
 from hashlib import sha1
+from importlib.metadata import version
 from pathlib import Path
 import cc3d, numpy as np, pandas as pd
 from .scan import Scan
 from .read import read_scan, read_label, read_case, map_cases
 
-# %% ../nbs/10_explore.ipynb #45503667
+# %% ../nbs/10_explore.ipynb #60c08c15
 def _key(row): # changes when a file of the case or its label map changes
-    stat = [(Path(f).name,os.stat(f).st_size,os.stat(f).st_mtime_ns) if f and os.path.exists(f) else f for f in (row.image,row.label)]
-    return sha1(json.dumps([row.case,*stat,row.label_map]).encode()).hexdigest()
+    def stat(f):
+        f = f.rpartition('#')[0] if '#' in f and not os.path.exists(f) else f
+        fs = [os.path.join(r,n) for r,_,ns in os.walk(f) for n in ns] if os.path.isdir(f) else [f] if f and os.path.exists(f) else []
+        return f,len(fs),sum(os.stat(p).st_size for p in fs),max((os.stat(p).st_mtime_ns for p in fs),default=0)
+    return sha1(json.dumps([version('seg_course'),row.case,*stat(row.image)[1:],*stat(row.label)[1:],row.image,row.label,row.label_map]).encode()).hexdigest()
 
 def _once(f, df, name, n_jobs): # results of f(image, label, label_map) for each case, from the cohort's folder where they are there
     rows = list(df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)); root = df.attrs.get('path','')
@@ -32,7 +36,7 @@ def _once(f, df, name, n_jobs): # results of f(image, label, label_map) for each
         except OSError as e: warnings.warn(f'{file}: {name} cannot be kept ({e.strerror}), the next call counts again', stacklevel=3)
     return [kept[k] for k in keys]
 
-# %% ../nbs/10_explore.ipynb #0661df50
+# %% ../nbs/10_explore.ipynb #988aa69b
 def scan_stats(
     image, # image file
     label='', # its label file, or ''
@@ -50,11 +54,11 @@ def scan_stats(
 def case_stats(
     df:pd.DataFrame, # cohort, from `read_cohort`
     n_jobs:int=2, # processes
-)->pd.DataFrame: # the cohort with the columns of `scan_stats` beside it; a label that a case does not hold counts 0
+)->pd.DataFrame: # the cohort with the columns of `scan_stats` beside it; a class that a label does not hold counts 0; without a label file, NaN
     "Statistics of all cases"
     st = pd.DataFrame(_once(scan_stats, df, 'case_stats', n_jobs))
     counts = [c for c in st if c.startswith(('n_','ml_'))]
-    st[counts] = st[counts].fillna(0)
+    has = (df.label.values!=''); st.loc[has,counts] = st.loc[has,counts].fillna(0)
     st = st[[c for c in st if c not in counts]+sorted(counts)]
     out = pd.concat([df.reset_index(drop=True), st], axis=1)
     out.attrs = df.attrs
@@ -74,22 +78,22 @@ def fg_ratio(
     n = df[[c for c in df if c.startswith('n_')]]
     return 1-n.n_0/n.sum(axis=1)
 
-# %% ../nbs/10_explore.ipynb #92fd21a7
+# %% ../nbs/10_explore.ipynb #3805e516
 def _slices(image, label, labels):
     img = read_scan(image); m = read_label(label, img, labels).data[0]
     return [{f'n_{c}':int(k) for c,k in enumerate(np.bincount(s.ravel()))} for s in m]
 
 def slice_stats(
-    df:pd.DataFrame, # cohort with labels
+    df:pd.DataFrame, # cohort; cases without a label are left out
     n_jobs:int=2, # processes
 )->pd.DataFrame: # case, z, rel_z (0 first slice, 1 last), n_0, n_1, ... (voxels)
     "Foreground of each slice"
-    rows = _once(_slices, df, 'slice_stats', n_jobs)
+    df = df[df.label!='']; rows = _once(_slices, df, 'slice_stats', n_jobs)
     out = pd.DataFrame([dict(case=c, z=z, rel_z=z/max(len(r)-1,1))|s for c,r in zip(df.case,rows) for z,s in enumerate(r)])
     n = [c for c in out if c.startswith('n_')]; out[n] = out[n].fillna(0).astype(int)
     return out
 
-# %% ../nbs/10_explore.ipynb #32e188d3
+# %% ../nbs/10_explore.ipynb #dc85a40b
 def mask_targets(
     msk:np.ndarray, # labels (Z,Y,X)
     spacing:tuple, # (z,y,x), mm
@@ -114,15 +118,15 @@ def _targets(image, label, labels):
     img = read_scan(image); return mask_targets(read_label(label, img, labels).data[0], img.spacing, img.data.mean(0))
 
 def target_stats(
-    df:pd.DataFrame, # cohort with labels
+    df:pd.DataFrame, # cohort; cases without a label are left out
     n_jobs:int=2, # processes
 )->pd.DataFrame: # case, label, target, voxels, ml, diameter_mm (of a ball, or disc, of that size), border (voxels to the border of the image; 0: cut by it), rel_z, rel_y, rel_x (place of the centre, 0 to 1), mean_in, mean_out (intensity inside, and outside of all targets)
     "Size, place and intensity of all targets"
-    rows = _once(_targets, df, 'target_stats', n_jobs)
+    df = df[df.label!='']; rows = _once(_targets, df, 'target_stats', n_jobs)
     cols = ['case','label','target','voxels','ml','diameter_mm','border','rel_z','rel_y','rel_x','mean_in','mean_out']
     return pd.DataFrame([dict(case=c)|t for c,r in zip(df.case,rows) for t in r], columns=cols)
 
-# %% ../nbs/10_explore.ipynb #89478175
+# %% ../nbs/10_explore.ipynb #7333d81c
 def robust_z(
     x, # numbers
 )->np.ndarray: # distance from the median in robust standard deviations; 0 where all are alike
@@ -136,7 +140,7 @@ def suspicious(
     limit:float=3.5, # robust standard deviations
 )->pd.DataFrame: # case, why; the most unusual first
     "Cases that deserve a look"
-    names = class_names(df); log = lambda v: np.log(np.maximum(v,1e-6)); out = []
+    df = df[df.label!='']; names = class_names(df); log = lambda v: np.log(np.maximum(v,1e-6)); out = []
     feats = {f'volume of {n}':log(df[f'ml_{c}'].where(df[f'ml_{c}']>0,np.nan)) for c,n in names.items()}
     feats |= {'median intensity':np.arcsinh(df.p50), 'slices':df.nz, 'voxel depth':df.dz_mm, 'voxel width':df.dx_mm, 'intensity inside':df.case.map(ts.groupby('case').mean_in.mean()), 'number of targets':df.case.map(ts.groupby('case').size()).fillna(0)}
     for what,v in feats.items(): out += [(c,f'{what} is unusual ({z:+.1f})',abs(z)) for c,z in zip(df.case,robust_z(v)) if abs(z)>limit]

@@ -51,23 +51,25 @@ def read_mask(
         a = a[...,0]
     return Scan(a[None,None], flat, Path(path))
 
-# %% ../nbs/06_image.ipynb #6793d175
+# %% ../nbs/06_image.ipynb #efce6268
 def _labelme(path):
-    try: shapes = json.loads(Path(path).read_text(encoding='utf-8'))['shapes']
-    except (ValueError,KeyError,TypeError) as e: raise ValueError(f'{Path(path).name} is no LabelMe file ({type(e).__name__}: {e}): "shapes" with "label" and "points" are expected') from None
+    try: shapes = [(str(s.get('label','')),s.get('shape_type') or 'polygon',np.array(s.get('points') or [],float).reshape(-1,2)) for s in json.loads(Path(path).read_text(encoding='utf-8'))['shapes']]
+    except (ValueError,KeyError,TypeError,AttributeError) as e: raise ValueError(f'{Path(path).name} is no LabelMe file ({type(e).__name__}: {e}): "shapes" with "label" and "points" are expected') from None
     out = []
-    for s in shapes:
-        p = np.array(s.get('points',[]),float).reshape(-1,2); kind = s.get('shape_type') or 'polygon'
+    for name,kind,p in shapes:
         if kind=='rectangle' and len(p)==2: (x0,y0),(x1,y1) = p; p = np.array([(x0,y0),(x1,y0),(x1,y1),(x0,y1)])
         elif kind=='circle' and len(p)==2: t = np.linspace(0,2*np.pi,65)[:-1]; p = p[0]+np.hypot(*(p[1]-p[0]))*np.c_[np.cos(t),np.sin(t)]
         elif kind not in ('polygon','rectangle','circle'): raise ValueError(f'{Path(path).name} holds a shape of type {kind!r}: polygon, rectangle and circle can be read; draw it as a polygon')
-        out.append((str(s.get('label','')),p))
+        out.append((name,p))
     return out
 
 def _imagescope(path):
     try: root = ElementTree.parse(path).getroot()
     except ElementTree.ParseError as e: raise ValueError(f'{Path(path).name} is no XML ({e}): get the file again') from None
-    return [(a.get('Name') or a.get('Id') or '',np.array([(float(v.get('X')),float(v.get('Y'))) for v in r.iter('Vertex')]).reshape(-1,2)) for a in root.iter('Annotation') for r in a.iter('Region')]
+    odd = [r.get('Id') for r in root.iter('Region') if r.get('NegativeROA')=='1' or r.get('Type','0') not in ('0','1')]
+    if odd: raise ValueError(f'{Path(path).name}: regions {odd[:5]} are holes or ellipses: outlines are expected; draw them as polygons')
+    try: return [(a.get('Name') or a.get('Id') or '',np.array([(float(v.get('X')),float(v.get('Y'))) for v in r.iter('Vertex')]).reshape(-1,2)) for a in root.iter('Annotation') for r in a.iter('Region')]
+    except TypeError: raise ValueError(f'{Path(path).name} has a vertex without X or Y: get the file again') from None
 
 def outlines(
     path, # .json of LabelMe or .xml of ImageScope
@@ -96,7 +98,7 @@ def read_drawing(
     labels:dict=None, # name -> class; None: every outline is class 1
 )->Scan: # uint8 (1,1,Y,X)
     "Fill the outlines of a drawing: cut at the border, overlaps fused, later classes over earlier ones; fewer than three points are left out with a warning"
-    ps = outlines(path); out = np.zeros(image.shape[1:],np.uint8); names = {n for n,_ in ps}
+    ps = outlines(path); out = np.zeros(image.shape[1:],np.uint8); names = {n for n,_ in ps}; labels = labels and {str(k):v for k,v in labels.items()}         # a name may be a number
     if labels is not None and (odd := sorted(names-set(labels))): raise ValueError(f'{Path(path).name}: names {odd[:8]} are unexpected: known are {list(labels)[:8]}; map them with `labels={{name:class}}`')
     for f in drawing_faults(path): warnings.warn(f'{Path(path).name}: {f.rpartition(": ")[0]} and were left out', stacklevel=2)
     for c in (sorted(set(labels.values())) if labels else [1]): out[_draw([p for n,p in ps if len(p)>2 and (labels is None or labels[n]==c)], out.shape)] = c

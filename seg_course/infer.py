@@ -120,7 +120,7 @@ def predict_oof(
         _save_npy(out/f'{r.case}.npy', predict_probs(model, read_scan(r.image), tta).data.astype(np.float16))
     return out
 
-# %% ../nbs/21_infer.ipynb #b7e2fdc8
+# %% ../nbs/21_infer.ipynb #63b81f77
 def _nested(path): # a folder a case: DICOM series, SegTHOR, MM-WHS
     for split in ('Ts','Tr'):
         try: df = read_cohort(path, split=split, labels={'any':1})
@@ -138,7 +138,8 @@ def find_images(
     if not images.exists(): raise ValueError(f'{images}: no such file or folder')
     hint = next((f'; did you mean {images/s}?' for s in ('imagesTs','imagesTr','images') if (images/s).is_dir()), '') if images.is_dir() else ''
     files = _files(images, tuple(readers)) if images.is_dir() else {stem(images):images}
-    if not files and not hint: files = _nested(images)
+    nested = _nested(images) if images.is_dir() and not hint else {}
+    if nested and set(nested.values())<=set(files.values()) or not files: files = nested                      # a layout says which of the files are images
     if not files: raise ValueError(f'{images}: no image in it'+(hint or f' ({", ".join(readers)} and folders of DICOM slices are read)'))
     faults = []
     for f in files.values():

@@ -110,7 +110,7 @@ def conventions(
         return pd.Series({'per case, empty-empty scores 1':dice(n,1).mean(), 'per case, empty-empty scores 0':d0.mean(), 'per case, empty-empty left out':np.nanmean(d),
             'per case, only where neither 0 nor 1':np.nanmean(hit), 'pooled over all voxels':dice(n.sum(0),1).mean()}, name='Dice')
 
-# %% ../nbs/18_metric.ipynb #803e3cc6
+# %% ../nbs/18_metric.ipynb #f0f0dc23
 def _grid(path, image=''): # the grid of a label file: its own, or that of the image if it holds contours
     return mask_readers[suffix(path)](path) if suffix(path) in mask_readers else read_scan(image)
 
@@ -123,7 +123,7 @@ def _score_file(case, pred, image, label, label_map, labels, kw):
     except ValueError as e: return dict(case=case, fault=str(e))
 
 def score_files(
-    preds, # folder of predictions (NIfTI)
+    preds, # folder of predictions (NIfTI, or PNG for pictures)
     truth, # folder of labels, or of a data set in a layout that `read_cohort` knows
     n_jobs:int=2, # processes
     label_map=None, # what the values of the labels mean, see `read_cohort`
@@ -135,18 +135,20 @@ def score_files(
     ps,ls = _files(Path(preds), tuple(mask_readers)),_truths(Path(truth), label_map)
     both = sorted({*ps}&{*ls})
     if not both: raise ValueError(f'no prediction in {preds} ({len(ps)} files) has the name of a label in {truth} ({len(ls)} files): both need files of the same names')
-    labels = sorted(set().union(*map_cases(_values, (ls[c] for c in both), len(both), n_jobs))-{0})
-    if not labels: raise ValueError(f'no label in {truth} has any foreground: nothing to score')
+    got = map_cases(_values, (ls[c] for c in both), len(both), n_jobs); labels = sorted(set().union(*(v for v,_ in got))-{0})
+    if not labels: raise ValueError(next((why for _,why in got if why), f'no label in {truth} has any foreground: nothing to score'))
     rows = map_cases(_score_file, ((c,ps[c],*ls[c],labels,kw) for c in both), len(both), n_jobs)
     notes = dict(missing=sorted({*ls}-{*ps}), extra=sorted({*ps}-{*ls}), faults=[r['fault'] for r in rows if 'fault' in r])
     return pd.DataFrame([r for r in rows if 'fault' not in r]),notes
 
 def _truths(path, label_map): # case -> (image, label, label map) of a folder of labels, or of a data set
+    try: df = read_cohort(path, labels=label_map)
+    except ValueError as e: df,why = None,e
+    if df is not None: return {r.case:(r.image,r.label,r.label_map) for r in df.itertuples() if r.label}
     flat = _files(path, tuple(mask_readers))
-    if flat: return {c:('',str(f),label_map) for c,f in flat.items()}
-    df = read_cohort(path, labels=label_map)
-    return {r.case:(r.image,r.label,r.label_map) for r in df.itertuples() if r.label}
+    if not flat: raise why
+    return {c:('',str(f),label_map) for c,f in flat.items()}
 
-def _values(image, label, label_map):
-    try: return set(np.unique(read_label(label, _grid(label,image), label_map).data).tolist())
-    except ValueError: return set()
+def _values(image, label, label_map): # (values, '') or (none, why it cannot be read)
+    try: return set(np.unique(read_label(label, _grid(label,image), label_map).data).tolist()),''
+    except ValueError as e: return set(),str(e)

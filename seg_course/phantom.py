@@ -6,8 +6,8 @@
 __all__ = ['segthor_labels', 'mmwhs_values', 'phantoms', 'hippocampus_phantom', 'lung_phantom', 'segthor_phantom',
            'vipcup_phantom', 'mmwhs_phantom', 'stas_phantom', 'faulty_phantom', 'is_phantom', 'make_phantom']
 
-# %% ../nbs/07_phantom.ipynb #997fb1f9
-import json, os
+# %% ../nbs/07_phantom.ipynb #dd8e735e
+import json, os, shutil
 from functools import partial
 from pathlib import Path
 import numpy as np, nibabel as nib
@@ -122,7 +122,7 @@ def mmwhs_phantom(
         if part=='train': _write(v, _ct(sp), f.with_name(f.name+'_label.nii.gz'))
     return path
 
-# %% ../nbs/07_phantom.ipynb #d3f74e21
+# %% ../nbs/07_phantom.ipynb #a0ddc06f
 def stas_phantom(
     path, # folder to write: Train_Images/*.jpg, Train_Annotations/*.json
     n:int=12, # pictures
@@ -133,7 +133,7 @@ def stas_phantom(
     from PIL import Image
     path = Path(path); [(path/s).mkdir(parents=True, exist_ok=True) for s in ('Train_Images','Train_Annotations',*(['Masks'] if masks else []))]
     for i in range(n):
-        rng = np.random.default_rng([seed,i]); many = (1,1,1,2,1,12)[i%6]; top = .45*235*429 if i%6==2 else 3000
+        rng = np.random.default_rng([seed,i]); many = (1,1,1,2,1,12)[i%6]; top = .5*235*429 if i%6==2 else 3000
         areas = [1.] if i%6==4 else np.exp(rng.uniform(np.log(12),np.log(top),many)); areas = [top] if i%6==2 else areas
         img,targets = tissue(rng, areas=areas, border=i%3==2); name = f'{i:08d}'
         Image.fromarray(img).save(path/f'Train_Images/{name}.jpg', quality=95)
@@ -165,7 +165,7 @@ def faulty_phantom(
     put('imagesTr','duplicate_b',img['duplicate_a'][0]); put('labelsTr','duplicate_b',img['duplicate_a'][1])
     return path
 
-# %% ../nbs/07_phantom.ipynb #0416cfe4
+# %% ../nbs/07_phantom.ipynb #e464a024
 phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom, 'faulty_cohort':faulty_phantom}
 
 def is_phantom(
@@ -184,8 +184,11 @@ def make_phantom(
     if name not in phantoms: raise ValueError(f'no phantom of {name!r}: there are {sorted(phantoms)}')
     if path.exists(): return path
     part = path.with_name(f'{path.name}.part{os.getpid()}')
-    phantoms[name](part, **kw); (part/'PHANTOM.md').write_text(f'Phantom of {name}, drawn by seg_course. There is no patient behind it.\n')
+    try: phantoms[name](part, **kw)
+    except BaseException: shutil.rmtree(part, ignore_errors=True); raise
+    (part/'PHANTOM.md').write_text(f'Phantom of {name}, drawn by seg_course. There is no patient behind it.\n')
     try: part.rename(path)
     except OSError:                            # another process was faster: its folder holds the same files
+        shutil.rmtree(part, ignore_errors=True)
         if not path.exists(): raise
     return path

@@ -64,18 +64,18 @@ def apply_post(
         msk = rules[name](msk, **kw)
     return msk
 
-# %% ../nbs/22_post.ipynb #e7cad435
+# %% ../nbs/22_post.ipynb #026ff54f
 def check_post(
     post, # content of post.json
 )->dict: # the same
     "`ValueError` if this is no post-processing"
     ok = isinstance(post,dict) and set(post)<={'fg_weight','rules'} and isinstance(post.get('fg_weight',1.),(int,float)) and isinstance(post.get('rules',[]),list) and all(isinstance(r,list) and len(r)==2 and isinstance(r[1],dict) for r in post.get('rules',[]))
     if not ok: raise ValueError(f'post-processing {json.dumps(post)[:80]} cannot be understood: expected like {{"fg_weight": 1.0, "rules": [["keep_largest", {{}}]]}}')
-    try: apply_post(np.zeros((2,1,4,4)), post)
-    except TypeError as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
+    try: apply_post(np.stack([np.zeros((1,4,4)),np.ones((1,4,4))]), post)
+    except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
     return post
 
-# %% ../nbs/22_post.ipynb #87a4b9c1
+# %% ../nbs/22_post.ipynb #3f16ea54
 candidates = [dict(fg_weight=w, rules=r) for w,r in itertools.product((.7,.85,1.,1.2,1.5), ([], [['keep_largest',{}]], [['keep_largest',dict(each=True)]], [['keep_largest',{}],['fill_holes',{}]]))]
 
 def tune_post(
@@ -95,10 +95,11 @@ def tune_post(
         probs,targ = load(c); f = score or (lambda m,t,c: np.nanmean(dice(counts(m, t, range(1,len(probs))), empty)))
         d[i] = [f(apply_post(probs,t), targ, c) for t in trials]
     half = pd.factorize(pd.Series(list(groups) if groups is not None else list(cases)))[0]%2
+    mean = lambda a: np.where(np.isnan(a).all(0),-np.inf,np.nanmean(np.where(np.isnan(a).all(0),0,a),0))            # a case that a rule leaves without a score (NaN) does not count for it
     by = np.zeros(len(cases),int)                                               # the choice of the other half; nothing where there is none
     for h in (0,1):
-        if (half!=h).any() and (half==h).any(): by[half==h] = d[half!=h].mean(0).argmax()
-    best,held = int(d.mean(0).argmax()),d[np.arange(len(cases)),by]
-    if held.mean()-d[:,0].mean()<min_gain: by[:] = 0
-    res = pd.DataFrame({'mean score':[d[:,0].mean(), d[:,best].mean(), held.mean()]}, index=['no post-processing','tuned on these cases','tuned on the other half'])
+        if (half!=h).any() and (half==h).any(): by[half==h] = np.nanargmax(mean(d[half!=h]))
+    best,held = int(np.nanargmax(mean(d))),d[np.arange(len(cases)),by]
+    if not np.nanmean(held)-np.nanmean(d[:,0])>=min_gain: by[:] = 0
+    res = pd.DataFrame({'mean score':[np.nanmean(d[:,0]), np.nanmean(d[:,best]), np.nanmean(held)]}, index=['no post-processing','tuned on these cases','tuned on the other half'])
     return (trials[best] if by.any() else trials[0]), res, {c:trials[k] for c,k in zip(cases,by)}

@@ -17,7 +17,7 @@ from .rtstruct import read_rtstruct, plain_name
 from .image import read_image, read_mask, read_drawing, outlines
 from .phantom import make_phantom, is_phantom, mmwhs_values, segthor_labels
 
-# %% ../nbs/08_read.ipynb #77393b19
+# %% ../nbs/08_read.ipynb #0412d9ce
 readers = {'.nii':read_nifti, '.nii.gz':read_nifti, '.nrrd':read_nrrd, '.nhdr':read_nrrd, **{s:read_image for s in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp')}}
 mask_readers = readers|{s:read_mask for s in ('.png','.tif','.tiff','.bmp')}
 drawings = ('.json','.xml')                          # outlines on a picture
@@ -33,10 +33,12 @@ def stem(path)->str: # what is before `suffix`
     return n[:len(n)-len(suffix(path))] if suffix(path) in (*readers,*drawings,'.dcm') else n
 
 def read_scan(
-    path, # file, or the folder of a DICOM series
+    path, # file, or the folder of a DICOM series, 'folder#SeriesInstanceUID' where it holds several
 )->Scan: # (C,Z,Y,X)
     "Read an image of any kind"
-    p = Path(path)
+    if not str(path): raise ValueError('no image for this label: find the image, or remove the label')
+    p = Path(path); folder,_,series = str(path).rpartition('#')
+    if folder and re.fullmatch(r'[\d.]+',series) and not p.exists(): return read_dicom(folder, series)
     if p.is_dir(): return read_dicom(p)
     if suffix(p) not in readers: raise ValueError(f'{p.name} is of no known kind: {", ".join(readers)} or a folder of DICOM slices are read')
     return readers[suffix(p)](p)
@@ -47,6 +49,7 @@ def read_label(
     labels=None, # label map: raw value, or name of an ROI or an outline -> class (dict or JSON text); None keeps values
 )->Scan: # uint8 (1,Z,Y,X)
     "Read a label of any kind onto the grid of its image"
+    if not str(path): raise ValueError('no label for this image: annotate it, or move the image to the test set')
     p = Path(path); labels = label_map(labels)
     if p.is_dir() or suffix(p)=='.dcm':
         if not labels: raise ValueError(f'{p.name}: contours have names, not numbers: say which are meant, like labels={{"GTV1":1}}')
@@ -94,7 +97,7 @@ def map_cases(
     jobs = par(delayed(_here)(os.getcwd(), f, a) for a in args)
     return list(progress_bar(jobs, total=n, leave=False) if n>20 else jobs)
 
-# %% ../nbs/08_read.ipynb #bf670a17
+# %% ../nbs/08_read.ipynb #5a6619c8
 def _files(d, kinds=tuple(mask_readers)+drawings): # name -> file of the known kinds in a folder
     out = {}
     for f in sorted(d.iterdir()) if d.is_dir() else []:
@@ -119,6 +122,7 @@ def two_folders(path, split, labels, image_dir='', label_dir=''): # imagesTr and
     "Medical Segmentation Decathlon, and plain `images` + `labels`"
     sub = next((s for s in (split,'') if (path/f'images{s}').is_dir()), None)
     if not image_dir and sub is None: return None
+    if not image_dir and split=='Ts' and sub=='': raise ValueError(f'{path}: images/ has no test split: name the folder of the test images')
     imgs,labs = path/(image_dir or f'images{sub}'),path/(label_dir or f'labels{sub}')
     for p in (imgs,*([labs] if label_dir else [])):
         if not p.is_dir(): raise ValueError(f'{p}: no such folder')
@@ -130,6 +134,7 @@ def segthor(path, split, labels):
     if not base.is_dir(): base = path
     if split=='Ts': rows = [dict(case=stem(f), image=str(f), label='') for f in sorted(base.glob('Patient_*.nii*')) if f.is_file()]
     else: rows = [dict(case=p.name, image=str(next(iter(sorted(p.glob(f'{p.name}.nii*'))),'')), label=str(next(iter(sorted(p.glob('GT.nii*'))),''))) for p in sorted(base.glob('Patient_*')) if p.is_dir()]
+    rows = [r for r in rows if r['image'] or r['label']]
     return (rows,dict(labels={0:'background'}|{c:n for n,c in segthor_labels.items()})) if rows else None
 
 def mmwhs(path, split, labels):
@@ -141,10 +146,20 @@ def mmwhs(path, split, labels):
     raw = {v:c for c,v in enumerate(mmwhs_values.values(),1)}|{421:2}
     return (rows,dict(labels=dict(enumerate(['background',*mmwhs_values])), label_map=raw)) if rows else None
 
+def _by_stem(files, path):
+    out = {}
+    for f in files:
+        if stem(f) in out: raise ValueError(f'{path}: {stem(f)} is there twice, as {out[stem(f)].relative_to(path)} and {f.relative_to(path)}: remove or rename one of them')
+        out[stem(f)] = f
+    return out
+
 def drawn(path, split, labels):
     "Pictures and LabelMe files of the same names, in one folder or in two"
-    js = {stem(f):f for f in sorted(path.rglob('*.json')) if f.name!='dataset.json'}
-    pics = {stem(f):f for f in sorted(path.rglob('*')) if suffix(f) in ('.jpg','.jpeg','.png','.tif','.tiff') and 'mask' not in f.parent.name.lower() and 'test' not in f.parent.name.lower()} if js else {}
+    if split=='Ts': return None
+    inside = [f for f in sorted(path.rglob('*')) if not any(p.startswith('.') for p in f.relative_to(path).parts)]                # .seg_course and the like are no data
+    words = lambda f: {w for p in f.relative_to(path).parts[:-1] for w in re.split(r'[\W_]+',p.lower())}
+    js = _by_stem([f for f in inside if suffix(f)=='.json' and f.name!='dataset.json'], path)
+    pics = _by_stem([f for f in inside if suffix(f) in ('.jpg','.jpeg','.png','.tif','.tiff') and not words(f)&{'mask','masks','test'}], path) if js else {}
     if not set(js)&set(pics): return None
     rows = _pairs(pics, js)
     if labels: return rows,dict(labels={})
@@ -157,16 +172,21 @@ def drawn(path, split, labels):
 def _patient(p): # (case, folder of the slices, RTSTRUCT, names of the ROIs with contours)
     files = dicom_files(p); rts = [(f,ds) for f,ds in files if ds.get('Modality')=='RTSTRUCT']; sl = [(f,ds) for f,ds in files if 'ImagePositionPatient' in ds]
     meant = {str(s.get('SeriesInstanceUID')) for _,ds in rts for r in ds.get('ReferencedFrameOfReferenceSequence',[]) for t in r.get('RTReferencedStudySequence',[]) for s in t.get('RTReferencedSeriesSequence',[])}
-    own = [f.parent for f,ds in sl if str(ds.SeriesInstanceUID) in meant] or [f.parent for f,_ in sl]
+    own = [(str(f.parent),str(ds.SeriesInstanceUID)) for f,ds in sl if str(ds.get('SeriesInstanceUID')) in meant] or [(str(f.parent),str(ds.get('SeriesInstanceUID',''))) for f,ds in sl]
+    image,uid = max(set(own),key=own.count) if own else ('','')
+    if len({ds.get('SeriesInstanceUID') for f,ds in sl if str(f.parent)==image})>1: image = f'{image}#{uid}'                       # the one that was drawn on, else the largest
     has = lambda ds: {int(c.ReferencedROINumber) for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')}
     names = [plain_name(r.ROIName) for _,ds in rts for r in ds.get('StructureSetROISequence',[]) if int(r.ROINumber) in has(ds)]
-    return p.name,str(max(set(own),key=own.count)) if own else '',str(rts[0][0]) if len(rts)==1 else str(p) if rts else '',names
+    return p.name,image,str(rts[0][0]) if len(rts)==1 else str(p) if rts else '',names
 
 def tcia(path, split, labels):
     "A folder a patient, with slices and an RTSTRUCT somewhere below (VIP Cup, TCIA); without `labels` the first ROI whose name starts with GTV"
     dicom = lambda p: any(f.is_file() and (f.suffix.lower()=='.dcm' or f.open('rb').read(132)[128:]==b'DICM') for f in sorted(p.rglob('*'))[:20])
+    if split=='Ts': return None
     ps = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith('.') and dicom(p)] or ([path] if dicom(path) else [])
     if not ps: return None
+    ids = {p:str(dicom_files(p)[0][1].get('PatientID','')) for p in ps[:2]}
+    if len(ps)<=4 and len(ids)==2 and len(set(ids.values()))==1 and set(ids.values())!={''}: ps = [path]                                                    # the folder of one patient, with its series below
     got = map_cases(_patient, ((p,) for p in ps), len(ps)); rows = [dict(case=c, image=i, label=l) for c,i,l,_ in got]
     if labels: return rows,dict(labels={})
     n = pd.Series([r for *_,names in got for r in set(names)]).value_counts(); gtv = sorted(r for r in n.index if r.startswith('GTV'))
@@ -176,13 +196,20 @@ def tcia(path, split, labels):
 
 layouts = dict(two_folders=two_folders, segthor=segthor, mmwhs=mmwhs, drawn=drawn, tcia=tcia)
 
-# %% ../nbs/08_read.ipynb #47be53f9
+# %% ../nbs/08_read.ipynb #36030035
 def _csv_cohort(path): # columns case, image, label, and any others; files relative to the CSV's folder
     df = pd.read_csv(path, dtype=str, keep_default_na=False)
     if lost := [c for c in ('case','image') if c not in df]: raise ValueError(f'{path}: column {", ".join(lost)} is missing (there are {", ".join(df)}): case and image are needed, label, group and label_map may be there')
     if len(twice := df.case[df.case.duplicated()]): raise ValueError(f'{path}: cases {few(twice.unique().tolist())} are there more than once: give each its own name')
     for c in ('image','label'): df[c] = [str(path.parent/f) if f else '' for f in df[c]] if c in df else ''
     return df.to_dict('records'),{}
+
+def _class_names(info, labels): # names of the classes, seen through a label map
+    names = info.get('labels',{}); raw = info.get('label_map') or {}
+    if not labels: return names
+    own = {k:names.get(raw.get(k,k)) if isinstance(k,int) else k for k in labels}         # name of each raw value; an ROI is its own name
+    out = {c:'+'.join(dict.fromkeys(n for k,n in own.items() if labels[k]==c and n and k!='>0')) for c in sorted(set(labels.values())-{0})}
+    return {0:'background'}|{c:n or f'label {c}' for c,n in out.items()}
 
 def read_cohort(
     path, # folder in one of the `layouts`, or a CSV file with the columns case, image, label
@@ -195,16 +222,21 @@ def read_cohort(
     "One row a case; a missing label or image is an empty cell, for `check_cohort` to report"
     path = Path(path); labels = label_map(labels); extra = dict(image_dir=image_dir,label_dir=label_dir) if image_dir or label_dir else {}
     if split not in ('Tr','Ts'): raise ValueError(f'split {split!r}: choose Tr (training) or Ts (test)')
-    if path.suffix=='.csv' and path.is_file(): got,layout = _csv_cohort(path),'csv'
+    if path.suffix=='.csv' and path.is_file() and split=='Tr': got,layout = _csv_cohort(path),'csv'
     elif not path.is_dir(): raise ValueError(f'{path}: no such folder')
     else: got,layout = next(((g,n) for n,f in layouts.items() if (not extra or n=='two_folders') and (g := f(path, split, labels, **extra))), (None,None))
+    if got is None and split=='Ts': raise ValueError(f'{path}: no test cases in a layout that has a test split (imagesTs/, test/Patient_41.nii.gz, ct_test_2001_image.nii.gz): name the folder of the test images')
     if got is None: raise ValueError(f'{path}: no known layout: expected imagesTr + labelsTr, images + labels, Patient_01/GT.nii.gz, *_image.nii.gz, pictures with LabelMe files, or folders of DICOM slices; or write a CSV with the columns case, image, label')
     rows,info = got
     if not rows: raise ValueError(f'{path}: no image in it')
-    df = pd.DataFrame(rows); df['group'] = df.case.str.extract(group, expand=False).fillna(df.case) if group else df.get('group',df.case)
+    df = pd.DataFrame(rows); twice = df.case[df.case.duplicated()].unique().tolist()
+    if twice: raise ValueError(f'{path}: cases {few(twice)} are there more than once: give each its own name')
+    found = df.case.str.extract(group, expand=False) if group else df.get('group',df.case)
+    if group and found.isna().any() and found.notna().any(): raise ValueError(f'group {group!r} finds no patient in {few(df.case[found.isna()].tolist())}: widen it, or patients may end up on both sides of a split')
+    df['group'] = found.fillna(df.case)
     lm = labels or info.get('label_map')
     if lm or 'label_map' not in df: df['label_map'] = json.dumps(lm) if lm else ''
-    df.attrs = dict(layout=layout, path=str(path), labels={c:n for c,n in info.get('labels',{}).items() if not labels or c in {0,*labels.values()}}, channels=info.get('channels'), channel_names=info.get('channel_names',[]))
+    df.attrs = dict(layout=layout, path=str(path), labels=_class_names(info, labels), channels=info.get('channels'), channel_names=info.get('channel_names',[]))
     return df
 
 def read_case(
@@ -212,4 +244,5 @@ def read_case(
 )->tuple: # (image, label or None): two `Scan`s on one grid
     "Image and label of a case"
     img = read_scan(row.image)
-    return img,read_label(row.label, img, getattr(row,'label_map','')) if row.label else None
+    lm = getattr(row,'label_map','')
+    return img,read_label(row.label, img, lm if isinstance(lm,str) else '') if row.label else None

@@ -20,7 +20,7 @@ def plain_name(
     "The name of an ROI without the whims of who typed it"
     return re.sub(r'[-_\s]','',str(name)).upper()
 
-# %% ../nbs/05_rtstruct.ipynb #d07045ec
+# %% ../nbs/05_rtstruct.ipynb #6836f308
 def find_rtstruct(
     path, # RTSTRUCT file, or a folder that holds one (and may hold other things)
 )->tuple: # (file, pydicom dataset)
@@ -35,20 +35,23 @@ def find_rtstruct(
     return found[0]
 
 def roi_names(
-    path, # RTSTRUCT file, or a folder that holds one
+    path, # RTSTRUCT file, a folder that holds one, or its dataset
 )->list: # names as typed
     "Names of the ROIs that have contours"
-    ds = find_rtstruct(path)[1]; n = {int(r.ROINumber):str(r.ROIName) for r in ds.get('StructureSetROISequence',[])}
+    ds = find_rtstruct(path)[1] if isinstance(path,(str,Path)) else path; n = {int(r.ROINumber):str(r.ROIName) for r in ds.get('StructureSetROISequence',[])}
     return [n.get(int(c.ReferencedROINumber),'?') for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')]
 
 def _points(c): # (n,3); the text is split here, pydicom would make an object of each number
-    v = c.get_item('ContourData').value
+    item = c.get_item('ContourData'); v = item.value if item is not None else b''
     return np.array(v.rstrip(b' \0').split(b'\\') if isinstance(v,bytes) else v, float).reshape(-1,3)
 
 def _contours(ds, roi): # list of (n,3) points, mm, LPS
-    nums = [int(r.ROINumber) for r in ds.StructureSetROISequence if plain_name(r.ROIName)==plain_name(roi)]
+    drawn = {int(c.ReferencedROINumber) for c in ds.ROIContourSequence if c.get('ContourSequence')}
+    near = {int(r.ROINumber):str(r.ROIName) for r in ds.StructureSetROISequence if plain_name(r.ROIName)==plain_name(roi) and int(r.ROINumber) in drawn}
+    nums = [n for n,name in near.items() if name==roi] or list(near)
+    if len(nums)>1: raise ValueError(f'ROIs {sorted(near.values())} all read as {plain_name(roi)}: keep one of them')
     return [_points(c) for r in ds.ROIContourSequence if int(r.ReferencedROINumber) in nums
-            for c in r.get('ContourSequence',[]) if c.get('ContourGeometricType','CLOSED_PLANAR') in ('CLOSED_PLANAR','CLOSEDPLANAR_XOR')]
+            for c in r.get('ContourSequence') or [] if c.get('ContourGeometricType','CLOSED_PLANAR') in ('CLOSED_PLANAR','CLOSEDPLANAR_XOR')]
 
 def read_rtstruct(
     path, # RTSTRUCT file, or a folder that holds one
@@ -60,7 +63,7 @@ def read_rtstruct(
     Contours are matched to slices by place. Those outside of the scan are left out with a warning.
     Raises `ValueError` if an ROI is missing or lies between slices. Source: DICOM PS3.3 C.8.8.6 (ROI contour module)"""
     f,ds = find_rtstruct(path); out = np.zeros(image.shape,np.uint8)
-    have = roi_names(f) if f==Path(path) else roi_names(path)
+    have = roi_names(ds)
     lost = [n for n in labels if plain_name(n) not in map(plain_name,have)]
     if lost: raise ValueError(f'{f.name} has no contours of {", ".join(lost)} (there are {", ".join(have) or "none"}): name an ROI that is there')
     to_voxel = np.linalg.inv(_flip@image.affine)
@@ -77,18 +80,21 @@ def read_rtstruct(
         for k,ps in slices.items(): out[k][fill_polygons(ps, image.shape[1:])] = c
     return Scan(out[None], image.affine, f)
 
-# %% ../nbs/05_rtstruct.ipynb #61f8d7b7
+# %% ../nbs/05_rtstruct.ipynb #a2a43004
 def write_rtstruct(
     masks:dict, # name of ROI -> bool (Z,Y,X)
     image:Scan, # the scan, from `read_dicom`; its axial slices carry the contours
     path, # .dcm file to write
     name:str='patient', # patient's name and ID
     uids:list=None, # SOPInstanceUID of each slice, for the references; None: without references
+    series:str='', # SeriesInstanceUID of the scan; '': as `write_dicom` names the first series of this patient
 )->Path: # the file
     "Write masks as the contours of an RTSTRUCT file"
     from pydicom.dataset import Dataset
     ds = _header(_uid(name,'rtstruct',*masks),'RTSTRUCT',name); ds.SeriesInstanceUID = _uid(name,'rtstruct'); ds.StructureSetLabel = 'seg_course'
     ds.StructureSetROISequence,ds.ROIContourSequence,ds.RTROIObservationsSequence = [],[],[]
+    ref,study,ser = Dataset(),Dataset(),Dataset(); ser.SeriesInstanceUID = series or _uid(name,'1'); study.RTReferencedSeriesSequence = [ser]; ref.FrameOfReferenceUID = ds.FrameOfReferenceUID
+    ref.RTReferencedStudySequence = [study]; ds.ReferencedFrameOfReferenceSequence = [ref]
     A = _flip@image.affine
     for n,(roi,m) in enumerate(masks.items(),1):
         if m.shape!=image.shape: raise ValueError(f'mask of {roi} {m.shape} and image {image.shape} differ in shape: bring the mask to the image with `to_grid`')

@@ -58,7 +58,7 @@ def read_nifti(
     if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
     return Scan(a.T if a.ndim==4 else a.T[None], n.affine, path)
 
-# %% ../nbs/02_scan.ipynb #3957ddfb
+# %% ../nbs/02_scan.ipynb #886d4249
 def read_nrrd(
     path, # .nrrd or .nhdr file, 3D, or 4D with channels first
 )->Scan: # float32 or the integer type of the file
@@ -72,7 +72,11 @@ def read_nrrd(
     if a.ndim not in (3,4) or 'space directions' not in h: raise ValueError(f'{path.name} has {a.ndim} axes and {"no" if "space directions" not in h else "a"} space: a volume with 3 axes and a space is expected')
     sign = {'left-posterior-superior':(-1,-1,1),'right-anterior-superior':(1,1,1),'left-anterior-superior':(-1,1,1)}.get(str(h.get('space','left-posterior-superior')).lower())
     if sign is None: raise ValueError(f'{path.name} counts in the space {h["space"]!r}: left-posterior-superior is expected; save it again with 3D Slicer')
-    A = np.eye(4); A[:3,:3] = np.asarray(h['space directions'],float)[-3:].T; A[:3,3] = h.get('space origin',(0,0,0))
+    rows = np.array([[np.nan]*3 if r is None else r for r in h['space directions']],float); place = np.isfinite(rows).all(1)
+    if place.sum()!=3: raise ValueError(f'{path.name} has {place.sum()} axes in space: 3 are expected')
+    if a.ndim==4: a = np.moveaxis(a, int(np.flatnonzero(~place)[0]), 0)                  # channels may be the first axis or the last
+    A = np.eye(4); A[:3,:3] = rows[place].T; A[:3,3] = h.get('space origin',(0,0,0))
+    if abs(np.linalg.det(A))<1e-9: raise ValueError(f'{path.name} has an affine without volume: set the real directions in its header')
     if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
     return Scan(a.transpose(0,3,2,1) if a.ndim==4 else a.T[None], np.diag([*sign,1.])@A, path)
 
@@ -93,7 +97,7 @@ def is_exact(
     r = np.round(M)
     return bool(np.allclose(M,r,atol=tol/100) and np.allclose(np.abs(r).sum(0),1) and np.allclose(t,np.round(t),atol=tol))
 
-# %% ../nbs/02_scan.ipynb #5f3796f6
+# %% ../nbs/02_scan.ipynb #b6fc0f6d
 def _move(a, M, t, shape, fill): # exact: transpose, flip, and cut or pad
     r,t = np.round(M).astype(int),np.round(t).astype(int)
     ax = np.abs(r).argmax(0)                              # dst axis i comes from src axis ax[i]
@@ -114,21 +118,26 @@ def to_grid(
     like:Scan, # the grid to move it to
     order:int=1, # interpolation where voxels do not meet voxels: 0 nearest (labels!), 1 linear, 3 cubic
     fill=0, # value outside of `scan`
-)->Scan: # `scan` on the grid of `like`
+)->Scan: # `scan` on the grid of `like`; float32 where values were interpolated
     "Bring a scan onto the grid of another; exact where voxels meet voxels"
     M,t = grid_map(scan, like)
     if is_exact(M,t): data = _move(scan.data, M, t, like.shape, fill)
-    else: data = np.stack([affine_transform(c, M, t, like.shape, order=order, mode='constant' if order==0 else 'nearest', cval=fill) for c in scan.data])
+    elif order==0: data = np.stack([affine_transform(c, M, t, like.shape, order=0, mode='grid-constant', cval=fill) for c in scan.data])
+    else:                                                                        # beyond the outermost centres the outermost values hold, for half a voxel
+        inside = affine_transform(np.ones(scan.shape,np.uint8), M, t, like.shape, order=0, mode='grid-constant', cval=0)>0
+        data = np.stack([np.where(inside, affine_transform(c.astype(np.float32,copy=False), M, t, like.shape, order=order, mode='nearest'), np.float32(fill)) for c in scan.data])
     return scan.new(data=data, affine=like.affine)
 
-# %% ../nbs/02_scan.ipynb #a823a6b3
+# %% ../nbs/02_scan.ipynb #8f6d80f0
 def label_map(
     labels, # dict raw value or name -> class, the same as JSON text, or None
 )->dict: # the dict with whole numbers as keys where they are numbers; None if there is none
     "The label map, from however it was written"
-    if isinstance(labels,str): labels = json.loads(labels) if labels else None
-    if not labels: return None
-    out = {(int(k) if str(k).lstrip('-').isdigit() else k):int(v) for k,v in labels.items()}
+    try:
+        given = json.loads(labels) if isinstance(labels,str) and labels else labels
+        if not given: return None
+        out = {(int(k) if str(k).lstrip('-').isdigit() else k):int(v) for k,v in given.items()}
+    except (ValueError,TypeError,AttributeError): raise ValueError(f'label map {labels!r}: expected like {{"205":1, "420":2}}, raw value or name to class') from None
     if any(not 0<=v<=255 for v in out.values()): raise ValueError(f'label map {out}: classes are 0 to 255')
     return out
 

@@ -15,7 +15,7 @@ from .runfolder import check_device
 from .infer import load_run, find_images, predict_probs
 from .post import apply_post, check_post
 
-# %% ../nbs/23_submit.ipynb #a1664cbb
+# %% ../nbs/23_submit.ipynb #2cc01662
 def write_label(
     msk, # labels (Z,Y,X), integers 0..255
     image, # file (or DICOM folder) of the image it belongs to: the header of a NIfTI file is kept
@@ -36,7 +36,12 @@ def write_label(
     os.replace(part, path)
     return path
 
-def label_name(case, image): return f'{case}.png' if suffix(image) in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp') else f'{case}.nii.gz'  # of a picture: PNG
+def label_name(
+    case:str, # name of the case
+    image, # its image
+)->str: # <case>.png for a picture, <case>.nii.gz for all else
+    "The name of a label file"
+    return f'{case}.png' if suffix(image) in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp') else f'{case}.nii.gz'
 
 # %% ../nbs/23_submit.ipynb #fd2f6eb0
 def predict_files(
@@ -56,7 +61,7 @@ def predict_files(
         done.append(write_label(apply_post(predict_probs(model, read_scan(f), tta).data, model['post']), f, out/label_name(case,f)))
     return done
 
-# %% ../nbs/23_submit.ipynb #b66f33d7
+# %% ../nbs/23_submit.ipynb #11f3aa4a
 def check_submission(
     folder, # of predictions
     images:dict, # case -> image file: what is expected
@@ -72,6 +77,7 @@ def check_submission(
         odd = np.setdiff1d(np.unique(p.data), list(labels))
         if p.data.dtype.kind=='f': out.append((c,f'values are {p.data.dtype}: labels are integers'))
         if len(odd): out.append((c,f'label values {few(odd)} are unexpected: allowed are {few(labels)}'))
+        if len(p.data)!=1: out.append((c,f'{len(p.data)} channels: one label map is expected'))
         if p.shape!=img.shape: out.append((c,f'shape {p.shape} differs from the image {img.shape} (z,y,x)'))
         if not (np.array_equal(p.affine, img.affine) if suffix(images[c]) in ('.nii','.nii.gz') else np.allclose(p.affine, img.affine)): out.append((c,'affine differs from the image'))
         if not len(odd) and not p.data.any(): out.append((c,'nothing but background: is that meant?'))

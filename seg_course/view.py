@@ -54,7 +54,7 @@ def draw_slice(
     fig.tight_layout()
     return fig
 
-# %% ../nbs/24_view.ipynb #4c9b3a55
+# %% ../nbs/24_view.ipynb #40fe9e1e
 def first_slice(
     scan:Scan, # image
     labels:dict, # name -> labels (Z,Y,X), or None
@@ -86,7 +86,8 @@ def browse(
     switches = [w.Checkbox(True, description=(names or {}).get(c,f'label {c}'), indent=False, layout=dict(width='auto')) for c in found]
     out = w.Image(format='png')
     def redraw(_=None): out.value = png(draw_slice(scan, labels, plane.value, i.value, alpha.value, window=win.value, classes=[c for c,s in zip(found,switches) if s.value], size=3.2))
-    def turn(ch): i.max = scan.shape[planes[ch.new]]-1; i.value = first_slice(scan,labels,ch.new); redraw()
+    def turn(ch):
+        i.unobserve(redraw,'value'); i.max = scan.shape[planes[ch.new]]-1; i.value = first_slice(scan,labels,ch.new); i.observe(redraw,'value'); redraw()      # one picture, not three
     for s in (i,alpha,win,*switches): s.observe(redraw,'value')
     plane.observe(turn,'value'); redraw()
     return w.VBox([w.HBox([plane,i]), w.HBox([win,alpha,*switches]), out])
