@@ -215,7 +215,7 @@ def new(
     path.write_text(json.dumps(nb, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
     print(f'{path}: open it in JupyterLab; it runs as it stands, on a phantom')
 
-# %% ../nbs/26_cli.ipynb #6a074a1c
+# %% ../nbs/26_cli.ipynb #568cb637
 def join_params(
     args:list, # words of the command line
 )->list: # the same with `-p name value` as `-p name=value`
@@ -233,6 +233,7 @@ def main(
 )->int: # exit code; the program ends with it
     "The program `seg_course`: one line and exit code 1 for what the user can mend"
     warnings.simplefilter('ignore', FutureWarning)                       # of libraries, about their next versions
+    if not sys.stdout.isatty(): import fastprogress.fastprogress as fp; fp.NO_BAR = True              # a bar in a file is a page of noise
     args = join_params(sys.argv[1:] if args is None else args) or ['--help']
     try: code = app(args, standalone_mode=False)
     except KeyboardInterrupt: code = 'interrupted'
