@@ -13,7 +13,7 @@ from .scan import Scan
 from .read import read_case
 from .explore import class_names, fg_ratio
 
-# %% ../nbs/11_chart.ipynb #c339ecdb
+# %% ../nbs/11_chart.ipynb #29e242c5
 colours = ['#E69F00','#56B4E9','#009E73','#F0E442','#0072B2','#D55E00','#CC79A7'] # Okabe and Ito's: told apart by colour-blind readers
 
 def colour(c:int): # label, from 1
@@ -29,7 +29,8 @@ def plot_volumes(
 ):
     "Histogram of target volumes, one colour a label"
     ax = _ax(ax)
-    for c,nm in class_names(df).items(): ax.hist(df[f'ml_{c}'], bins=bins, alpha=.7, color=colour(c), label=nm)
+    names = class_names(df); edges = np.histogram_bin_edges(df[[f'ml_{c}' for c in names]].values[~np.isnan(df[[f'ml_{c}' for c in names]].values)], bins)
+    for c,nm in names.items(): ax.hist(df[f'ml_{c}'], bins=edges, alpha=.7, color=colour(c), label=nm)
     ax.set(xlabel='target volume (ml)', ylabel='cases', title='Target volume'); ax.legend()
     return ax
 
@@ -53,11 +54,12 @@ def plot_target_sizes(
 ):
     "Box plot of target sizes, a box a label, on a logarithmic axis; whiskers reach to the smallest and the largest"
     ax = _ax(ax); labs = sorted(ts.label.unique())
+    if not labs: raise ValueError('there is no target: no case has a label with foreground')
     ax.boxplot([ts[size][ts.label==c] for c in labs], whis=(0,100), tick_labels=[f'{(names or {}).get(c,f"label {c}")}\nn={int((ts.label==c).sum())}' for c in labs], patch_artist=True, boxprops=dict(facecolor='#DDDDDD'), medianprops=dict(color='black'))
     ax.set_yscale('log'); ax.set(ylabel=dict(voxels='target size (voxels)',ml='target volume (ml)',diameter_mm='diameter (mm)')[size], title='Target size')
     return ax
 
-# %% ../nbs/11_chart.ipynb #9a1af84b
+# %% ../nbs/11_chart.ipynb #882266df
 def _pie(ax, n, names, cols, title):
     ax.pie(n, colors=cols, startangle=90)
     ax.legend([f'{nm} {k/sum(n):.2%}' for nm,k in zip(names,n)], fontsize=8, loc='upper center', bbox_to_anchor=(.5,.06), ncols=1+(len(n)>4))
@@ -69,7 +71,7 @@ def plot_classes(
     ax=None, # axes to draw on
 ):
     "Pie of the share of voxels of each class"
-    names = class_names(df); n = [df.n_0.sum(),*(df[f'n_{c}'].sum() for c in names)]
+    fg_ratio(df); names = class_names(df); n = [df.n_0.sum(),*(df[f'n_{c}'].sum() for c in names)]
     return _pie(_ax(ax,3.5), n, ['background',*names.values()], ['#DDDDDD',*map(colour,names)], 'Share of voxels')
 
 def plot_shares(

@@ -12,12 +12,16 @@ import numpy as np, pandas as pd
 from .scan import few
 from .read import read_scan, read_label, map_cases
 
-# %% ../nbs/09_check.ipynb #53ccb45e
+# %% ../nbs/09_check.ipynb #e730dae2
 def _heard(f, *args): # (result, what it warned of)
     with warnings.catch_warnings(record=True) as told: warnings.simplefilter('always'); r = f(*args)
     return r,[str(w.message) for w in told if w.category is UserWarning]
 
 def _check_case(case, image, label, labels=''):
+    try: return _look(case, image, label, labels)
+    except Exception as e: return dict(case=case, values=None, channels=None, digest=None),[(case,f'cannot be read ({type(e).__name__}: {str(e).splitlines()[0][:100] if str(e) else ""})','get the files again')]      # one odd file never stops a cohort
+
+def _look(case, image, label, labels):
     "Faults of one case, and what the whole cohort has to be compared on"
     out,res = [],dict(case=case, values=None, channels=None, digest=None)
     if not image: return res,[(case,'no image for this label','find the image, or remove the label')]
@@ -47,7 +51,7 @@ def _shared_faults(infos, labels, channels):
     full = [s for s in vals if s-{0}]
     known = set(labels) if labels else {0}|{v for v in set().union(*full) if sum(v in s for s in full)*2>=len(full)}
     while not labels and max(known)+1 in set().union(*full): known.add(max(known)+1)      # a rare class that continues 0, 1, 2
-    if not labels and max(known)>=2*len(known): out.append(('all cases',f'label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ...','read the cohort with a label map, like labels={255:1}'))
+    if not labels and max(known)>=2*len(known): out.append(('all cases',f'label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ...','read the cohort with a label map, labels={255:1}; on the command line --labels \'{"255":1}\''))
     chans = [i['channels'] for i in infos if i['channels']]
     channels = channels or (max(set(chans), key=chans.count) if chans else 1)
     same = pd.Series([i['digest'] for i in infos], [i['case'] for i in infos]).dropna()

@@ -133,7 +133,7 @@ def read_params(
     if not isinstance(got,dict): raise ValueError(f'{path}: holds a {type(got).__name__}: an object {{"name": value}} is expected')
     return got
 
-# %% ../nbs/26_cli.ipynb #e4e13d8d
+# %% ../nbs/26_cli.ipynb #1798939f
 @app.command()
 def check(
     data: Annotated[str, typer.Argument(help='folder of a data set, or a CSV file with the columns case, image, label')],
@@ -147,7 +147,7 @@ def check(
     bad = check_cohort(df, allow_empty=allow_empty)
     if not len(bad): print(f'{len(df)} cases, no fault found'); return
     print(fault_table(bad))
-    print(f'{bad.case.nunique()} of {len(df)} cases are faulty')
+    n = bad.case[bad.case!='all cases'].nunique(); print(f'{len(df) if "all cases" in bad.case.values else n} of {len(df)} cases are faulty')
     raise typer.Exit(1)
 
 # %% ../nbs/26_cli.ipynb #9d829095

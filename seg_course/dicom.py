@@ -48,7 +48,7 @@ def write_dicom(
         f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
     return out
 
-# %% ../nbs/04_dicom.ipynb #d603d2d0
+# %% ../nbs/04_dicom.ipynb #c2356a3d
 def dicom_files(
     path, # folder, searched with all that is in it
     pixels:bool=False, # True: read pixels too; False: headers only, faster
@@ -59,12 +59,14 @@ def dicom_files(
     out = []
     for f in sorted(Path(r)/f for r,_,fs in os.walk(path) for f in fs if not f.startswith('.') and f!='DICOMDIR'):
         try: out.append((f,dcmread(f, stop_before_pixels=not pixels)))
-        except (InvalidDicomError,EOFError): pass
+        except (InvalidDicomError,EOFError):
+            if f.suffix.lower()=='.dcm': raise ValueError(f'{f.parent.name}/{f.name} cannot be read as DICOM: get the file again, or remove it') from None
     return out
 
 def _series(files): # slices that belong together: one series, one direction, one size
     out = {}
     for f,ds in files:
+        if ds.get('Modality') in ('CT','MR','PT') and 'PixelData' not in ds: raise ValueError(f'{f.parent.name}/{f.name} has no pixels, it is cut off: get the file again')
         if not ds.get('ImagePositionPatient') or not ds.get('ImageOrientationPatient') or 'Rows' not in ds: continue
         key = (str(ds.get('SeriesInstanceUID','')),tuple(np.round(np.array(ds.ImageOrientationPatient,float),3)),int(ds.Rows),int(ds.Columns))
         out.setdefault(key,[]).append((f,ds))
@@ -111,7 +113,9 @@ def read_dicom(
     u = np.array(d0.ImageOrientationPatient,float); row,col = u[:3],u[3:]; normal = np.cross(row,col)
     pos = np.array([np.array(d.ImagePositionPatient,float) for _,d in sl]); order = np.argsort(pos@normal)
     sl,pos = [sl[i] for i in order],pos[order]; dz,k = slice_gaps(pos@normal, path.name)
-    py,px = map(float,d0.PixelSpacing); way = pos-pos[0]; lean = np.linalg.norm(way-(way@normal)[:,None]*normal, axis=1)
+    sizes = {tuple(map(float,d.get('PixelSpacing') or ())) for _,d in sl}
+    if len(sizes)>1 or len(min(sizes))!=2 or not min(min(sizes))>0: raise ValueError(f'{path.name} has pixel sizes {sorted(sizes)} mm: one size for all slices is expected, correct the headers')
+    py,px = sizes.pop(); way = pos-pos[0]; lean = np.linalg.norm(way-(way@normal)[:,None]*normal, axis=1)
     if lean.max()>.5*min(py,px): raise ValueError(f'{path.name} has a gantry tilt of {np.degrees(np.arctan2(lean[-1],way[-1]@normal)):.1f} degrees (slices shifted by up to {lean.max():.1f} mm): resample it to straight slices')
     gone = np.setdiff1d(np.arange(k[-1]),k)
     if len(gone) and gaps=='refuse': raise ValueError(f'{path.name} lacks {len(gone)} of {k[-1]+1} slices (at z={", ".join(f"{(pos[0]@normal)+g*dz:.1f}" for g in gone[:5])}{" ..." if len(gone)>5 else ""} mm): get them, or fill them with read_dicom(..., gaps=\'fill\') and save a NIfTI file')

@@ -15,7 +15,7 @@ import cc3d, numpy as np, pandas as pd
 from .scan import Scan
 from .read import read_scan, read_label, read_case, map_cases
 
-# %% ../nbs/10_explore.ipynb #60c08c15
+# %% ../nbs/10_explore.ipynb #21ee3902
 def _key(row): # changes when a file of the case or its label map changes
     def stat(f):
         f = f.rpartition('#')[0] if '#' in f and not os.path.exists(f) else f
@@ -23,20 +23,24 @@ def _key(row): # changes when a file of the case or its label map changes
         return f,len(fs),sum(os.stat(p).st_size for p in fs),max((os.stat(p).st_mtime_ns for p in fs),default=0)
     return sha1(json.dumps([version('seg_course'),row.case,*stat(row.image)[1:],*stat(row.label)[1:],row.image,row.label,row.label_map]).encode()).hexdigest()
 
+def _named(f, case, *args): # an error says whose files they are
+    try: return f(*args)
+    except ValueError as e: raise ValueError(f'{case}: {e}') from None
+
 def _once(f, df, name, n_jobs): # results of f(image, label, label_map) for each case, from the cohort's folder where they are there
     rows = list(df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)); root = df.attrs.get('path','')
     folder = Path(root) if os.path.isdir(root) else Path(root).parent; file = folder/'.seg_course'/f'{name}.json'
     try: kept = json.loads(file.read_text()) if root and file.exists() else {}
     except ValueError: kept = {}                                              # a file that was cut off is counted again
     keys = [_key(r) for r in rows]; todo = [i for i,k in enumerate(keys) if k not in kept]
-    kept |= dict(zip([keys[i] for i in todo], map_cases(f, (rows[i][1:] for i in todo), len(todo), n_jobs)))
+    kept |= dict(zip([keys[i] for i in todo], map_cases(_named, ((f,*rows[i]) for i in todo), len(todo), n_jobs)))
     if todo and root:
         try:
             file.parent.mkdir(exist_ok=True); part = file.with_name(f'.{os.getpid()}.{name}'); part.write_text(json.dumps(kept)); os.replace(part, file)
         except OSError as e: warnings.warn(f'{file}: {name} cannot be kept ({e.strerror}), the next call counts again', stacklevel=3)
     return [kept[k] for k in keys]
 
-# %% ../nbs/10_explore.ipynb #988aa69b
+# %% ../nbs/10_explore.ipynb #51bc6744
 def scan_stats(
     image, # image file
     label='', # its label file, or ''
@@ -76,9 +80,10 @@ def fg_ratio(
 )->pd.Series: # foreground voxels over all voxels of each case, 0 to 1
     "How much of each case is target"
     n = df[[c for c in df if c.startswith('n_')]]
+    if 'n_0' not in n: raise ValueError('no case has a label: there is no foreground to count')
     return 1-n.n_0/n.sum(axis=1)
 
-# %% ../nbs/10_explore.ipynb #3805e516
+# %% ../nbs/10_explore.ipynb #64f917b5
 def _slices(image, label, labels):
     img = read_scan(image); m = read_label(label, img, labels).data[0]
     return [{f'n_{c}':int(k) for c,k in enumerate(np.bincount(s.ravel()))} for s in m]
@@ -90,6 +95,7 @@ def slice_stats(
     "Foreground of each slice"
     df = df[df.label!='']; rows = _once(_slices, df, 'slice_stats', n_jobs)
     out = pd.DataFrame([dict(case=c, z=z, rel_z=z/max(len(r)-1,1))|s for c,r in zip(df.case,rows) for z,s in enumerate(r)])
+    if not len(out): raise ValueError('no case has a label: there is no foreground to count')
     n = [c for c in out if c.startswith('n_')]; out[n] = out[n].fillna(0).astype(int)
     return out
 

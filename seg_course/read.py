@@ -196,11 +196,13 @@ def tcia(path, split, labels):
 
 layouts = dict(two_folders=two_folders, segthor=segthor, mmwhs=mmwhs, drawn=drawn, tcia=tcia)
 
-# %% ../nbs/08_read.ipynb #36030035
+# %% ../nbs/08_read.ipynb #d423f0e5
 def _csv_cohort(path): # columns case, image, label, and any others; files relative to the CSV's folder
-    df = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try: df = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines='error')
+    except (pd.errors.ParserError,pd.errors.EmptyDataError,UnicodeDecodeError) as e: raise ValueError(f'{path}: is no CSV file in UTF-8 ({str(e).splitlines()[0]}): save it again') from None
     if lost := [c for c in ('case','image') if c not in df]: raise ValueError(f'{path}: column {", ".join(lost)} is missing (there are {", ".join(df)}): case and image are needed, label, group and label_map may be there')
-    if len(twice := df.case[df.case.duplicated()]): raise ValueError(f'{path}: cases {few(twice.unique().tolist())} are there more than once: give each its own name')
+    if (df.case=='').any(): raise ValueError(f'{path}: line {int((df.case=="").argmax())+2} has no case: give each case a name')
+    if 'group' in df: df['group'] = df.group.where(df.group!='', df.case)
     for c in ('image','label'): df[c] = [str(path.parent/f) if f else '' for f in df[c]] if c in df else ''
     return df.to_dict('records'),{}
 
@@ -222,7 +224,7 @@ def read_cohort(
     "One row a case; a missing label or image is an empty cell, for `check_cohort` to report"
     path = Path(path); labels = label_map(labels); extra = dict(image_dir=image_dir,label_dir=label_dir) if image_dir or label_dir else {}
     if split not in ('Tr','Ts'): raise ValueError(f'split {split!r}: choose Tr (training) or Ts (test)')
-    if path.suffix=='.csv' and path.is_file() and split=='Tr': got,layout = _csv_cohort(path),'csv'
+    if path.suffix.lower()=='.csv' and path.is_file() and split=='Tr': got,layout = _csv_cohort(path),'csv'
     elif not path.is_dir(): raise ValueError(f'{path}: no such folder')
     else: got,layout = next(((g,n) for n,f in layouts.items() if (not extra or n=='two_folders') and (g := f(path, split, labels, **extra))), (None,None))
     if got is None and split=='Ts': raise ValueError(f'{path}: no test cases in a layout that has a test split (imagesTs/, test/Patient_41.nii.gz, ct_test_2001_image.nii.gz): name the folder of the test images')

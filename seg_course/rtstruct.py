@@ -20,7 +20,7 @@ def plain_name(
     "The name of an ROI without the whims of who typed it"
     return re.sub(r'[-_\s]','',str(name)).upper()
 
-# %% ../nbs/05_rtstruct.ipynb #6836f308
+# %% ../nbs/05_rtstruct.ipynb #48de9fc5
 def find_rtstruct(
     path, # RTSTRUCT file, or a folder that holds one (and may hold other things)
 )->tuple: # (file, pydicom dataset)
@@ -43,7 +43,9 @@ def roi_names(
 
 def _points(c): # (n,3); the text is split here, pydicom would make an object of each number
     item = c.get_item('ContourData'); v = item.value if item is not None else b''
-    return np.array(v.rstrip(b' \0').split(b'\\') if isinstance(v,bytes) else v, float).reshape(-1,3)
+    p = np.array(v.rstrip(b' \0').split(b'\\') if isinstance(v,bytes) else v, float)
+    if p.size%3 or not p.size: raise ValueError(f'a contour has {p.size} numbers: three a point are expected; draw it again')
+    return p.reshape(-1,3)
 
 def _contours(ds, roi): # list of (n,3) points, mm, LPS
     drawn = {int(c.ReferencedROINumber) for c in ds.ROIContourSequence if c.get('ContourSequence')}
@@ -68,8 +70,11 @@ def read_rtstruct(
     if lost: raise ValueError(f'{f.name} has no contours of {", ".join(lost)} (there are {", ".join(have) or "none"}): name an ROI that is there')
     to_voxel = np.linalg.inv(_flip@image.affine)
     for roi,c in labels.items():
-        slices,off,outside = {},0,0
-        for p in _contours(ds, roi):
+        slices,off,outside,short = {},0,0,0
+        try: found = _contours(ds, roi)
+        except ValueError as e: raise ValueError(f'{f.name}: {e}') from None
+        for p in found:
+            if len(p)<3: short += 1; continue
             v = p@to_voxel[:3,:3].T+to_voxel[:3,3]; k = int(np.round(v[:,2].mean()))
             if np.ptp(v[:,2])>.2: raise ValueError(f'{f.name}: a contour of {roi} is not parallel to the slices: draw it on this scan')
             if not 0<=k<image.shape[0]: outside += 1; continue
@@ -77,7 +82,10 @@ def read_rtstruct(
         if off>.25: raise ValueError(f'{f.name}: contours of {roi} lie {off:.2f} of a slice between the slices: it was drawn on another scan')
         if not slices: raise ValueError(f'{f.name}: no contour of {roi} lies in the scan: it was drawn on another scan')
         if outside: warnings.warn(f'{f.name}: {outside} contours of {roi} lie outside of the scan and were left out', stacklevel=2)
-        for k,ps in slices.items(): out[k][fill_polygons(ps, image.shape[1:])] = c
+        if short: warnings.warn(f'{f.name}: {short} contours of {roi} have fewer than three points and were left out', stacklevel=2)
+        fill = {k:fill_polygons(ps, image.shape[1:]) for k,ps in slices.items()}
+        if not any(m.any() for m in fill.values()): raise ValueError(f'{f.name}: the contours of {roi} cover no voxel of the scan: it was drawn on another scan')
+        for k,m in fill.items(): out[k][m] = c
     return Scan(out[None], image.affine, f)
 
 # %% ../nbs/05_rtstruct.ipynb #a2a43004

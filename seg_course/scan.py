@@ -58,7 +58,7 @@ def read_nifti(
     if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
     return Scan(a.T if a.ndim==4 else a.T[None], n.affine, path)
 
-# %% ../nbs/02_scan.ipynb #886d4249
+# %% ../nbs/02_scan.ipynb #52f3113c
 def read_nrrd(
     path, # .nrrd or .nhdr file, 3D, or 4D with channels first
 )->Scan: # float32 or the integer type of the file
@@ -68,7 +68,7 @@ def read_nrrd(
     path = Path(path)
     if not path.exists(): raise ValueError(f'{path.name}: no such file (or a link that leads nowhere): get the file')
     try: a,h = nrrd.read(str(path))
-    except (nrrd.NRRDError,OSError,EOFError,ValueError,zlib.error) as e: raise ValueError(f'{path.name} cannot be read ({e}): get the file again') from None
+    except (nrrd.NRRDError,OSError,EOFError,ValueError,RuntimeError,StopIteration,zlib.error) as e: raise ValueError(f'{path.name} cannot be read ({e}): get the file again') from None
     if a.ndim not in (3,4) or 'space directions' not in h: raise ValueError(f'{path.name} has {a.ndim} axes and {"no" if "space directions" not in h else "a"} space: a volume with 3 axes and a space is expected')
     sign = {'left-posterior-superior':(-1,-1,1),'right-anterior-superior':(1,1,1),'left-anterior-superior':(-1,1,1)}.get(str(h.get('space','left-posterior-superior')).lower())
     if sign is None: raise ValueError(f'{path.name} counts in the space {h["space"]!r}: left-posterior-superior is expected; save it again with 3D Slicer')
