@@ -1,0 +1,11 @@
+"""How long imports take, each the best of three new processes, less the start of the interpreter. Prints JSON."""
+import json, subprocess, sys, time
+
+def seconds(code):
+    "Best of three processes"
+    def once(): t = time.perf_counter(); subprocess.run([sys.executable,'-c',code], check=True, stderr=subprocess.DEVNULL); return time.perf_counter()-t
+    return min(once() for _ in range(3))
+
+if __name__=='__main__':
+    bare = seconds('pass'); lib,everything,fastai = (seconds(c)-bare for c in ('import seg_course','from seg_course.all import *','from fastai.vision.all import *'))
+    print(json.dumps(dict(seg_course=round(lib,3), seg_course_all=round(everything,2), fastai_vision_all=round(fastai,2), ratio=round(everything/fastai,2))))
