@@ -5,16 +5,16 @@
 # %% auto #0
 __all__ = ['limits', 'write_json', 'versions', 'start_run', 'check_device', 'check_settings', 'keep_cohort']
 
-# %% ../nbs/19_runfolder.ipynb #37d81307
+# %% ../nbs/19_runfolder.ipynb #2b7b5b64
 import json, os, sys, time
 from pathlib import Path
 import pandas as pd, torch
+from .prep import _atomic
 
-# %% ../nbs/19_runfolder.ipynb #8eaca09d
-def _write(path, fn): part = Path(path).with_name('.part.'+Path(path).name); fn(part); os.replace(part, path)
+# %% ../nbs/19_runfolder.ipynb #bf872902
 def write_json(path, obj):
     "JSON file, whole or not at all"
-    _write(path, lambda p: p.write_text(json.dumps(obj, indent=1)))
+    _atomic(Path(path), lambda p: p.write_text(json.dumps(obj, indent=1)))
 
 # %% ../nbs/19_runfolder.ipynb #757f2a1f
 def versions()->dict: # package -> version
@@ -58,7 +58,7 @@ def check_settings(
     if bad: raise ValueError('; '.join(bad))
     if 'device' in kw: check_device(kw['device'])
 
-# %% ../nbs/19_runfolder.ipynb #8404f3e2
+# %% ../nbs/19_runfolder.ipynb #cea5cce6
 def keep_cohort(
     run, # run folder
     df:pd.DataFrame, # cohort with `case` and `fold`
@@ -68,4 +68,4 @@ def keep_cohort(
     if f.exists():
         old = pd.read_csv(f, dtype=dict(case=str))
         if dict(zip(old.case,old.fold))!=dict(zip(now.case,now.fold)): raise ValueError(f'{run}: was started with other cases or folds: use a new --out folder')
-    _write(f, lambda p: now.to_csv(p, index=False))
+    _atomic(f, lambda p: now.to_csv(p, index=False))

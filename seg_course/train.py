@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['fold_sources', 'CaseDice', 'seg_learner', 'save_model', 'load_model', 'Resume', 'fit_fold', 'load_weights_into']
 
-# %% ../nbs/20_train.ipynb #523e8bb8
+# %% ../nbs/20_train.ipynb #17bf40ff
 import json, os, sys, time
 from functools import partial
 from pathlib import Path
@@ -22,7 +22,8 @@ from .loss import DiceCELoss
 from .metric import dice
 from .model import seg_unet, unet_split
 from .sample import BatchSource
-from .runfolder import _write, write_json
+from .prep import _atomic
+from .runfolder import write_json
 
 # %% ../nbs/20_train.ipynb #a3886bac
 def fold_sources(
@@ -93,7 +94,7 @@ def seg_learner(
     if pretrained: learn.freeze()
     return learn
 
-# %% ../nbs/20_train.ipynb #92e7b5d6
+# %% ../nbs/20_train.ipynb #1c7ff831
 def _tensors(sd): return {k:torch.as_tensor(v).detach().cpu().contiguous().clone() for k,v in sd.items()}
 
 def save_model(
@@ -103,7 +104,7 @@ def save_model(
 )->None:
     "Weights as safetensors, architecture and facts as JSON"
     folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
-    _write(folder/'model.safetensors', lambda p: save_file(_tensors(learn.model.state_dict()), p))
+    _atomic(folder/'model.safetensors', lambda p: save_file(_tensors(learn.model.state_dict()), p))
     write_json(folder/'model.json', dict(arch=learn.arch)|info)
 
 def load_model(
@@ -121,7 +122,7 @@ def load_model(
     except (OSError,ValueError,KeyError,TypeError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.json and model.safetensors cannot be read or do not fit ({type(e).__name__}): train the fold again') from None
     return net.to(device, memory_format=torch.channels_last).eval(),info
 
-# %% ../nbs/20_train.ipynb #4b4da89d
+# %% ../nbs/20_train.ipynb #22b04c81
 class Resume(Callback):
     "Keeps the state of training after each epoch in `folder`, and continues from it"
     order = 80
@@ -152,10 +153,10 @@ class Resume(Callback):
         for i,p in enumerate(self._opt_params()):
             t |= {f'opt.{i}.{k}':v for k,v in _tensors(self.learn.opt.opt.state.get(p,{})).items()}
         self.folder.mkdir(parents=True, exist_ok=True)
-        _write(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(dict(rows=self.rows)))))
-        _write(self.folder/'history.csv', lambda p: pd.DataFrame(self.rows).to_csv(p, index=False))
+        _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(dict(rows=self.rows)))))
+        _atomic(self.folder/'history.csv', lambda p: pd.DataFrame(self.rows).to_csv(p, index=False))
 
-# %% ../nbs/20_train.ipynb #906ec284
+# %% ../nbs/20_train.ipynb #4130c4c4
 def fit_fold(
     learn:Learner, # from `seg_learner`
     folder, # of this fold: state, history and model are written here
@@ -175,7 +176,7 @@ def fit_fold(
     if start: print(f'{folder.name}: continues after epoch {start} of {epochs}')
     if start<epochs:
         learn.fit_one_cycle(epochs, slice(lr/10,lr) if pre else lr, cbs=res, start_epoch=start)
-    _write(folder/'history.csv', lambda p: pd.DataFrame(res.rows).to_csv(p, index=False))
+    _atomic(folder/'history.csv', lambda p: pd.DataFrame(res.rows).to_csv(p, index=False))
     save_model(learn, folder, epochs=epochs, lr=lr, seed=seed, **info)
     (folder/'state.safetensors').unlink(missing_ok=True)
     return pd.read_csv(folder/'history.csv')
