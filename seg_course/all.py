@@ -11,6 +11,7 @@ from .explore import *
 from .chart import *
 from .prep import *
 from .split import *
+from .patch import *
 from .sample import *
 from .augment import *
 from .model import *
