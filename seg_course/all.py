@@ -14,6 +14,7 @@ from .split import *
 from .patch import *
 from .sample import *
 from .augment import *
+from .autoaugment import *
 from .model import *
 from .loss import *
 from .metric import *

@@ -64,7 +64,7 @@ def memory_tier(
     if nbytes<=(torch.cuda.mem_get_info(device)[0] if free is None else free)/2: return 'device'
     return 'pinned' if nbytes<=(psutil.virtual_memory().available if host is None else host)/2 else 'disk'
 
-# %% ../nbs/15_sample.ipynb #849fe4af
+# %% ../nbs/15_sample.ipynb #3eeeaba8
 class CaseMemory:
     "Prepared cases in the fastest memory that they fit into, and the batches that are cut out of them"
     def __init__(self,
@@ -82,20 +82,22 @@ class CaseMemory:
         self.place(memory_tier(self.nbytes, device) if memory=='auto' else memory)
 
     def place(self, tier): # where the cases lie from now on; a place that is too small is said, and the next one taken
+        if tier=='pinned' and self.device.type=='cpu': raise ValueError('memory pinned: page-locked memory serves an accelerator; on a CPU it is device or disk')
         self.pool,self.tier = None,tier
         try:
             if tier=='device': self.pool = to_pool(self.imgs, self.labs, self.device)
-            if tier=='pinned' and self.device.type!='cpu': self.imgs,self.labs = ([a.pin_memory() for a in t] for t in (self.imgs,self.labs))
+            if tier=='pinned': self.imgs,self.labs = ([a.pin_memory() for a in t] for t in (self.imgs,self.labs))
         except RuntimeError as e:
             if not _no_memory(e): raise
             self.step_down()
 
     def step_down(self): # to slower, larger memory
         if self.tier=='disk': raise ValueError(f'{self.device} has no memory left though the cases lie on disk: use a smaller batch or patch')
-        print(f'no memory left on {self.device}: {self.nbytes/1e6:,.0f} MB of prepared cases move from {self.tier} to {tiers[tiers.index(self.tier)+1]}, which is slower')
-        old = self.tier; self.pool = None
+        new = tiers[tiers.index(self.tier)+1] if self.device.type!='cpu' else 'disk'                      # nothing to pin for a CPU
+        print(f'no memory left on {self.device}: {self.nbytes/1e6:,.0f} MB of prepared cases move from {self.tier} to {new}, which is slower')
+        self.pool = None
         if self.device.type=='cuda': torch.cuda.empty_cache()
-        self.place(tiers[tiers.index(old)+1])
+        self.place(new)
 
     def _stamps(self): return [(f.stat().st_size,f.stat().st_mtime_ns) for f in self.files]
     def check(self): # `ValueError` if the store is no longer what it was
@@ -134,7 +136,7 @@ class CaseMemory:
 
 def _no_memory(e): return isinstance(e,torch.OutOfMemoryError) or 'out of memory' in str(e).lower()
 
-# %% ../nbs/15_sample.ipynb #5c7d2105
+# %% ../nbs/15_sample.ipynb #d83f3015
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -167,7 +169,10 @@ class BatchSource(DataLoader):
         else: t['todo'] = torch.tensor([(i,*at) for i,s in enumerate(shapes) for at in tiles(s,self.size)] if self.box else [(i,z,*at) for i,z in zip(case_id,idx.z) for at in tiles(shapes[i][1:],self.size)])
         for k,v in t.items(): setattr(self, k, v if v is None else v.to(dev))
         super().__init__(range((n_batches*bs if n_batches else have//bs*bs) if train else len(self.todo)), bs=bs, num_workers=0, device=dev)
-        if train: print(f'{len(idx):,} slices of {len(names)} cases, {self.cases.nbytes/1e6:,.0f} MB: '+dict(device=f'in the memory of {dev}', pinned='in pinned memory of the host', disk='memory-mapped from disk')[self.cases.tier])
+
+    def __repr__(self): # one line: what is drawn from, and where it lies
+        where = dict(device=f'in the memory of {self.device}', pinned=f'in pinned memory, copied to {self.device} ahead of use', disk='memory-mapped from disk'+('' if self.device.type=='cpu' else f', copied to {self.device} ahead of use'))
+        return f'{len(self.idx):,} slices of {len(self.cases.labs)} cases, {self.cases.nbytes/1e6:,.0f} MB: {where[self.cases.tier]}'
 
     def _weights(self, weights):
         if weights is None: return None if self.fg_share is None or self.box and self.fg_share==0 else slice_weights(self.idx, 1. if self.box else self.fg_share)

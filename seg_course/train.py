@@ -25,7 +25,7 @@ from .sample import BatchSource
 from .prep import _atomic
 from .runfolder import write_json
 
-# %% ../nbs/22_train.ipynb #a3886bac
+# %% ../nbs/22_train.ipynb #67c35e6e
 def fold_sources(
     store, # folder written by `prepare`
     idx:pd.DataFrame, # its index
@@ -44,8 +44,9 @@ def fold_sources(
     inside = idx.case.isin(val)
     if not (~inside&idx.case.isin(df.case)).any(): raise ValueError(f'fold {fold} leaves no case to train on: make more folds')
     common = dict(size=size, context=context, device=device)
-    return DataLoaders(BatchSource(store, idx[idx.case.isin(df.case)&~inside], bs=bs, train=True, **common, **kw),
-                       BatchSource(store, idx[inside], bs=val_bs, **common), device=torch.device(device))
+    train = BatchSource(store, idx[idx.case.isin(df.case)&~inside], bs=bs, train=True, **common, **kw)
+    print(f'training on {train}')
+    return DataLoaders(train, BatchSource(store, idx[inside], bs=val_bs, **common), device=torch.device(device))
 
 # %% ../nbs/22_train.ipynb #61d69da6
 class CaseDice(Metric):
