@@ -66,7 +66,7 @@ class CaseDice(Metric):
     @property
     def name(self): return 'dice'
 
-# %% ../nbs/22_train.ipynb #bc079a19
+# %% ../nbs/22_train.ipynb #b0235915
 @delegates(seg_unet)
 def seg_learner(
     dls:DataLoaders, # from `fold_sources`
@@ -78,6 +78,7 @@ def seg_learner(
     wd:float=.01, # weight decay
     seed:int=0, # of the random weights
     cbs=None, # fastai callbacks
+    compile:bool=False, # torch.compile for the encoder: it needs half a minute and a C compiler, and pays on an accelerator
     path='.', # where fastai may write
     **kwargs,
 )->Learner: # with `dls`, `CaseDice`, AdamW
@@ -88,6 +89,7 @@ def seg_learner(
     x = dls.one_batch()[0]
     kw = dict(name=name, n_in=x.shape[1], n_out=n_out, size=tuple(x.shape[2:]), **kwargs)
     net = seg_unet(pretrained=pretrained, **kw).to(x.device, memory_format=torch.channels_last)
+    if compile: net.layers[0][0].net.compile()
     learn = Learner(dls, net, loss_func=loss_func or DiceCELoss(), lr=lr, wd=wd, splitter=unet_split, metrics=CaseDice(), cbs=cbs, path=path,
                     opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)), train_bn=True)
     learn.arch = json.loads(json.dumps(kw))
