@@ -25,17 +25,18 @@ from .sample import BatchSource
 from .prep import _atomic
 from .runfolder import write_json
 
-# %% ../nbs/22_train.ipynb #67c35e6e
+# %% ../nbs/22_train.ipynb #4e4c860d
 def fold_sources(
     store, # folder written by `prepare`
     idx:pd.DataFrame, # its index
     df:pd.DataFrame, # cohort with `fold`
     fold:int, # the fold to validate on; all others train
-    size:tuple, # (Y,X), px
-    bs:int=32, # slices a batch
-    val_bs:int=64, # slices a batch of validation
-    context:int=1, # neighbour slices on each side
-    device='cpu', # where slices live
+    size:tuple, # (Y,X) of slices or (Z,Y,X) of boxes
+    bs:int=32, # patches a batch
+    val_bs:int=64, # patches a batch of validation
+    context:int=None, # neighbour slices on each side; None: 1 for slices
+    device='cpu', # where batches are made
+    memory:str='auto', # where the prepared cases lie, see `memory_tier`
     **kw, # passed to the training `BatchSource`: fg_share, tfms, n_batches, seed
 )->DataLoaders: # train and valid
     "Training and validation source of one fold"
@@ -43,7 +44,7 @@ def fold_sources(
     if not len(val): raise ValueError(f'fold {fold} is empty: folds are {sorted(df.fold.unique().tolist())}')
     inside = idx.case.isin(val)
     if not (~inside&idx.case.isin(df.case)).any(): raise ValueError(f'fold {fold} leaves no case to train on: make more folds')
-    common = dict(size=size, context=context, device=device)
+    common = dict(size=size, context=context, device=device, memory=memory)
     train = BatchSource(store, idx[idx.case.isin(df.case)&~inside], bs=bs, train=True, **common, **kw)
     print(f'training on {train}')
     return DataLoaders(train, BatchSource(store, idx[inside], bs=val_bs, **common), device=torch.device(device))
@@ -125,7 +126,7 @@ def load_model(
     except (OSError,ValueError,KeyError,TypeError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.json and model.safetensors cannot be read or do not fit ({type(e).__name__}): train the fold again') from None
     return net.to(device, memory_format=torch.channels_last).eval(),info
 
-# %% ../nbs/22_train.ipynb #22b04c81
+# %% ../nbs/22_train.ipynb #959ecba4
 class Resume(Callback):
     "Keeps the state of training after each epoch in `folder`, and continues from it"
     order = 80
@@ -143,6 +144,8 @@ class Resume(Callback):
             if st: learn.opt.opt.state[p] = {k:(v.to(p.device) if k=='step' else torch.empty_like(p).copy_(v)) for k,v in st.items()}   # in the memory layout of p: fused AdamW relies on it
         self.rows = meta['rows']
         return len(self.rows)
+    def before_fit(self):
+        if not (self.folder/'state.safetensors').exists(): self.save()
     def before_epoch(self):
         self.t0 = time.time(); self.learn.dls.train.epoch = self.epoch
         torch.manual_seed(self.seed*1009+self.epoch)
@@ -152,14 +155,16 @@ class Resume(Callback):
         v = [float(x) for x in self.learn.recorder.log[1:4]]
         self.rows.append(dict(epoch=self.epoch, train_loss=v[0], valid_loss=v[1], dice=v[2], lr=float(self.learn.opt.hypers[-1]['lr']), seconds=round(time.time()-self.t0,1)))
         if 'SEG_COURSE_CLI' in os.environ: print(f'epoch {self.epoch+1} of {self.n_epoch}: dice {v[2]:.4f}, {self.rows[-1]["seconds"]:.0f} s', flush=True)
+        self.save()
+        _atomic(self.folder/'history.csv', lambda p: pd.DataFrame(self.rows).to_csv(p, index=False))
+    def save(self):
         t = {f'model.{k}':v for k,v in _tensors(self.learn.model.state_dict()).items()}
         for i,p in enumerate(self._opt_params()):
             t |= {f'opt.{i}.{k}':v for k,v in _tensors(self.learn.opt.opt.state.get(p,{})).items()}
         self.folder.mkdir(parents=True, exist_ok=True)
         _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(dict(rows=self.rows)))))
-        _atomic(self.folder/'history.csv', lambda p: pd.DataFrame(self.rows).to_csv(p, index=False))
 
-# %% ../nbs/22_train.ipynb #4130c4c4
+# %% ../nbs/22_train.ipynb #44e6844a
 def fit_fold(
     learn:Learner, # from `seg_learner`
     folder, # of this fold: state, history and model are written here
@@ -177,8 +182,12 @@ def fit_fold(
     pre = getattr(learn,'pretrained',False)
     res = Resume(folder, seed, int(pre) if freeze_epochs is None else freeze_epochs); start = res.load(learn)
     if start: print(f'{folder.name}: continues after epoch {start} of {epochs}')
-    if start<epochs:
-        learn.fit_one_cycle(epochs, slice(lr/10,lr) if pre else lr, cbs=res, start_epoch=start)
+    while start<epochs:
+        try: learn.fit_one_cycle(epochs, slice(lr/10,lr) if pre else lr, cbs=res, start_epoch=start); break
+        except torch.OutOfMemoryError as e: # the prepared cases make room for the network, and the epoch is done again
+            learn.opt = None; learn.model.zero_grad()
+            if not [dl.cases.step_down() for dl in learn.dls if dl.cases.tier!='disk']: raise ValueError(f'{folder.name}: no memory left on {learn.dls.device} though the cases lie on disk ({str(e)[:80]}): use a smaller batch or patch') from None
+            start = res.load(learn); print(f'{folder.name}: continues after epoch {start} of {epochs}')
     _atomic(folder/'history.csv', lambda p: pd.DataFrame(res.rows).to_csv(p, index=False))
     save_model(learn, folder, epochs=epochs, lr=lr, seed=seed, **info)
     (folder/'state.safetensors').unlink(missing_ok=True)
