@@ -5,11 +5,10 @@
 # %% auto #0
 __all__ = ['flip_axes', 'mean_probs', 'predict_scan', 'save_run', 'load_run', 'predict_probs', 'predict_oof', 'find_images']
 
-# %% ../nbs/23_infer.ipynb #6af19a96
+# %% ../nbs/23_infer.ipynb #43f6d06e
 import json
 from pathlib import Path
 import numpy as np, torch
-from monai.inferers import sliding_window_inference
 from .scan import Scan, to_grid
 from .read import read_scan, read_cohort, readers, stem, _files
 from .prep import apply_recipe, _save_npy
@@ -17,7 +16,7 @@ from .patch import neighbours, centre_spans
 from .runfolder import write_json
 from .train import load_model
 
-# %% ../nbs/23_infer.ipynb #2c68e58f
+# %% ../nbs/23_infer.ipynb #b8e0faf7
 flip_axes = dict(x=-1, y=-2, z=-3)
 
 def _flip(x, axes, context=0): # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X), where z turns the order of the neighbours around
@@ -65,6 +64,7 @@ def predict_scan(
     if bad or not tta: raise ValueError(f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected')
     dev = next(nets[0].parameters()).device
     if len(size)==2: return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev))
+    from monai.inferers import sliding_window_inference
     x = torch.from_numpy(np.ascontiguousarray(scan.data, np.float32))[None]
     p = sliding_window_inference(x, size, bs or 1, lambda w: mean_probs(nets, w, tta), overlap, mode='gaussian', sw_device=dev, device='cpu')
     return scan.new(data=p[0].numpy())
