@@ -55,8 +55,8 @@ def torchio(vols, size, bs, folder):
     import torchio as tio
     flat = len(size)==2
     subjects = [tio.Subject(image=tio.ScalarImage(tensor=torch.tensor(i)[None].clone()), label=tio.LabelMap(tensor=torch.tensor(m)[None].clone())) for v,l in vols for i,m in ([(a[None],b[None]) for a,b in zip(v,l)] if flat else [(v,l)])]
-    turn = (15,0,0)                                                                # its first axis is our z
-    tf = tio.Compose([tio.RandomFlip(axes=(2,)), tio.RandomAffine(scales=(1,1,.85,1.15,.85,1.15), degrees=(-15,15,0,0,0,0), image_interpolation='linear'), tio.RandomGamma(log_gamma=.3)])
+    tf = tio.Compose([                                                             # its first axis is our z
+        tio.RandomFlip(axes=(2,)), tio.RandomAffine(scales=(1,1,.85,1.15,.85,1.15), degrees=(-15,15,0,0,0,0), image_interpolation='linear'), tio.RandomGamma(log_gamma=.3)])
     ds = tio.SubjectsDataset(subjects, transform=tf); patch = (1,*size) if flat else size
     def go(workers):
         def patches():

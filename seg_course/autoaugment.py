@@ -5,11 +5,11 @@
 # %% auto #0
 __all__ = ['colour_ops', 'policies', 'move', 'rand_autoaugment']
 
-# %% ../nbs/17_autoaugment.ipynb #ccb8a4d9
+# %% ../nbs/17_autoaugment.ipynb #1ef76958
 import torch, torchvision.transforms as T
 import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as V
-from .augment import affine_maps, draw, warp
+from .augment import affine_maps, draw, plane_grid, warp
 
 # %% ../nbs/17_autoaugment.ipynb #995caff4
 def _grey(x): return (x*torch.tensor([.2989,.587,.114],device=x.device).view(3,1,1)).sum(1,keepdim=True) if x.shape[1]==3 else x
@@ -24,7 +24,7 @@ colour_ops = dict(
     AutoContrast=lambda x,m: V.autocontrast(x), Equalize=_bytes(lambda b,m: V.equalize(b)), Invert=lambda x,m: 1-x,
     Solarize=lambda x,m: torch.where(x>=m/255,1-x,x), Posterize=_bytes(lambda b,m: b&(255<<(8-m.round().long().clamp(0,8))).byte()))      # (x (B,C,Y,X) in 0..1, strength (B,1,1,1)) -> x
 
-# %% ../nbs/17_autoaugment.ipynb #1131d529
+# %% ../nbs/17_autoaugment.ipynb #dce933c1
 def _space(name, strength): # what a strength of 0..9 means; shifts as a share of the side (AutoAugment: 150 of 331 px)
     s = strength/9
     return {'Rotate':30*s,'ShearX':.3*s,'ShearY':.3*s,'TranslateX':150/331*s,'TranslateY':150/331*s,'Posterize':8-round(4*s),'Solarize':255*(1-s)}.get(name, .9*s)
@@ -40,9 +40,8 @@ def move(
     "Turn, shear or shift each sample as its operation says"
     kw = dict(turn=torch.zeros(len(x),1), shear=torch.zeros(len(x),2), shift=torch.zeros(len(x),2))
     for b,(n,v) in enumerate(zip(names,m.tolist())): key,unit,col = _moves[n]; kw[key][b,col or 0] = v*unit
-    grid = F.affine_grid(affine_maps(x, **{k:v.to(x.device) for k,v in kw.items()}), (len(x),1,*x.shape[-2:]), align_corners=False)
-    xw,yw = warp(x-fill, y, grid)
-    return xw+fill,yw
+    xw,yw = warp(x-fill, y, plane_grid(affine_maps(x, **{k:v.to(x.device) for k,v in kw.items()}), *x.shape[-2:]))
+    return (xw+fill).clamp(0,1),yw
 
 # %% ../nbs/17_autoaugment.ipynb #2bb2e5f7
 policies = tuple(T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies)            # 25 times ((operation, chance, strength), (operation, chance, strength))

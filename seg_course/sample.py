@@ -136,7 +136,7 @@ class CaseMemory:
 
 def _no_memory(e): return isinstance(e,torch.OutOfMemoryError) or 'out of memory' in str(e).lower()
 
-# %% ../nbs/15_sample.ipynb #d83f3015
+# %% ../nbs/15_sample.ipynb #9c84094e
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -162,7 +162,7 @@ class BatchSource(DataLoader):
         if train and n_batches is None and bs>have: raise ValueError(f'a batch of {bs} is larger than the store of {have} {"cases" if self.box else "slices"}: set bs to {have} at most, or n_batches')
         self.idx,self.size,self.train,self.fg_share,self.tfms,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,seed,0
         self.context = 0 if self.box else 1 if context is None else context
-        self.cases,shape = CaseMemory(store, names, device, memory),None
+        self.cases = CaseMemory(store, names, device, memory)
         dev,shapes = self.cases.device,[tuple(a.shape) for a in self.cases.labs]
         t = dict(case_id=torch.tensor(case_id), z=torch.tensor(idx.z.values), shape=torch.tensor(shapes))
         if train: t |= dict(weights=self._weights(weights)) | _points(store, names, shapes, t['case_id'], t['z'])
