@@ -3,7 +3,7 @@ import json, os, platform, sys, time
 from importlib.metadata import version, PackageNotFoundError
 from pathlib import Path
 
-RESULTS = Path(__file__).resolve().parent/'results'
+RESULTS = Path(os.environ.get('BENCH_RESULTS') or Path(__file__).resolve().parent/'results')
 PACKAGES = ('seg_course','torch','fastai','timm','monai','torchio','segmentation-models-pytorch','nnunetv2','batchgeneratorsv2','scipy','scikit-image','connected-components-3d','edt','fill-voids','numpy')
 
 def machine():
@@ -24,11 +24,22 @@ def rounds(rivals, n=3):
             if k: best[name] = min(best[name],s)
     return best
 
+def device_of(args):
+    "Arguments without `--device NAME`, and the name: 'cpu' unless told"
+    args = list(args)
+    if '--device' not in args: return args,'cpu'
+    i = args.index('--device'); return args[:i]+args[i+2:],args[i+1]
+
+def ratio(figures, less=False, rivals=None):
+    "A row's last entry: ours against the best of the rivals (all others, unless named); `less`: small figures are good ones"
+    theirs = [v for k,v in figures.items() if (k in rivals if rivals else k!='seg_course')]
+    return {'ratio':round(figures['seg_course']/(min if less else max)(theirs), 2)} if theirs else {}
+
 def keep(name, rows, **facts):
-    "Print the figures and write them to `results/<name>.json`"
-    RESULTS.mkdir(exist_ok=True)
+    "Print the figures and write them to `results/<name>.json`, or `<name>_gpu.json`"
+    RESULTS.mkdir(parents=True, exist_ok=True)
     out = dict(date=time.strftime('%Y-%m-%d'), machine=machine(), **facts, rows=rows)
-    (RESULTS/f'{name}.json').write_text(json.dumps(out, indent=1)+'\n')
+    (RESULTS/f'{name}{"" if facts.get("device","cpu")=="cpu" else "_gpu"}.json').write_text(json.dumps(out, indent=1)+'\n')
     width = max(len(k) for k in rows)
     for k,v in rows.items(): print(f'{k:{width}}  '+('  '.join(f'{a} {b:,.4g}' if isinstance(b,(int,float)) else f'{a} {b}' for a,b in v.items()) if isinstance(v,dict) else f'{v:,.4g}'))
 

@@ -1,5 +1,9 @@
-"""How long imports take, each the best of three new processes, less the start of the interpreter. Prints JSON."""
-import json, subprocess, sys, time
+"""How long imports take, each the best of three new processes, less the start of the interpreter.
+
+usage: python benchmarks/imports.py
+"""
+import subprocess, sys, time
+from common import keep
 
 def seconds(code):
     "Best of three processes"
@@ -8,4 +12,4 @@ def seconds(code):
 
 if __name__=='__main__':
     bare = seconds('pass'); lib,everything,fastai = (seconds(c)-bare for c in ('import seg_course','from seg_course.all import *','from fastai.vision.all import *'))
-    print(json.dumps(dict(seg_course=round(lib,3), seg_course_all=round(everything,2), fastai_vision_all=round(fastai,2), ratio=round(everything/fastai,2))))
+    keep('imports', dict(imports={'seg_course':round(lib,3), 'seg_course.all':round(everything,2), 'fastai.vision.all':round(fastai,2), 'ratio':round(everything/fastai,2)}), unit='seconds')

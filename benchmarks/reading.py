@@ -1,10 +1,11 @@
-"""Reading, checking and counting against their peers, in one process. Prints JSON.
+"""Reading, checking and counting against their peers, in one process.
 
 usage: python benchmarks/reading.py        real cases are used where $SEG_COURSE_DATA has them, else phantoms of the same size
 """
-import json, os, tempfile, time, warnings
+import os, tempfile, time, warnings
 from pathlib import Path
 import numpy as np
+from common import keep
 from seg_course.anatomy import thorax
 from seg_course.scan import Scan
 from seg_course.dicom import read_dicom, write_dicom
@@ -45,6 +46,6 @@ def main():
         rng = np.random.default_rng(0); m = np.zeros((1,942,1716),np.uint8); g = rng.random((1,942,1716),np.float32)
         for i in range(50): m[0][nest((942,1716),(60+90*(i//10)*2-(i//10),80+170*(i%10)),rng.uniform(20,3000),rng)] = 1
         out['statistics of a 1716x942 mask'] = dict(targets=len(mask_targets(m,(1,1,1),g)), milliseconds=round(1000*best(lambda: mask_targets(m,(1,1,1),g),5),1))
-        print(json.dumps(out, indent=1))
+        keep('reading', out)
 
 if __name__=='__main__': main()

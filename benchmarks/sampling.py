@@ -12,7 +12,7 @@ import contextlib, itertools, os, sys, tempfile, time, warnings
 from functools import partial
 from pathlib import Path
 import numpy as np, pandas as pd, torch
-from common import keep, missing
+from common import device_of, keep, missing, ratio
 from seg_course.augment import rand_affine, rand_flip, rand_intensity
 from seg_course.prep import fg_points
 from seg_course.sample import BatchSource
@@ -135,11 +135,9 @@ def main(tasks, device='cpu', seconds=float(os.environ.get('SECONDS_EACH',5))):
                 for name,go in rivals.items():
                     for w in WORKERS if name!='seg_course' else [0]:
                         if go: row[name] = max(row.get(name,0), rate(go(w), seconds))
-        best = max(v for k,v in row.items() if k!='seg_course') if len(row)>1 else float('nan')
-        rows[task] = {k:round(v,1) for k,v in row.items()}|{'ratio to the best rival':round(row['seg_course']/best,2)}
+        rows[task] = {k:round(v,1) for k,v in row.items()}|ratio(row)
         print(task, rows[task], flush=True)
-    keep('sampling' if device=='cpu' else 'sampling_gpu', rows, unit='samples/s', device=device)
+    keep('sampling', rows, unit='samples/s', device=device)
 
 if __name__=='__main__':
-    a = sys.argv[1:]; dev = a.pop(a.index('--device')+1) if '--device' in a else 'cpu'
-    main([k for k in a if k in TASKS] or list(TASKS), dev)
+    names,dev = device_of(sys.argv[1:]); main(names or list(TASKS), dev)

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['tube_label', 'tube_image', 'mm_grid', 'ellipsoid', 'tube', 'lung_tumour', 'thorax', 'whole_heart']
 
-# %% ../nbs/00_anatomy.ipynb #bb15baac
+# %% ../nbs/00_anatomy.ipynb #7dc3bdd8
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from edt import edt
+from scipy.ndimage import gaussian_filter
 
 # %% ../nbs/00_anatomy.ipynb #47e9f0bc
 def tube_label(
@@ -63,7 +64,7 @@ def tube(
         out |= sum((g[i]-a[i]-t*(b-a)[i])**2 for i in range(3))<radius**2
     return out
 
-# %% ../nbs/00_anatomy.ipynb #445f9786
+# %% ../nbs/00_anatomy.ipynb #bdbf431f
 def _texture(shape, rng, sigma): n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma); return n/n.std()
 
 def lung_tumour(
@@ -75,7 +76,7 @@ def lung_tumour(
 )->np.ndarray: # bool (z,y,x), at least one voxel
     "A lumpy ball inside the lungs"
     r = diameter_mm/2; step = [abs(g[i].flat[-1]-g[i].flat[0])/max(n-1,1) for i,n in enumerate(lungs.shape)]
-    d = distance_transform_edt(lungs, sampling=step)                           # mm to the border of the lung
+    d = edt(lungs, anisotropy=tuple(step))                           # mm to the border of the lung
     ok = (d>.2*r)&(d<.6*r) if wall else d>=min(2*r, d.max())
     at = np.argwhere(ok if ok.any() else d==d.max()); k = tuple(at[rng.integers(len(at))])
     far = sum((a-a[k])**2 for a in g)**.5

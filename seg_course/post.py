@@ -5,10 +5,9 @@
 # %% auto #0
 __all__ = ['rules', 'candidates', 'decode', 'keep_largest', 'remove_small', 'fill_holes', 'apply_post', 'check_post', 'tune_post']
 
-# %% ../nbs/24_post.ipynb #7d51eeae
+# %% ../nbs/24_post.ipynb #6c40ac05
 import itertools, json
-import cc3d, numpy as np, pandas as pd
-from scipy.ndimage import binary_fill_holes
+import cc3d, fill_voids, numpy as np, pandas as pd
 from .metric import counts, dice
 
 # %% ../nbs/24_post.ipynb #57168300
@@ -22,32 +21,32 @@ def decode(
     top = np.take_along_axis(p[1:], best[None], 0)[0]
     return np.where(top*fg_weight>p[0], best+1, 0).astype(np.uint8)
 
-# %% ../nbs/24_post.ipynb #ee5cb813
+# %% ../nbs/24_post.ipynb #87a61ecb
+def _present(msk): return [c for c in range(1,int(msk.max(initial=0))+1) if (msk==c).any()]         # a tenth of the time of `np.unique`
+
 def keep_largest(
     msk, # labels (Z,Y,X)
     each:bool=False, # True: the largest part of each label; False: of all foreground together
 )->np.ndarray: # labels, fewer
     "Only the largest connected component (26 neighbours) stays"
-    if each: return sum((np.where(keep_largest(msk==c),c,0) for c in np.unique(msk) if c), np.zeros_like(msk)).astype(msk.dtype)
-    return np.where(cc3d.largest_k(np.ascontiguousarray(msk>0), k=1, connectivity=26)>0, msk, 0).astype(msk.dtype)
+    if each: return sum((keep_largest(msk*(msk==c)) for c in _present(msk)), np.zeros_like(msk))
+    return msk*(cc3d.largest_k(np.ascontiguousarray(msk>0), k=1, connectivity=26)>0)
 
 def remove_small(
     msk, # labels (Z,Y,X)
     min_px:int=20, # components of a label with fewer voxels go
 )->np.ndarray: # labels, fewer
     "Connected components of a label under `min_px` voxels become background"
-    out = np.zeros_like(msk)
-    for c in np.unique(msk):
-        if c: out[cc3d.dust(np.ascontiguousarray(msk==c), threshold=min_px, connectivity=26)>0] = c
-    return out
+    return cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26)
 
 def fill_holes(
     msk, # labels (Z,Y,X)
 )->np.ndarray: # labels, more
-    "Background that a label encloses on all sides becomes that label"
+    "Background that a label encloses on all sides becomes that label; in a single slice, on all sides of the picture"
     out = msk.copy()
-    for c in np.unique(msk):
-        if c: out[binary_fill_holes(msk==c)&(msk==0)] = c
+    for c in _present(msk):
+        one = fill_voids.fill(msk[0]==c)[None] if len(msk)==1 else fill_voids.fill(msk==c)          # a single slice is a picture, open above and below
+        out[one&(msk==0)] = c
     return out
 
 rules = dict(keep_largest=keep_largest, remove_small=remove_small, fill_holes=fill_holes)

@@ -5,9 +5,10 @@
 # %% auto #0
 __all__ = ['he_colours', 'stain_image', 'nest', 'tissue']
 
-# %% ../nbs/01_tissue.ipynb #bb15baac
+# %% ../nbs/01_tissue.ipynb #7dc3bdd8
 import numpy as np
-from scipy.ndimage import distance_transform_edt, gaussian_filter
+from edt import edt
+from scipy.ndimage import gaussian_filter
 
 # %% ../nbs/01_tissue.ipynb #66cc784d
 he_colours = np.array([[.65,.70,.29],[.07,.99,.11]])      # density of red, green, blue for H and E (Ruifrok and Johnston 2001)
@@ -20,11 +21,11 @@ def stain_image(
     "The light that passes two stains"
     return np.clip(240*10**-(h[...,None]*colours[0]+e[...,None]*colours[1]),0,255).round().astype(np.uint8)
 
-# %% ../nbs/01_tissue.ipynb #fb491cbf
+# %% ../nbs/01_tissue.ipynb #09f9fce5
 def _dots(where, rng, density, radius): # round nuclei with their centres in `where`
     seeds = where&(rng.random(where.shape)<density)
     if not seeds.any(): return np.zeros(where.shape)
-    d = distance_transform_edt(~seeds)
+    d = edt(~seeds)
     return np.clip(radius+.5-d,0,1)*gaussian_filter(rng.uniform(.6,1.4,where.shape),1.5)
 
 def nest(
@@ -50,7 +51,7 @@ def tissue(
     "A picture of stained lung tissue and its targets"
     n = gaussian_filter(rng.standard_normal(shape),9); n /= n.std()
     wall = np.abs(n-.2)<.32; air = ~wall&(n<.2); solid = ~wall&(n>=.2); solid &= gaussian_filter(rng.standard_normal(shape),25)>0; air = ~(wall|solid)
-    room = distance_transform_edt(air); targets = []
+    room = edt(air); targets = []
     for i,a in enumerate(areas):
         ok = room>=min(1.2*np.sqrt(a/np.pi), .8*room.max()); at = np.argwhere(ok); c = at[rng.integers(len(at))].astype(float)
         if border and i==0: c[rng.integers(2)] = 0
@@ -59,11 +60,11 @@ def tissue(
     inside = np.any(targets,axis=0) if targets else np.zeros(shape,bool)
     false = np.zeros(shape,bool)
     for _ in range(decoys):
-        at = np.argwhere(distance_transform_edt(~air)>6)
+        at = np.argwhere(edt(~air)>6)
         if len(at): false |= nest(shape, at[rng.integers(len(at))], rng.uniform(100,900), rng)&~air
     cells = inside|false
     nuclei = np.maximum(_dots(wall|solid, rng, .012, 1.6), np.maximum(_dots(cells, rng, .05, 2.1), _dots(air&~inside, rng, .0006, 2)))
-    if inside.any(): nuclei = np.maximum(nuclei, .7*(inside&(distance_transform_edt(inside)<1.5)))           # a target of one pixel shows too
+    if inside.any(): nuclei = np.maximum(nuclei, .7*(inside&(edt(inside)<1.5)))           # a target of one pixel shows too
     body = gaussian_filter((wall|solid|cells).astype(float),.8)
     h = 1.0*gaussian_filter(nuclei,.5)+.12*body; e = body*(.35+.12*gaussian_filter(rng.standard_normal(shape),2)*6)
     stains = he_colours*(1+rng.uniform(-.12,.12,he_colours.shape))                                          # of this laboratory
