@@ -15,13 +15,13 @@ def machine():
         except PackageNotFoundError: return None
     return dict(cpu=cpu, cores=os.cpu_count(), gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None, python=platform.python_version(), **{p:v(p) for p in PACKAGES if v(p)})
 
-def rounds(rivals, n=3):
-    "Best seconds of each function: all of them in turn, `n` times after a first round that does not count; a noisy machine is noisy for all"
+def rounds(rivals, n=3, warm=True):
+    "Best seconds of each function: all of them in turn, `n` times, after a first round that does not count; a noisy machine is noisy for all"
     best = dict.fromkeys(rivals, float('inf'))
-    for k in range(n+1):
+    for k in range(-warm,n):
         for name,f in rivals.items():
             t = time.perf_counter(); f(); s = time.perf_counter()-t
-            if k: best[name] = min(best[name],s)
+            if k>=0: best[name] = min(best[name],s)
     return best
 
 def device_of(args):

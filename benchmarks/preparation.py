@@ -3,7 +3,8 @@
 usage: python benchmarks/preparation.py       the rivals: pip install -e ".[bench]"
 
 18 CT phantoms of 97x246x190 voxels of 2x1.2x1.2 mm go to 3x1.5x1.5 mm, in two processes of one thread each. `memory`: the image alone, from array to array,
-linear or cubic. `files`: image and label, from NIfTI files to a uint8 array of the window -1000..400 and its label on disk, everybody writing plain .npy.
+linear or cubic; each rival gets it in his own order of axes, contiguous. `files`: image and label, from NIfTI files to a uint8 array of the window -1000..400 and its label on disk, everybody writing plain .npy.
+The grids differ a little: outer borders coincide for ours and TorchIO's (which rounds the number of voxels down), the first centres for MONAI's.
 """
 import os, sys, tempfile
 from pathlib import Path
@@ -33,7 +34,7 @@ def ours_file(i, folder, order):
 def monai_memory(a, aff, order):
     from monai.data import MetaTensor
     from monai.transforms import Spacing
-    return Spacing(NEW[::-1], mode=order if order==3 else 'bilinear')(MetaTensor(torch.from_numpy(a.transpose(2,1,0)[None].astype(np.float32)), affine=torch.from_numpy(aff))).numpy()
+    return Spacing(NEW[::-1], mode=order if order==3 else 'bilinear')(MetaTensor(torch.from_numpy(a[None].astype(np.float32)), affine=torch.from_numpy(aff))).numpy()
 def monai_file(i, folder, order):
     from monai import transforms as T
     k = ['image','label']
@@ -42,7 +43,7 @@ def monai_file(i, folder, order):
 
 def torchio_memory(a, aff, order):
     import torchio as tio
-    return tio.Resample(NEW[::-1], image_interpolation='bspline' if order==3 else 'linear')(tio.ScalarImage(tensor=torch.from_numpy(a.transpose(2,1,0)[None].astype(np.float32)), affine=aff)).numpy()
+    return tio.Resample(NEW[::-1], image_interpolation='bspline' if order==3 else 'linear')(tio.ScalarImage(tensor=torch.from_numpy(a[None].astype(np.float32)), affine=aff)).numpy()
 def torchio_file(i, folder, order):
     import torchio as tio
     s = tio.Compose([tio.Resample(NEW[::-1], image_interpolation='bspline' if order==3 else 'linear'), tio.RescaleIntensity((0,255), in_min_max=(-1000,400))])(tio.Subject(image=tio.ScalarImage(folder/f'{i}_img.nii'), label=tio.LabelMap(folder/f'{i}_lab.nii')))
@@ -56,8 +57,8 @@ def start(): # in each process: one thread, and the volumes are there before the
         import SimpleITK as sitk
         sitk.ProcessObject.SetGlobalDefaultNumberOfThreads(1)
     except ImportError: pass
-    if not RAM: RAM.append(scan(0)[::2])
-def from_memory(name, order): start(); RIVALS[name][1](*RAM[0], order)
+    if not RAM: a,_,aff = scan(0); RAM.append(dict(zyx=a, xyz=np.ascontiguousarray(a.T), aff=aff))
+def from_memory(name, order): start(); RIVALS[name][1](RAM[0]['zyx' if name=='seg_course' else 'xyz'], RAM[0]['aff'], order)
 def from_file(name, i, folder, order): start(); RIVALS[name][2](i, folder, order)
 
 def main():

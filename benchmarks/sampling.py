@@ -5,8 +5,8 @@ usage: python benchmarks/sampling.py [2d64 2d256 3d96] [--device cuda]       the
 Everybody gets the same volumes (noise with one ball of foreground each) in the format that suits him, prepared before the
 clock starts, and makes batches of: a patch, aimed at foreground in half of the cases (2D: half of the slices hold foreground),
 mirrored or not, turned by up to 15 degrees in the plane, scaled by .85 to 1.15, gamma and brightness changed, the mask moved along.
-TorchIO has no brightness, so it does less. Each rival runs with 0 and with 2 worker processes (4 processes at least
-on machines with more cores); the better one counts.
+TorchIO has no brightness, so it does less. Each rival runs with 0, with 2 and with as many worker
+processes as there are cores (16 at most); the best of them counts.
 """
 import contextlib, itertools, os, sys, tempfile, time, warnings
 from functools import partial

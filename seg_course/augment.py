@@ -72,7 +72,7 @@ def rand_affine(
     th = affine_maps(x, draw(x,g,-1,1,n=1)*on*math.radians(degrees), 1+draw(x,g,-1,1,n=1)*on*scale, draw(x,g,-1,1,n=2)*on*shift)
     return warp(x, y, plane_grid(th, *x.shape[-2:]), pad)
 
-# %% ../nbs/16_augment.ipynb #a21d4b9e
+# %% ../nbs/16_augment.ipynb #96386a2d
 def rand_elastic(
     x, y, g, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
     px:float=4., # largest push of a node, pixels
@@ -83,7 +83,7 @@ def rand_elastic(
     "Bend images and labels in the plane"
     h,w = x.shape[-2:]
     push = torch.rand((len(x),2,nodes,nodes), generator=g, device=x.device)*2-1
-    push = push*px*(draw(x,g,n=1)<p)[:,:,None,None]*torch.tensor([2/w,2/h],device=x.device)[None,:,None,None]
+    push = push*px*(draw(x,g,n=1)<p)[:,:,None,None]; push[:,0] *= 2/w; push[:,1] *= 2/h
     return warp(x, y, plane_grid(affine_maps(x),h,w)+F.interpolate(push, (h,w), mode='bicubic', align_corners=True).movedim(1,-1), pad)
 
 # %% ../nbs/16_augment.ipynb #3e14f5c6

@@ -11,11 +11,10 @@ import torch.nn.functional as F
 from torchvision.transforms.v2 import functional as V
 from .augment import affine_maps, draw, plane_grid, warp
 
-# %% ../nbs/17_autoaugment.ipynb #995caff4
-def _grey(x): return (x*torch.tensor([.2989,.587,.114],device=x.device).view(3,1,1)).sum(1,keepdim=True) if x.shape[1]==3 else x
+# %% ../nbs/17_autoaugment.ipynb #df2c9fe5
+def _grey(x): return .2989*x[:,:1]+.587*x[:,1:2]+.114*x[:,2:] if x.shape[1]==3 else x
 def _blur(x): # the border stays, as in Pillow
-    k = torch.tensor([[1.,1,1],[1,5,1],[1,1,1]],device=x.device)/13
-    out = x.clone(); out[...,1:-1,1:-1] = F.conv2d(x, k.expand(x.shape[1],1,3,3), groups=x.shape[1]); return out
+    out = x.clone(); out[...,1:-1,1:-1] = (9*F.avg_pool2d(x,3,1)+4*x[...,1:-1,1:-1])/13; return out
 def _mix(poor): return lambda x,m: (poor(x)+m*(x-poor(x))).clamp(0,1)
 def _bytes(f): return lambda x,m: f((x*255).round().byte(), m).float()/255
 
@@ -24,7 +23,7 @@ colour_ops = dict(
     AutoContrast=lambda x,m: V.autocontrast(x), Equalize=_bytes(lambda b,m: V.equalize(b)), Invert=lambda x,m: 1-x,
     Solarize=lambda x,m: torch.where(x>=m/255,1-x,x), Posterize=_bytes(lambda b,m: b&(255<<(8-m.round().long().clamp(0,8))).byte()))      # (x (B,C,Y,X) in 0..1, strength (B,1,1,1)) -> x
 
-# %% ../nbs/17_autoaugment.ipynb #dce933c1
+# %% ../nbs/17_autoaugment.ipynb #73e85f9d
 def _space(name, strength): # what a strength of 0..9 means; shifts as a share of the side (AutoAugment: 150 of 331 px)
     s = strength/9
     return {'Rotate':30*s,'ShearX':.3*s,'ShearY':.3*s,'TranslateX':150/331*s,'TranslateY':150/331*s,'Posterize':8-round(4*s),'Solarize':255*(1-s)}.get(name, .9*s)
@@ -34,27 +33,29 @@ _moves = dict(Rotate=('turn',torch.pi/180,None), ShearX=('shear',1,0), ShearY=('
 def move(
     x, y, # images (B,C,Y,X) in 0..1, labels (B,Y,X)
     names:list, # an operation for each sample: Rotate, ShearX, ShearY, TranslateX, TranslateY
-    m, # (B,) strength: degrees, shear, or share of the side
+    m:list, # strength of each: degrees, shear, or share of the side
     fill:float=.5, # of the image, where it comes from outside
 )->tuple: # (x, y)
     "Turn, shear or shift each sample as its operation says"
     kw = dict(turn=torch.zeros(len(x),1), shear=torch.zeros(len(x),2), shift=torch.zeros(len(x),2))
-    for b,(n,v) in enumerate(zip(names,m.tolist())): key,unit,col = _moves[n]; kw[key][b,col or 0] = v*unit
+    for b,(n,v) in enumerate(zip(names,m)): key,unit,col = _moves[n]; kw[key][b,col or 0] = v*unit
     xw,yw = warp(x-fill, y, plane_grid(affine_maps(x, **{k:v.to(x.device) for k,v in kw.items()}), *x.shape[-2:]))
     return (xw+fill).clamp(0,1),yw
 
-# %% ../nbs/17_autoaugment.ipynb #2bb2e5f7
+# %% ../nbs/17_autoaugment.ipynb #25b956be
 policies = tuple(T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies)            # 25 times ((operation, chance, strength), (operation, chance, strength))
 
 def rand_autoaugment(
     x, y, g, # images (B,C,Y,X) in 0..1, labels (B,Y,X), generator
     p:float=.4, # share of samples that are changed at all
     table=policies, # sub-policies to draw from
+    rgb:bool=False, # channels are red, green and blue; False: each channel is a picture of its own, like the neighbours of a slice
     one_policy:bool=False, # True: the whole batch gets the same sub-policy, as the STAS system did
 )->tuple: # (x, y)
     "AutoAugment: a random sub-policy for each sample; the mask moves along"
     if x.ndim!=4: raise ValueError(f'images {tuple(x.shape)}: AutoAugment works on (B,C,Y,X)')
-    u = draw(x,g,n=6).cpu()                                                        # one small copy to the host a batch: operations are chosen there
+    if rgb and x.shape[1]!=3: raise ValueError(f'images {tuple(x.shape)}: red, green and blue are three channels; leave rgb out')
+    u = draw(x,g,n=6).cpu()                                                        # to the host and, for each half of the policies, back once: operations are chosen there
     x,y = x.clone(),y.clone()
     which = (u[:1,0] if one_policy else u[:,0]).mul(len(table)).long().expand(len(x))
     for k in (0,1):
@@ -64,10 +65,14 @@ def rand_autoaugment(
             if u[b,1]<p and u[b,2+k]<chance:
                 m = _space(name, strength or 0); m = m*(1 if u[b,4+k]<.5 else -1) if name in _signed else m
                 todo.setdefault('move' if name in _moves else name, []).append((b,name,m))
-        for op,jobs in todo.items():
-            rows = torch.tensor([b for b,_,_ in jobs], device=x.device); m = torch.tensor([float(v) for *_,v in jobs], device=x.device)
+        jobs = [j for op in todo.values() for j in op]
+        sent = torch.tensor([(b,v) for b,_,v in jobs], dtype=torch.float).view(-1,2).to(x.device).split([len(op) for op in todo.values()])
+        for (op,jobs),at in zip(todo.items(),sent):
+            rows,m = at[:,0].long(),at[:,1]
             xi,yi = x[rows],y[rows]
-            if op=='move': xi,yi = move(xi, yi, [n for _,n,_ in jobs], m)
-            else: xi = colour_ops[op](xi, (1+m if op in _signed else m).view(-1,1,1,1))
+            if op=='move': xi,yi = move(xi, yi, [n for _,n,_ in jobs], [v for *_,v in jobs])
+            else:
+                pics = xi if rgb else xi.flatten(0,1)[:,None]
+                xi = colour_ops[op](pics, (1+m if op in _signed else m).repeat_interleave(len(pics)//len(xi)).view(-1,1,1,1)).view(xi.shape)
             x[rows],y[rows] = xi.to(x.dtype),yi
     return x,y

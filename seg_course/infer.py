@@ -69,12 +69,12 @@ def predict_scan(
     p = sliding_window_inference(x, size, bs or 1, lambda w: mean_probs(nets, w, tta), overlap, mode='gaussian', sw_device=dev, device='cpu')
     return scan.new(data=p[0].numpy())
 
-# %% ../nbs/23_infer.ipynb #958196e3
+# %% ../nbs/23_infer.ipynb #d005ca33
 def save_run(
     run, # run folder
     recipe:list, # preparation
     labels:dict, # label value -> name, background too
-    size:tuple, # (Y,X), px
+    size:tuple, # of training: (Y,X) of slices or (Z,Y,X) of boxes, px
     channels:int=1, # of the image files
     context:int=1, # neighbour slices
     tta=('',), # legal flips

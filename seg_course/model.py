@@ -10,7 +10,7 @@ import timm, torch, torch.nn as nn
 from fastai.vision.models.unet import DynamicUnet
 from fastcore.meta import delegates
 
-# %% ../nbs/18_model.ipynb #ceeadb91
+# %% ../nbs/18_model.ipynb #3b27a4d7
 class Encoder(nn.Module):
     "Runs a timm network, keeps its features for the `Level`s that follow, and passes the image on"
     def __init__(self, net): super().__init__(); self.net,self.feats = net,[]
@@ -20,12 +20,12 @@ class Level(nn.Module):
     "Hands out level `i` of an `Encoder`, narrowed to `width` channels if asked"
     def __init__(self, enc, i, ch, width=None):
         super().__init__()
-        self.feats,self.i = enc.feats,i
+        self.feats,self.i,self.width = enc.feats,i,width or ch
         self.narrow = nn.Conv2d(ch, width, 1, bias=False) if width and width!=ch else nn.Identity()
     def forward(self, x): return self.narrow(self.feats[self.i])
 
-# %% ../nbs/18_model.ipynb #00a1e3cf
-lean = {1:16, 2:16, 4:16, 8:32, 16:64}           # distance from full resolution -> channels of a level, at most; 128 further down
+# %% ../nbs/18_model.ipynb #137ff4b8
+lean = {1:16, 2:16, 4:16, 8:32, 16:64}           # distance from full resolution -> channels of a level, at most; 128 further down, and for the deepest level always
 
 def timm_encoder(
     name:str, # a timm architecture
@@ -48,7 +48,7 @@ def timm_encoder(
     if isinstance(pretrained,(str,bytes)) or hasattr(pretrained,'__fspath__'): load_weights(net, pretrained)
     if full_res: next(m for m in net.modules() if isinstance(m,nn.Conv2d)).stride = (1,1)
     ch = net.feature_info.channels()
-    if widths=='lean': widths = [min(c, lean.get(r//(1+full_res),128)) for c,r in zip(ch,net.feature_info.reduction())]
+    if widths=='lean': widths = [min(c, lean.get(r//(1+full_res),128)) for c,r in zip(ch[:-1],net.feature_info.reduction())]+[min(ch[-1],128)]
     if widths and len(widths)!=len(ch): raise ValueError(f'{len(widths)} widths for the {len(ch)} levels of {name} {ch}: give one a level')
     enc = Encoder(net)
     return nn.Sequential(enc, *(Level(enc,i,c,w) for i,(c,w) in enumerate(zip(ch, widths or [None]*len(ch)))))
@@ -63,7 +63,7 @@ def load_weights(
     try: net.load_state_dict(load_file(path))
     except (OSError,RuntimeError,SafetensorError) as e: raise ValueError(f'{path}: the weights do not fit or cannot be read ({str(e).splitlines()[0][:120]})') from None
 
-# %% ../nbs/18_model.ipynb #7dd4a341
+# %% ../nbs/18_model.ipynb #ec127ecc
 @delegates(DynamicUnet.__init__)
 def seg_unet(
     name:str='resnet34', # a timm architecture
@@ -79,6 +79,7 @@ def seg_unet(
     **kwargs,
 )->DynamicUnet:
     "fastai's `DynamicUnet` on any timm encoder; raises if a skip is lost"
+    if len(size)!=2: raise ValueError(f'size {tuple(size)}: (Y,X) is expected; for boxes give a `Learner` a 3D network of your own')
     body = timm_encoder(name, n_in, pretrained, depth, full_res, widths, **(encoder_kw or {}))
     body.eval()
     with torch.no_grad(): sizes = [tuple(l(x).shape[2:]) for x in [body[0](torch.zeros(1,n_in,*size))] for l in body[1:]]

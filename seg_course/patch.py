@@ -51,17 +51,18 @@ def neighbours(
     near = np.arange(z-context, z+context+1)
     return img[near[0]:near[-1]+1] if 0<=near[0] and near[-1]<len(img) else img[near.clip(0,len(img)-1)]
 
-# %% ../nbs/14_patch.ipynb #3276575f
+# %% ../nbs/14_patch.ipynb #ef774b22
 def gather_host(
     imgs:list, labs:list, # a tensor a case: images (Z,C,Y,X), labels (Z,Y,X) uint8; memory-mapped or not
     where, # (B,4) integers: case, z, y, x; for slices, z is the slice itself
     size:tuple, # (Y,X) or (Z,Y,X) of a patch
     context:int=0, # neighbours on each side that become channels; slices only
+    pin:bool=False, # into page-locked memory, from which copies to an accelerator need not be waited for
 )->tuple: # x (B,D,C,Y,X) as stored, y (B,d,Y,X) uint8: D=2*context+1 and d=1 for slices, D=d=Z for boxes
     "Copy patches one by one"
     flat = len(size)==2; d = 1 if flat else size[0]
-    x = torch.zeros((len(where),2*context+1 if flat else d,imgs[0].shape[1],*size[-2:]), dtype=imgs[0].dtype)
-    y = torch.zeros((len(where),d,*size[-2:]), dtype=torch.uint8)
+    x = torch.zeros((len(where),2*context+1 if flat else d,imgs[0].shape[1],*size[-2:]), dtype=imgs[0].dtype, pin_memory=pin)
+    y = torch.zeros((len(where),d,*size[-2:]), dtype=torch.uint8, pin_memory=pin)
     for b,(i,*at) in enumerate(where.tolist()):
         (sz,tz),(sy,ty),(sx,tx) = (spans(*a) for a in zip(labs[i].shape, (d,*size[-2:]), at))
         if flat: x[b,:,:,ty,tx] = neighbours(imgs[i], at[0], context)[:,:,sy,sx]
@@ -69,7 +70,7 @@ def gather_host(
         y[b,tz,ty,tx] = labs[i][sz,sy,sx]
     return x,y
 
-# %% ../nbs/14_patch.ipynb #4c611ab2
+# %% ../nbs/14_patch.ipynb #588eccf4
 def to_pool(
     imgs:list, labs:list, # as in `gather_host`
     device='cpu', # where they go
@@ -80,7 +81,7 @@ def to_pool(
     pool = dict(img=torch.empty(int(n[0][-1]), dtype=imgs[0].dtype, device=device), lab=torch.empty(int(n[1][-1]), dtype=torch.uint8, device=device))
     for k,t,o in (('img',imgs,n[0]),('lab',labs,n[1])):
         for a,lo,hi in zip(t,o,o[1:]): pool[k][lo:hi] = a.flatten().to(device)
-    return pool|dict(shape=shape.to(device), img_at=n[0].to(device), lab_at=n[1].to(device))
+    return pool|dict(channels=int(imgs[0].shape[1]), shape=shape.to(device), img_at=n[0].to(device), lab_at=n[1].to(device))
 
 def gather_pool(
     pool:dict, # from `to_pool`
@@ -99,7 +100,7 @@ def gather_pool(
         ok = both([inside(z,Z),inside(y,Y),inside(x,X)], lambda a,b,c: a&b&c)
         zi,yi,xi = (torch.minimum(k.clamp(min=0),n-1) for k,n in ((z,Z),(y,Y),(x,X)))
         if kind=='lab': return torch.where(ok, pool['lab'][pool['lab_at'][i][:,None,None,None]+both([zi*Y*X,yi*X,xi], lambda a,b,c: a+b+c)], 0)
-        ch = torch.arange(int(pool['shape'][0,1]), device=where.device)
+        ch = torch.arange(pool['channels'], device=where.device)
         k = pool['img_at'][i][:,None,None,None]+both([zi*C*Y*X,yi*X,xi], lambda a,b,c: a+b+c)
         k = k[:,:,None]+(ch*(Y*X))[:,None,:,None,None]                                        # (B,D,C,Y,X)
         return torch.where(ok[:,:,None], pool['img'][k], 0)

@@ -71,7 +71,7 @@ def apply_recipe(
         elif name in _geometric: scan = steps[name](scan, **(kw|_geometric[name]))
     return scan
 
-# %% ../nbs/12_prep.ipynb #a4e7bb43
+# %% ../nbs/12_prep.ipynb #2bd552c9
 full_scale = dict(uint8=255, int16=32767, float16=1)     # what 1.0 becomes in a store of that type
 
 def _atomic(path, write):
@@ -86,29 +86,33 @@ def _save_npy(path, a):
 def _stamp(case, image, label, recipe, dtype):
     "Changes when recipe, file or file date change"
     files = [(Path(f).name,os.stat(f).st_size,os.stat(f).st_mtime_ns) for f in (image,label) if f]
-    return sha1(json.dumps([2,case,files,recipe,dtype]).encode()).hexdigest()       # 2: the store's own format
+    return sha1(json.dumps([3,case,files,recipe,dtype]).encode()).hexdigest()       # 3: the store's own format
 
 def fg_points(
     lab, # labels (Z,Y,X)
     n:int=16, # at most so many of each label in each slice
-)->np.ndarray: # (K,3) int16: z, y, x, sorted by z
+)->np.ndarray: # (K,3) int32: z, y, x, sorted by z
     "Voxels of the foreground, picked at random: the same ones each time, and each label of a slice alike"
-    rng,out = np.random.default_rng(0),[np.zeros((0,3),np.int16)]
+    rng,out = np.random.default_rng(0),[np.zeros((0,3),np.int32)]
     for z in np.flatnonzero(lab.any((1,2))):
         at = np.flatnonzero(lab[z]); of = lab[z].ravel()[at]
         for c in np.unique(of):
             k = at[of==c]; k = rng.choice(k, n, replace=False) if len(k)>n else k
-            out.append(np.stack([np.full(len(k),z),*np.unravel_index(k,lab[z].shape)],1).astype(np.int16))
+            out.append(np.stack([np.full(len(k),z),*np.unravel_index(k,lab[z].shape)],1).astype(np.int32))
     return np.concatenate(out)
 
 def _prepare_case(*args):
     try: return _prepare(*args)
     except ValueError as e: return str(e)
 
+def _whole(store, case): # are all its files there, in their full size?
+    try: load_case(store,case); load_points(store,case); return True
+    except ValueError: return False
+
 def _prepare(case, image, label, labels, store, recipe, dtype):
     store,stamp = Path(store),_stamp(case, image, label, [recipe,labels], dtype)
     done = store/f'{case}.json'
-    if done.exists() and (old:=json.loads(done.read_text()))['stamp']==stamp: return old['rows']
+    if done.exists() and (old:=json.loads(done.read_text()))['stamp']==stamp and _whole(store,case): return old['rows']
     done.unlink(missing_ok=True)
     img = read_scan(image)
     x = apply_recipe(img, recipe)
@@ -141,7 +145,7 @@ def prepare(
     _atomic(store/'store.json', lambda p: p.write_text(json.dumps(dict(recipe=recipe, dtype=dtype), indent=1)))
     return idx
 
-# %% ../nbs/12_prep.ipynb #3f7b83ef
+# %% ../nbs/12_prep.ipynb #6f7f498b
 def _map_npy(path): # like np.load(mmap_mode='c'), which keeps a file descriptor open for every array: a thousand cases would use up the usual limit
     with open(path,'rb') as f:
         np.lib.format.read_magic(f); shape,_,dtype = np.lib.format.read_array_header_1_0(f); start = f.tell()
@@ -163,6 +167,6 @@ def load_case(
 def load_points(
     store, # folder written by `prepare`
     case:str, # name
-)->np.ndarray: # (K,3) int16: z, y, x
+)->np.ndarray: # (K,3) int32: z, y, x
     "Foreground voxels of one prepared case, see `fg_points`"
     return _load(store, case, 'pts', np.load)

@@ -34,7 +34,7 @@ def slice_weights(
         if n==0 and share>0: raise ValueError(f'none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}')
     return torch.where(fg, fg_share/fg.sum().clamp(min=1), (1-fg_share)/(~fg).sum().clamp(min=1)).double()
 
-# %% ../nbs/15_sample.ipynb #6361f812
+# %% ../nbs/15_sample.ipynb #ed53f526
 def aim(
     shape, # (B,k) lengths of the images
     size:tuple, # k lengths of the patch
@@ -46,55 +46,55 @@ def aim(
     size = torch.tensor(size, device=u.device)
     room = shape-size                                                  # negative: the image is smaller
     free = (u*(room+1)).floor().long()
-    near = (at-size/4-u*(size/2)).floor().long()
+    near = at-(size/4+u*(size/2)).floor().long()
     start = torch.where(aimed[:,None], near, free)
     return torch.where(room<0, -(-room).div(2, rounding_mode='floor'), torch.minimum(start.clamp(min=0),room.clamp(min=0)))
 
-# %% ../nbs/15_sample.ipynb #23634825
-tiers = ('device','pinned','disk')
+# %% ../nbs/15_sample.ipynb #72e53acc
+tiers = ('device','host','disk')
 
 def memory_tier(
     nbytes:int, # size of the prepared cases, bytes
     device, # where training runs
     free:int=None, # free bytes on the device; None: ask it
     host:int=None, # free bytes of the host; None: ask
-)->str: # 'device', 'pinned' or 'disk'
+)->str: # 'device', 'host' or 'disk'
     "The fastest place that the cases fit into: at most half of what is free, the rest is for the network"
     if torch.device(device).type=='cpu': return 'disk'
     if nbytes<=(torch.cuda.mem_get_info(device)[0] if free is None else free)/2: return 'device'
-    return 'pinned' if nbytes<=(psutil.virtual_memory().available if host is None else host)/2 else 'disk'
+    return 'host' if nbytes<=(psutil.virtual_memory().available if host is None else host)/2 else 'disk'
 
-# %% ../nbs/15_sample.ipynb #3eeeaba8
+# %% ../nbs/15_sample.ipynb #2d725b77
 class CaseMemory:
     "Prepared cases in the fastest memory that they fit into, and the batches that are cut out of them"
     def __init__(self,
         store, # folder written by `prepare`
         names:list, # cases; a patch names them by number
         device='cpu', # where batches are wanted
-        memory:str='auto', # 'device', 'pinned', 'disk', or 'auto', see `memory_tier`
+        memory:str='auto', # 'device', 'host', 'disk', or 'auto', see `memory_tier`
     ):
         if memory not in ('auto',*tiers): raise ValueError(f'memory {memory!r}: one of auto, {", ".join(tiers)} is expected')
-        self.device,self.pool = torch.device(device),None
+        self.device = torch.device(device)
         self.files = [Path(store)/f'{c}.{k}.npy' for c in names for k in ('img','lab')]; self.stamps = self._stamps()
-        self.imgs,self.labs = ([torch.from_numpy(a) for a in f] for f in zip(*(load_case(store,c) for c in names)))
-        if len({a.dtype for a in self.imgs})>1: raise ValueError(f'store {Path(store).name}: holds cases of several types, {sorted({str(a.dtype) for a in self.imgs})}: run `prepare` again')
-        self.scale,self.nbytes = 1/full_scale[str(self.imgs[0].dtype)[6:]],sum(a.nbytes for a in (*self.imgs,*self.labs))
+        self.maps = [[torch.from_numpy(a) for a in f] for f in zip(*(load_case(store,c) for c in names))]
+        kinds = {(str(a.dtype)[6:],a.shape[1]) for a in self.maps[0]}
+        if len(kinds)>1: raise ValueError(f'store {Path(store).name}: holds cases of several types or numbers of channels, {sorted(kinds)}: run `prepare` again, on images of one kind')
+        self.scale,self.nbytes = 1/full_scale[kinds.pop()[0]],sum(a.nbytes for t in self.maps for a in t)
         self.place(memory_tier(self.nbytes, device) if memory=='auto' else memory)
 
     def place(self, tier): # where the cases lie from now on; a place that is too small is said, and the next one taken
-        if tier=='pinned' and self.device.type=='cpu': raise ValueError('memory pinned: page-locked memory serves an accelerator; on a CPU it is device or disk')
-        self.pool,self.tier = None,tier
+        self.pool,self.tier,(self.imgs,self.labs) = None,tier,self.maps
         try:
             if tier=='device': self.pool = to_pool(self.imgs, self.labs, self.device)
-            if tier=='pinned': self.imgs,self.labs = ([a.pin_memory() for a in t] for t in (self.imgs,self.labs))
+            if tier=='host': self.imgs,self.labs = ([a.clone() for a in t] for t in self.maps)
         except RuntimeError as e:
             if not _no_memory(e): raise
             self.step_down()
 
     def step_down(self): # to slower, larger memory
-        if self.tier=='disk': raise ValueError(f'{self.device} has no memory left though the cases lie on disk: use a smaller batch or patch')
-        new = tiers[tiers.index(self.tier)+1] if self.device.type!='cpu' else 'disk'                      # nothing to pin for a CPU
-        print(f'no memory left on {self.device}: {self.nbytes/1e6:,.0f} MB of prepared cases move from {self.tier} to {new}, which is slower')
+        if self.tier=='disk': raise ValueError('the cases lie on disk already: use a smaller batch or patch')
+        new = memory_tier(self.nbytes, self.device, free=0) if self.tier=='device' else 'disk'
+        print(f'no memory left on {self.device if self.tier=="device" else "this machine"}: {self.nbytes/1e6:,.0f} MB of prepared cases move from {self.tier} to {new}, which is slower')
         self.pool = None
         if self.device.type=='cuda': torch.cuda.empty_cache()
         self.place(new)
@@ -120,8 +120,8 @@ class CaseMemory:
 
     def _ahead(self, plan, size, context):
         stream = torch.cuda.Stream(self.device)
-        def fetch(where):
-            host = [t.pin_memory() for t in gather_host(self.imgs, self.labs, where, size, context)]
+        def fetch(where): # the page-locked tensors travel with their event: they must live until the copy is done
+            host = gather_host(self.imgs, self.labs, where, size, context, pin=True)
             with torch.cuda.stream(stream): out = [t.to(self.device, non_blocking=True) for t in host]; return out,stream.record_event(),host
         with ThreadPoolExecutor(1) as pool:
             todo,waiting = iter([w.cpu() for w in plan]),deque()
@@ -134,9 +134,9 @@ class CaseMemory:
         here.wait_event(event); [t.record_stream(here) for t in (x,y)]
         return x,y
 
-def _no_memory(e): return isinstance(e,torch.OutOfMemoryError) or 'out of memory' in str(e).lower()
+def _no_memory(e): return isinstance(e,torch.OutOfMemoryError) or any(k in str(e).lower() for k in ('out of memory',"can't allocate memory"))
 
-# %% ../nbs/15_sample.ipynb #9c84094e
+# %% ../nbs/15_sample.ipynb #1a19bc40
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -146,13 +146,13 @@ class BatchSource(DataLoader):
         bs:int=32, # patches a batch
         train:bool=False, # draw and augment?
         fg_share:float=None, # share of slices with foreground, or of boxes aimed at foreground; None: no oversampling
-        weights=None, # or a weight for each slice of `idx`, at least 0
+        weights=None, # or a weight for each slice of `idx`, at least 0; a box lies about such a slice
         context:int=None, # neighbours on each side that become channels; None: 1 for slices; boxes take none
         tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`
         n_batches:int=None, # batches an epoch; None: as many as the slices, or one box a case, fill
         seed:int=0, # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
         device='cpu', # where batches are drawn, cut and augmented
-        memory:str='auto', # where the store lies: 'device', 'pinned', 'disk', see `memory_tier`
+        memory:str='auto', # where the store lies: 'device', 'host', 'disk', see `memory_tier`
     ):
         self.box = len(size)==3
         if not len(idx): raise ValueError('no slices to draw from: the index is empty')
@@ -164,6 +164,7 @@ class BatchSource(DataLoader):
         self.context = 0 if self.box else 1 if context is None else context
         self.cases = CaseMemory(store, names, device, memory)
         dev,shapes = self.cases.device,[tuple(a.shape) for a in self.cases.labs]
+        if (beyond := np.array([s[0] for s in shapes])[case_id]<=idx.z.values).any(): raise ValueError(f'index and store differ: {idx.case.values[beyond][0]} has no slice {idx.z.values[beyond][0]}: take the index that `prepare` returned for this store')
         t = dict(case_id=torch.tensor(case_id), z=torch.tensor(idx.z.values), shape=torch.tensor(shapes))
         if train: t |= dict(weights=self._weights(weights)) | _points(store, names, shapes, t['case_id'], t['z'])
         else: t['todo'] = torch.tensor([(i,*at) for i,s in enumerate(shapes) for at in tiles(s,self.size)] if self.box else [(i,z,*at) for i,z in zip(case_id,idx.z) for at in tiles(shapes[i][1:],self.size)])
@@ -171,7 +172,8 @@ class BatchSource(DataLoader):
         super().__init__(range((n_batches*bs if n_batches else have//bs*bs) if train else len(self.todo)), bs=bs, num_workers=0, device=dev)
 
     def __repr__(self): # one line: what is drawn from, and where it lies
-        where = dict(device=f'in the memory of {self.device}', pinned=f'in pinned memory, copied to {self.device} ahead of use', disk='memory-mapped from disk'+('' if self.device.type=='cpu' else f', copied to {self.device} ahead of use'))
+        ahead = '' if self.device.type=='cpu' else f', copied to {self.device} ahead of use'
+        where = dict(device=f'in the memory of {self.device}', host='in the memory of this machine'+ahead, disk='memory-mapped from disk'+ahead)
         return f'{len(self.idx):,} slices of {len(self.cases.labs)} cases, {self.cases.nbytes/1e6:,.0f} MB: {where[self.cases.tier]}'
 
     def _weights(self, weights):
@@ -195,10 +197,13 @@ class BatchSource(DataLoader):
         u = torch.rand(n, 1+len(self.size), generator=g, device=dev)
         p = self.pts[(self.first_pt[rows]+(u[:,-1]*self.n_pts[rows]).long()).clamp(max=len(self.pts)-1)].long()     # z,y,x of a foreground voxel in that slice
         i = self.case_id[rows]; d = len(self.size)
+        if self.box and self.fg_share is None and self.weights is not None:                                        # a weighted slice without foreground: any place in it
+            free = (torch.rand(n, 3, generator=g, device=dev)*self.shape[i]).long(); free[:,0] = self.z[rows]
+            p,aimed = torch.where(aimed[:,None], p, free),torch.ones_like(aimed)
         start = aim(self.shape[i][:,-d:], self.size, p[:,-d:], aimed, u[:,:-1])
         return torch.cat([i[:,None], start] if self.box else [i[:,None], self.z[rows][:,None], start], 1)
 
-    def _seed(self, batch=-1): return (self.seed*100_003+self.epoch)*1_000_003+batch+1
+    def _seed(self, batch=-1): return ((self.seed*100_003+self.epoch)*1_000_003+batch+1)%2**63
     def __iter__(self):
         self.cases.check()
         g = torch.Generator(self.device)
@@ -211,6 +216,10 @@ class BatchSource(DataLoader):
         self.epoch += 1
 
     def one_batch(self): return next(iter(self))
+    def to(self, device):
+        d = torch.device(device)
+        if d.type!=self.cases.device.type or (d.index or 0)!=(self.cases.device.index or 0): raise ValueError(f'this source makes its batches on {self.cases.device}, and cannot go to {d}: make a new one with device={str(d)!r}')
+        return self
     def new(self, dataset=None, cls=None, **kw): return self        # fastai asks for an unshuffled copy of the validation source: this is one
     def show_batch(self, b=None, max_n=6, **kw):
         "The middle channel or plane of some patches with their labels"
@@ -224,4 +233,4 @@ def _points(store, names, shapes, case_id, z): # the foreground voxels of all ca
     pts = [load_points(store,c) for c in names]
     per = [np.bincount(p[:,0], minlength=s[0]) for p,s in zip(pts,shapes)]                              # points of each slice of each case
     at = np.cumsum([0,*map(len,per)])[case_id]+z.numpy(); per = np.concatenate(per)
-    return dict(n_pts=torch.tensor(per[at]), first_pt=torch.tensor(np.cumsum([0,*per])[at]), pts=torch.tensor(np.concatenate([*pts,np.zeros((1,3),np.int16)])))
+    return dict(n_pts=torch.tensor(per[at]), first_pt=torch.tensor(np.cumsum([0,*per])[at]), pts=torch.tensor(np.concatenate([*pts,np.zeros((1,3),np.int32)])))

@@ -98,7 +98,7 @@ def is_exact(
     r = np.round(M)
     return bool(np.allclose(M,r,atol=tol/100) and np.allclose(np.abs(r).sum(0),1) and np.allclose(t,np.round(t),atol=tol))
 
-# %% ../nbs/02_scan.ipynb #7f1d4385
+# %% ../nbs/02_scan.ipynb #d516eb26
 def _move(a, M, t, shape, fill): # exact: transpose, flip, and cut or pad
     r,t = np.round(M).astype(int),np.round(t).astype(int)
     ax = np.abs(r).argmax(0)                              # dst axis i comes from src axis ax[i]
@@ -121,7 +121,7 @@ def linear_along(
 )->np.ndarray: # float32, m long along `axis`
     "Linear interpolation along one axis"
     x = np.clip(x, 0, a.shape[axis]-1); i = np.floor(x).astype(int)
-    lo = np.take(a, i, axis).astype(np.float32); up = np.take(a, np.minimum(i+1,a.shape[axis]-1), axis)-lo
+    lo = np.take(a, i, axis).astype(np.float32); up = np.take(a, np.minimum(i+1,a.shape[axis]-1), axis).astype(np.float32)-lo
     up *= (x-i).astype(np.float32).reshape(-1,*(1,)*(a.ndim-1-axis)); up += lo
     return up
 
@@ -146,7 +146,7 @@ _along = {0:_nearest_along, 1:linear_along, 3:cubic_along}
 def _along_axes(a, M, t, shape, order, fill): # axes meet axes: one after the other
     ax = np.abs(M).argmax(0); a = np.ascontiguousarray(a.transpose(0,*(ax+1)))          # dst axis i comes from src axis ax[i]
     x = [np.arange(m)*M[ax[i],i]+t[ax[i]] for i,m in enumerate(shape)]
-    out = [np.flatnonzero((k<-.5)|(k>n-.5)) for k,n in zip(x,a.shape[1:])]                 # beyond the outermost centres the outermost values hold, for half a voxel
+    out = [np.flatnonzero((k<-.501)|(k>n-.499)) for k,n in zip(x,a.shape[1:])]             # beyond the outermost centres the outermost values hold, for half a voxel, whatever rounding does to it
     for i in sorted(range(3), key=lambda i: shape[i]/a.shape[i+1]): a = _along[order](a, i+1, x[i])      # what shrinks most comes first
     for i,k in enumerate(out):
         if len(k): a[(slice(None),)*(i+1)+(k,)] = fill

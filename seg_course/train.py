@@ -25,7 +25,7 @@ from .sample import BatchSource
 from .prep import _atomic
 from .runfolder import write_json
 
-# %% ../nbs/22_train.ipynb #4e4c860d
+# %% ../nbs/22_train.ipynb #1dc01234
 def fold_sources(
     store, # folder written by `prepare`
     idx:pd.DataFrame, # its index
@@ -46,8 +46,10 @@ def fold_sources(
     if not (~inside&idx.case.isin(df.case)).any(): raise ValueError(f'fold {fold} leaves no case to train on: make more folds')
     common = dict(size=size, context=context, device=device, memory=memory)
     train = BatchSource(store, idx[idx.case.isin(df.case)&~inside], bs=bs, train=True, **common, **kw)
+    valid = BatchSource(store, idx[inside], bs=val_bs, **common)
     print(f'training on {train}')
-    return DataLoaders(train, BatchSource(store, idx[inside], bs=val_bs, **common), device=torch.device(device))
+    if valid.cases.tier!=train.cases.tier: print(f'validating on {valid}')
+    return DataLoaders(train, valid, device=torch.device(device))
 
 # %% ../nbs/22_train.ipynb #61d69da6
 class CaseDice(Metric):
@@ -67,7 +69,7 @@ class CaseDice(Metric):
     @property
     def name(self): return 'dice'
 
-# %% ../nbs/22_train.ipynb #b0235915
+# %% ../nbs/22_train.ipynb #d7417343
 @delegates(seg_unet)
 def seg_learner(
     dls:DataLoaders, # from `fold_sources`
@@ -93,7 +95,7 @@ def seg_learner(
     if compile: net.layers[0][0].net.compile()
     learn = Learner(dls, net, loss_func=loss_func or DiceCELoss(), lr=lr, wd=wd, splitter=unet_split, metrics=CaseDice(), cbs=cbs, path=path,
                     opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)), train_bn=True)
-    learn.arch = json.loads(json.dumps(kw))
+    learn.arch = json.loads(json.dumps(kw|dict(widths=[l.width for l in net.layers[0][1:]])))       # as numbers: a later default may be another one
     learn.pretrained = bool(pretrained)
     if pretrained: learn.freeze()
     return learn
@@ -164,7 +166,7 @@ class Resume(Callback):
         self.folder.mkdir(parents=True, exist_ok=True)
         _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(dict(rows=self.rows)))))
 
-# %% ../nbs/22_train.ipynb #44e6844a
+# %% ../nbs/22_train.ipynb #2d5abadb
 def fit_fold(
     learn:Learner, # from `seg_learner`
     folder, # of this fold: state, history and model are written here
@@ -185,13 +187,19 @@ def fit_fold(
     while start<epochs:
         try: learn.fit_one_cycle(epochs, slice(lr/10,lr) if pre else lr, cbs=res, start_epoch=start); break
         except torch.OutOfMemoryError as e: # the prepared cases make room for the network, and the epoch is done again
-            learn.opt = None; learn.model.zero_grad()
-            if not [dl.cases.step_down() for dl in learn.dls if dl.cases.tier!='disk']: raise ValueError(f'{folder.name}: no memory left on {learn.dls.device} though the cases lie on disk ({str(e)[:80]}): use a smaller batch or patch') from None
+            learn.opt = None; learn.model.zero_grad(); _leave_autocast(learn.dls.device.type)
+            there = [dl.cases for dl in learn.dls if dl.cases.tier=='device']
+            if not there: raise ValueError(f'{folder.name}: no memory left on {learn.dls.device} though no prepared cases lie there ({str(e)[:80]}): use a smaller batch or patch') from None
+            for c in there: c.step_down()
             start = res.load(learn); print(f'{folder.name}: continues after epoch {start} of {epochs}')
     _atomic(folder/'history.csv', lambda p: pd.DataFrame(res.rows).to_csv(p, index=False))
     save_model(learn, folder, epochs=epochs, lr=lr, seed=seed, **info)
     (folder/'state.safetensors').unlink(missing_ok=True)
     return pd.read_csv(folder/'history.csv')
+
+def _leave_autocast(kind): # fastai enters it before the network and leaves it after the loss: an error in between would leave all later work in half precision
+    if not torch.is_autocast_enabled(kind): return
+    torch.set_autocast_enabled(kind, False); torch.autocast_decrement_nesting(); torch.clear_autocast_cache()
 
 def load_weights_into(learn, folder):
     "Weights of a finished fold into a learner of the same architecture"
