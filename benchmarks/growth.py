@@ -1,6 +1,6 @@
 """(f) How reading, preparation, sampling and prediction grow with the cohort (x1, x4, x16) and with cores. Peak memory of all processes together beside them.
 
-usage: python benchmarks/growth.py        phantoms; each line runs in a program of its own, 10 minutes in all
+usage: python benchmarks/growth.py        phantoms; each line runs in a program of its own, whose worker processes are started within the clock: that weighs on few cases
 """
 import json, os, subprocess, sys, tempfile, time
 from functools import partial
@@ -10,8 +10,8 @@ from memory import peak_of
 
 SIZES,CORES = (25,100,400),sorted({1,os.cpu_count()})
 
-def work(root, n, cores):
-    "All steps on n cases with so many cores; prints JSON"
+def work(root, n, cores, to):
+    "All steps on n cases with so many cores; writes JSON"
     os.sched_setaffinity(0, range(cores))
     import torch; torch.set_num_threads(cores)
     from seg_course.augment import rand_affine, rand_flip, rand_intensity
@@ -31,7 +31,7 @@ def work(root, n, cores):
         clock('samples a second', 200*64, lambda: [0 for _ in src])
         net = seg_unet('resnet18', pretrained=False, n_out=3, size=(64,64)).eval()
         clock('cases predicted a second', min(n,50), lambda: [predict_scan([net], apply_recipe(read_scan(f),recipe), (64,64)) for f in df.image[:50]])
-    print(json.dumps(out))
+    Path(to).write_text(json.dumps(out))
 
 def main():
     from seg_course.phantom import phantoms
@@ -39,9 +39,9 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         root = phantoms['Task04_Hippocampus'](Path(tmp)/'ph', n=max(SIZES))
         for n,c in [(n,max(CORES)) for n in SIZES]+[(SIZES[1],c) for c in CORES[:-1]]:
-            p = subprocess.Popen([sys.executable,__file__,str(root),str(n),str(c)], stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+            to = Path(tmp)/'out.json'; p = subprocess.Popen([sys.executable,__file__,str(root),str(n),str(c),str(to)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
             top,_ = peak_of(p); key = f'{n} cases, {c} core{"s"*(c>1)}'
-            rows[key] = json.loads(p.stdout.read().splitlines()[-1])|{'peak MB':round(top)}; print(key, rows[key], flush=True)
+            rows[key] = json.loads(to.read_text())|{'peak MB':round(top)}; print(key, rows[key], flush=True)
     keep('growth', rows)
 
-if __name__=='__main__': work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3])) if len(sys.argv)>1 else main()
+if __name__=='__main__': work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]) if len(sys.argv)>1 else main()

@@ -14,17 +14,18 @@ def draw(x, g, lo=0., hi=1., n=None): # uniform in lo..hi, one a sample, broadca
     "A random number for each sample of a batch"
     return torch.rand((len(x),*((1,)*(x.ndim-1) if n is None else (n,))), generator=g, device=x.device)*(hi-lo)+lo
 
-# %% ../nbs/16_augment.ipynb #bf33d21c
+# %% ../nbs/16_augment.ipynb #54df58a9
 def rand_flip(
     x, y, g, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
     axis:int=-1, # -1 flips X, -2 flips Y, -3 flips Z of volumes: only what is legal for the data
     p:float=.5, # share of samples that are flipped
 )->tuple: # (x, y)
     "Mirror some samples of a batch"
+    if axis not in (-1,-2,-3)[:x.ndim-2]: raise ValueError(f'axis {axis} of images {tuple(x.shape)}: -1 is X, -2 is Y{", -3 is Z" if x.ndim==5 else "; slices with neighbours have no Z to flip"}')
     do = draw(x,g)<p
     return torch.where(do, x.flip(axis), x), torch.where(do[:,0], y.flip(axis), y)
 
-# %% ../nbs/16_augment.ipynb #c33734d8
+# %% ../nbs/16_augment.ipynb #c6443501
 def warp(
     x, y, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X)
     grid, # (B,Y,X,2): x and y of where each pixel comes from, -1..1, as in `grid_sample`
@@ -68,6 +69,7 @@ def rand_affine(
     pad:str='zeros', # what lies outside: 'zeros', 'border' or 'reflection'
 )->tuple: # (x, y)
     "Turn, scale and shift each sample on its own"
+    if not 0<=scale<1: raise ValueError(f'scale {scale}: 0 to below 1 is expected; .15 means .85 to 1.15 times as large')
     on = draw(x,g,n=1)<p
     th = affine_maps(x, draw(x,g,-1,1,n=1)*on*math.radians(degrees), 1+draw(x,g,-1,1,n=1)*on*scale, draw(x,g,-1,1,n=2)*on*shift)
     return warp(x, y, plane_grid(th, *x.shape[-2:]), pad)

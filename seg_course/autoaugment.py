@@ -42,19 +42,21 @@ def move(
     xw,yw = warp(x-fill, y, plane_grid(affine_maps(x, **{k:v.to(x.device) for k,v in kw.items()}), *x.shape[-2:]))
     return (xw+fill).clamp(0,1),yw
 
-# %% ../nbs/17_autoaugment.ipynb #25b956be
+# %% ../nbs/17_autoaugment.ipynb #0e53292d
 policies = tuple(T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies)            # 25 times ((operation, chance, strength), (operation, chance, strength))
 
 def rand_autoaugment(
     x, y, g, # images (B,C,Y,X) in 0..1, labels (B,Y,X), generator
-    p:float=.4, # share of samples that are changed at all
+    p:float=.4, # share of samples that get a sub-policy; its own chances may still leave a sample as it is
     table=policies, # sub-policies to draw from
     rgb:bool=False, # channels are red, green and blue; False: each channel is a picture of its own, like the neighbours of a slice
     one_policy:bool=False, # True: the whole batch gets the same sub-policy, as the STAS system did
 )->tuple: # (x, y)
     "AutoAugment: a random sub-policy for each sample; the mask moves along"
     if x.ndim!=4: raise ValueError(f'images {tuple(x.shape)}: AutoAugment works on (B,C,Y,X)')
-    if rgb and x.shape[1]!=3: raise ValueError(f'images {tuple(x.shape)}: red, green and blue are three channels; leave rgb out')
+    if rgb and x.shape[1]!=3: raise ValueError(f'images {tuple(x.shape)}: red, green and blue are three channels; leave rgb out, or draw pictures with context=0')
+    odd = {o[0] for pair in table for o in pair}-{*colour_ops,*_moves}
+    if odd or not table: raise ValueError(f'table with {sorted(odd) or "no sub-policy"}: its operations are {sorted({*colour_ops,*_moves})}')
     u = draw(x,g,n=6).cpu()                                                        # to the host and, for each half of the policies, back once: operations are chosen there
     x,y = x.clone(),y.clone()
     which = (u[:1,0] if one_policy else u[:,0]).mul(len(table)).long().expand(len(x))

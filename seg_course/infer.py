@@ -16,7 +16,7 @@ from .patch import neighbours, centre_spans
 from .runfolder import write_json
 from .train import load_model
 
-# %% ../nbs/23_infer.ipynb #b8e0faf7
+# %% ../nbs/23_infer.ipynb #7d7b0310
 flip_axes = dict(x=-1, y=-2, z=-3)
 
 def _flip(x, axes, context=0): # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X), where z turns the order of the neighbours around
@@ -60,9 +60,12 @@ def predict_scan(
     overlap:float=.5, # of boxes, share of a side
 )->Scan: # probabilities (classes,Z,Y,X) on the grid of `scan`
     "Mean probabilities of a prepared scan over models and flips"
+    if not nets or isinstance(nets,torch.nn.Module): raise ValueError('nets: a list of models is expected, with one at least')
     bad = [f for f in tta if set(f)-set(flip_axes)]
-    if bad or not tta: raise ValueError(f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected')
+    if bad or not tta or isinstance(tta,str): raise ValueError(f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected')
+    if not (scan.data.min()>=-1e-3 and scan.data.max()<=1+1e-3): raise ValueError(f'{scan.path and scan.path.name}: values {scan.data.min():g} to {scan.data.max():g}: prepare the scan first with `apply_recipe`, its values are 0 to 1 then')      # NaN too
     dev = next(nets[0].parameters()).device
+    for net in nets: net.eval()
     if len(size)==2: return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev))
     from monai.inferers import sliding_window_inference
     x = torch.from_numpy(np.ascontiguousarray(scan.data, np.float32))[None]

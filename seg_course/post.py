@@ -21,7 +21,7 @@ def decode(
     top = np.take_along_axis(p[1:], best[None], 0)[0]
     return np.where(top*fg_weight>p[0], best+1, 0).astype(np.uint8)
 
-# %% ../nbs/24_post.ipynb #87a61ecb
+# %% ../nbs/24_post.ipynb #90eae435
 def _present(msk): return [c for c in range(1,int(msk.max(initial=0))+1) if (msk==c).any()]         # a tenth of the time of `np.unique`
 
 def keep_largest(
@@ -37,16 +37,15 @@ def remove_small(
     min_px:int=20, # components of a label with fewer voxels go
 )->np.ndarray: # labels, fewer
     "Connected components of a label under `min_px` voxels become background"
-    return cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26)
+    return cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26).astype(msk.dtype)
 
 def fill_holes(
     msk, # labels (Z,Y,X)
 )->np.ndarray: # labels, more
     "Background that a label encloses on all sides becomes that label; in a single slice, on all sides of the picture"
-    out = msk.copy()
-    for c in _present(msk):
-        one = fill_voids.fill(msk[0]==c)[None] if len(msk)==1 else fill_voids.fill(msk==c)          # a single slice is a picture, open above and below
-        out[one&(msk==0)] = c
+    fill = (lambda m: fill_voids.fill(m[0])[None]) if len(msk)==1 else fill_voids.fill                 # a single slice is a picture, open above and below
+    whole = {c:fill(msk==c) for c in _present(msk)}; out = msk.copy()
+    for c in sorted(whole, key=lambda c: -whole[c].sum()): out[whole[c]&(msk==0)] = c                # a label inside of another is smaller, and comes last
     return out
 
 rules = dict(keep_largest=keep_largest, remove_small=remove_small, fill_holes=fill_holes)
@@ -63,12 +62,12 @@ def apply_post(
         msk = rules[name](msk, **kw)
     return msk
 
-# %% ../nbs/24_post.ipynb #026ff54f
+# %% ../nbs/24_post.ipynb #54e647fe
 def check_post(
     post, # content of post.json
 )->dict: # the same
     "`ValueError` if this is no post-processing"
-    ok = isinstance(post,dict) and set(post)<={'fg_weight','rules'} and isinstance(post.get('fg_weight',1.),(int,float)) and isinstance(post.get('rules',[]),list) and all(isinstance(r,list) and len(r)==2 and isinstance(r[1],dict) for r in post.get('rules',[]))
+    ok = isinstance(post,dict) and set(post)<={'fg_weight','rules'} and isinstance(post.get('fg_weight',1.),(int,float)) and 0<post.get('fg_weight',1.)<float('inf') and isinstance(post.get('rules',[]),list) and all(isinstance(r,list) and len(r)==2 and isinstance(r[1],dict) for r in post.get('rules',[]))
     if not ok: raise ValueError(f'post-processing {json.dumps(post)[:80]} cannot be understood: expected like {{"fg_weight": 1.0, "rules": [["keep_largest", {{}}]]}}')
     try: apply_post(np.stack([np.zeros((1,4,4)),np.ones((1,4,4))]), post)
     except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None

@@ -14,7 +14,7 @@ import numpy as np, nibabel as nib, pandas as pd, torch
 from .scan import Scan, to_grid
 from .read import read_scan, read_label, map_cases
 
-# %% ../nbs/12_prep.ipynb #52411099
+# %% ../nbs/12_prep.ipynb #2087494d
 def normalise(
     scan:Scan, # any intensities
     low:float=.5, high:float=99.5, # percentiles that become 0 and 1
@@ -31,6 +31,7 @@ def window(
     level:float, width:float, # centre and width of the window, in the unit of the scan
 )->Scan: # float32, 0..1
     "A fixed window: `level-width/2` becomes 0, `level+width/2` becomes 1"
+    if not width>0: raise ValueError(f'width {width}: a window is wider than 0')
     return scan.new(data=((scan.data.astype(np.float32)-(level-width/2))/width).clip(0,1))
 
 def orient(
@@ -56,7 +57,7 @@ def resample(
 
 steps = dict(normalise=normalise, window=window, orient=orient, resample=resample)
 
-# %% ../nbs/12_prep.ipynb #d6172ab1
+# %% ../nbs/12_prep.ipynb #95b13c98
 _geometric = dict(orient={}, resample=dict(order=0))     # steps that labels take too, and how
 
 def apply_recipe(
@@ -65,13 +66,14 @@ def apply_recipe(
     is_label:bool=False, # True: only steps that move voxels, with nearest neighbour
 )->Scan: # the prepared scan
     "Run the steps of a recipe on an image or its label"
+    if not isinstance(recipe,(list,tuple)) or not all(isinstance(s,(list,tuple)) and len(s)==2 and isinstance(s[1],dict) for s in recipe): raise ValueError(f'recipe {recipe!r}: a list like [["normalise", {{}}], ["resample", {{"spacing": [3,1,1]}}]] is expected')
     for name,kw in recipe:
         if name not in steps: raise ValueError(f'recipe step {name!r} is unknown: there are {sorted(steps)}')
         if not is_label: scan = steps[name](scan, **kw)
         elif name in _geometric: scan = steps[name](scan, **(kw|_geometric[name]))
     return scan
 
-# %% ../nbs/12_prep.ipynb #2bd552c9
+# %% ../nbs/12_prep.ipynb #ef8c7083
 full_scale = dict(uint8=255, int16=32767, float16=1)     # what 1.0 becomes in a store of that type
 
 def _atomic(path, write):
@@ -86,24 +88,24 @@ def _save_npy(path, a):
 def _stamp(case, image, label, recipe, dtype):
     "Changes when recipe, file or file date change"
     files = [(Path(f).name,os.stat(f).st_size,os.stat(f).st_mtime_ns) for f in (image,label) if f]
-    return sha1(json.dumps([3,case,files,recipe,dtype]).encode()).hexdigest()       # 3: the store's own format
+    return sha1(json.dumps([4,case,files,recipe,dtype]).encode()).hexdigest()       # 4: the store's own format
 
 def fg_points(
     lab, # labels (Z,Y,X)
     n:int=16, # at most so many of each label in each slice
-)->np.ndarray: # (K,3) int32: z, y, x, sorted by z
+)->np.ndarray: # (K,4) int32: z, y, x, label, sorted by z
     "Voxels of the foreground, picked at random: the same ones each time, and each label of a slice alike"
-    rng,out = np.random.default_rng(0),[np.zeros((0,3),np.int32)]
+    rng,out = np.random.default_rng(0),[np.zeros((0,4),np.int32)]
     for z in np.flatnonzero(lab.any((1,2))):
         at = np.flatnonzero(lab[z]); of = lab[z].ravel()[at]
         for c in np.unique(of):
             k = at[of==c]; k = rng.choice(k, n, replace=False) if len(k)>n else k
-            out.append(np.stack([np.full(len(k),z),*np.unravel_index(k,lab[z].shape)],1).astype(np.int32))
+            out.append(np.stack([np.full(len(k),z),*np.unravel_index(k,lab[z].shape),np.full(len(k),c)],1).astype(np.int32))
     return np.concatenate(out)
 
 def _prepare_case(*args):
     try: return _prepare(*args)
-    except ValueError as e: return str(e)
+    except (ValueError,TypeError,OSError) as e: return str(e) if args[0] in str(e) else f'{args[0]}: {e}'
 
 def _whole(store, case): # are all its files there, in their full size?
     try: load_case(store,case); load_points(store,case); return True
@@ -116,6 +118,7 @@ def _prepare(case, image, label, labels, store, recipe, dtype):
     done.unlink(missing_ok=True)
     img = read_scan(image)
     x = apply_recipe(img, recipe)
+    if n := (~np.isfinite(img.data)).sum(): raise ValueError(f'{case}: {n} voxels of the image are NaN or infinite: repair it')
     if x.data.min()<0 or x.data.max()>1 or not np.isfinite(x.data).all(): raise ValueError(f'{case}: values after the recipe lie outside of 0..1: end it with `normalise` or `window`')
     x = x.data if dtype=='float16' else np.round(x.data*full_scale[dtype])
     _save_npy(store/f'{case}.img.npy', np.ascontiguousarray(x.astype(dtype).transpose(1,0,2,3)))
@@ -134,6 +137,9 @@ def prepare(
 )->pd.DataFrame: # the index, a row a slice: case, z, ny, nx (px), n_0, n_1, ... (voxels)
     "Run the recipe on all cases, in parallel; goes on where it was interrupted"
     if dtype not in full_scale: raise ValueError(f'dtype {dtype!r}: the store keeps {sorted(full_scale)}')
+    if not len(df): raise ValueError('no case to prepare: the cohort is empty')
+    odd = sorted({*df.case[df.case.duplicated()]}|{c for c in df.case if '/' in str(c)})
+    if odd: raise ValueError(f'cases {odd[:5]}: each needs a name of its own, without "/": it becomes the name of files')
     store = Path(store); store.mkdir(parents=True, exist_ok=True)
     for f in store.glob('.*.*'): f.unlink(missing_ok=True)                               # halves that a killed run left
     rows = map_cases(_prepare_case, ((*r,str(store),recipe,dtype) for r in df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)), len(df), n_jobs)
@@ -145,7 +151,7 @@ def prepare(
     _atomic(store/'store.json', lambda p: p.write_text(json.dumps(dict(recipe=recipe, dtype=dtype), indent=1)))
     return idx
 
-# %% ../nbs/12_prep.ipynb #6f7f498b
+# %% ../nbs/12_prep.ipynb #6c9a518e
 def _map_npy(path): # like np.load(mmap_mode='c'), which keeps a file descriptor open for every array: a thousand cases would use up the usual limit
     with open(path,'rb') as f:
         np.lib.format.read_magic(f); shape,_,dtype = np.lib.format.read_array_header_1_0(f); start = f.tell()
@@ -167,6 +173,6 @@ def load_case(
 def load_points(
     store, # folder written by `prepare`
     case:str, # name
-)->np.ndarray: # (K,3) int32: z, y, x
+)->np.ndarray: # (K,4) int32: z, y, x, label
     "Foreground voxels of one prepared case, see `fg_points`"
     return _load(store, case, 'pts', np.load)

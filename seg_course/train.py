@@ -51,12 +51,13 @@ def fold_sources(
     if valid.cases.tier!=train.cases.tier: print(f'validating on {valid}')
     return DataLoaders(train, valid, device=torch.device(device))
 
-# %% ../nbs/22_train.ipynb #61d69da6
+# %% ../nbs/22_train.ipynb #f02261ff
 class CaseDice(Metric):
     "Mean Dice over cases and foreground labels, on the prepared slices"
     def __init__(self, empty:float=1.): self.empty = empty
     def reset(self): self.n,self.i = None,0
     def accumulate(self, learn):
+        if learn.dl.train: return                                        # drawn patches are no cases
         pred,y = (t.as_subclass(torch.Tensor) for t in (learn.pred.argmax(1),learn.y))
         k = learn.pred.shape[1]
         if self.n is None: self.n = torch.zeros(len(learn.dl.shape), k-1, 3)
@@ -65,7 +66,7 @@ class CaseDice(Metric):
             p,t = pred==c,y==c
             self.n[:,c-1].index_add_(0, ids, torch.stack([k.flatten(1).sum(1) for k in (p&t,p,t)],1).float().cpu())
     @property
-    def value(self): return float(dice(self.n.numpy(), self.empty).mean())
+    def value(self): return float('nan') if self.n is None else float(dice(self.n.numpy(), self.empty).mean())
     @property
     def name(self): return 'dice'
 
@@ -128,25 +129,31 @@ def load_model(
     except (OSError,ValueError,KeyError,TypeError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.json and model.safetensors cannot be read or do not fit ({type(e).__name__}): train the fold again') from None
     return net.to(device, memory_format=torch.channels_last).eval(),info
 
-# %% ../nbs/22_train.ipynb #959ecba4
+# %% ../nbs/22_train.ipynb #a444899d
 class Resume(Callback):
     "Keeps the state of training after each epoch in `folder`, and continues from it"
     order = 80
-    def __init__(self, folder, seed=0, freeze_epochs=0): self.folder,self.seed,self.freeze_epochs,self.rows = Path(folder),seed,freeze_epochs,[]
+    def __init__(self, folder, seed=0, freeze_epochs=0, **want): # `want`: settings that a continued run must share
+        self.folder,self.seed,self.freeze_epochs,self.rows,self.smooth = Path(folder),seed,freeze_epochs,[],(0,0.)
+        self.want = dict(seed=seed)|want
     def _opt_params(self): return [p for g in self.learn.opt.opt.param_groups for p in g['params']]
     def load(self, learn):
         "The epoch to start at; weights and optimiser are put in place"
         self.learn,f = learn,self.folder/'state.safetensors'
         if not f.exists(): return 0
-        with safe_open(f,'pt') as s: meta = json.loads(s.metadata()['meta']); t = {k:s.get_tensor(k) for k in s.keys()}
+        try:
+            with safe_open(f,'pt') as s: meta = json.loads(s.metadata()['meta']); t = {k:s.get_tensor(k) for k in s.keys()}
+        except (SafetensorError,OSError,ValueError,TypeError) as e: raise ValueError(f'{f}: cannot be read ({str(e)[:80]}): delete it, and the fold starts anew') from None
+        _same(self.folder, meta.get('want',{}), self.want|dict(arch=learn.arch))
         learn.model.load_state_dict({k[6:]:v for k,v in t.items() if k.startswith('model.')})
         if learn.opt is None: learn.create_opt()
         for i,p in enumerate(self._opt_params()):
             st = {k.split('.')[2]:v for k,v in t.items() if k.startswith(f'opt.{i}.')}
             if st: learn.opt.opt.state[p] = {k:(v.to(p.device) if k=='step' else torch.empty_like(p).copy_(v)) for k,v in st.items()}   # in the memory layout of p: fused AdamW relies on it
-        self.rows = meta['rows']
+        self.rows,self.smooth = meta['rows'],meta['smooth']
         return len(self.rows)
     def before_fit(self):
+        self.learn.recorder.smooth_loss.count,self.learn.recorder.smooth_loss.val = self.smooth[0],torch.tensor(self.smooth[1])       # the running mean of the training loss goes on too
         if not (self.folder/'state.safetensors').exists(): self.save()
     def before_epoch(self):
         self.t0 = time.time(); self.learn.dls.train.epoch = self.epoch
@@ -163,10 +170,14 @@ class Resume(Callback):
         t = {f'model.{k}':v for k,v in _tensors(self.learn.model.state_dict()).items()}
         for i,p in enumerate(self._opt_params()):
             t |= {f'opt.{i}.{k}':v for k,v in _tensors(self.learn.opt.opt.state.get(p,{})).items()}
-        self.folder.mkdir(parents=True, exist_ok=True)
-        _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(dict(rows=self.rows)))))
+        mean = self.learn.recorder.smooth_loss; self.folder.mkdir(parents=True, exist_ok=True)
+        meta = dict(rows=self.rows, smooth=(mean.count,float(mean.val)), want=self.want|dict(arch=self.learn.arch))
+        _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(meta))))
 
-# %% ../nbs/22_train.ipynb #2d5abadb
+def _same(folder, old, new): # settings of a run that goes on
+    if odd := {k:(old[k],v) for k,v in new.items() if k in old and json.loads(json.dumps(v))!=old[k]}: raise ValueError(f'{folder}: was begun with {", ".join(f"{k} {a} instead of {b}" for k,(a,b) in odd.items() if k!="arch") or "another architecture"}: take the same settings, or a new folder')
+
+# %% ../nbs/22_train.ipynb #18b8df86
 def fit_fold(
     learn:Learner, # from `seg_learner`
     folder, # of this fold: state, history and model are written here
@@ -178,11 +189,13 @@ def fit_fold(
 )->pd.DataFrame: # history, a row an epoch: losses, dice, lr, seconds
     "Train one fold to its end, from where it stands; a finished fold is not trained again"
     folder = Path(folder)
+    if not (isinstance(epochs,int) and epochs>0 and lr>0 and lr<float('inf')): raise ValueError(f'epochs {epochs}, lr {lr}: a whole number and a number above 0 are expected')
     if (folder/'model.json').exists():
+        _same(folder, json.loads((folder/'model.json').read_text()), dict(epochs=epochs, lr=lr, seed=seed))
         load_weights_into(learn, folder); print(f'{folder.name}: trained already, loaded')
         return pd.read_csv(folder/'history.csv')
     pre = getattr(learn,'pretrained',False)
-    res = Resume(folder, seed, int(pre) if freeze_epochs is None else freeze_epochs); start = res.load(learn)
+    res = Resume(folder, seed, int(pre) if freeze_epochs is None else freeze_epochs, epochs=epochs, lr=lr); start = res.load(learn)
     if start: print(f'{folder.name}: continues after epoch {start} of {epochs}')
     while start<epochs:
         try: learn.fit_one_cycle(epochs, slice(lr/10,lr) if pre else lr, cbs=res, start_epoch=start); break
@@ -205,4 +218,5 @@ def load_weights_into(learn, folder):
     "Weights of a finished fold into a learner of the same architecture"
     _,info = Path(folder),json.loads((Path(folder)/'model.json').read_text())
     if info['arch']!=learn.arch: raise ValueError(f'{folder}: holds another architecture ({info["arch"]["name"]}): use a new --out folder')
-    learn.model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
+    try: learn.model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
+    except (OSError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.safetensors cannot be read or does not fit ({type(e).__name__}): delete the folder and train the fold again') from None
