@@ -12,6 +12,7 @@ from .chart import *
 from .prep import *
 from .split import *
 from .patch import *
+from .memory import *
 from .sample import *
 from .augment import *
 from .autoaugment import *
