@@ -150,7 +150,7 @@ class Resume(Callback):
         for i,p in enumerate(self._opt_params()):
             st = {k.split('.')[2]:v for k,v in t.items() if k.startswith(f'opt.{i}.')}
             if st: learn.opt.opt.state[p] = {k:(v.to(p.device) if k=='step' else torch.empty_like(p).copy_(v)) for k,v in st.items()}   # in the memory layout of p: fused AdamW relies on it
-        self.rows,self.smooth = meta['rows'],meta['smooth']
+        self.rows,self.smooth = meta['rows'],meta.get('smooth',self.smooth)
         return len(self.rows)
     def before_fit(self):
         self.learn.recorder.smooth_loss.count,self.learn.recorder.smooth_loss.val = self.smooth[0],torch.tensor(self.smooth[1])       # the running mean of the training loss goes on too
