@@ -6,8 +6,8 @@
 __all__ = ['readers', 'mask_readers', 'drawings', 'layouts', 'suffix', 'stem', 'read_scan', 'read_label', 'data_path',
            'map_cases', 'two_folders', 'segthor', 'mmwhs', 'drawn', 'tcia', 'read_cohort', 'read_case']
 
-# %% ../nbs/08_read.ipynb #c10553c3
-import json, os, re, warnings
+# %% ../nbs/08_read.ipynb #d81f592b
+import json, os, re, time, warnings
 from pathlib import Path
 import pandas as pd
 from joblib import Parallel, delayed
@@ -79,7 +79,7 @@ def data_path(
     print(f'No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients.')
     return make_phantom(name, Path(phantom)/name),False
 
-# %% ../nbs/08_read.ipynb #48e9b8c9
+# %% ../nbs/08_read.ipynb #09e211fd
 def _here(cwd, f, args): # workers live on when the caller changes its folder: relative paths shall mean the same in both
     if os.getcwd()!=cwd: os.chdir(cwd)
     return f(*args)
@@ -89,13 +89,21 @@ def map_cases(
     args, # iterable of tuples
     n:int, # how many there are
     n_jobs:int=2, # processes; 1 runs here, None leaves it to an enclosing `joblib.parallel_config`
+    start:float=7, # seconds that processes take to start (they import PyTorch): they come once they would save more
 )->list: # results, in order
-    "`f` over all cases in parallel, with a progress bar"
+    "`f` over all cases with a progress bar: here, and in parallel from the case on where that pays"
     from fastprogress.fastprogress import progress_bar
-    par = Parallel(n_jobs=n_jobs if n>3 else 1, return_as='generator', idle_worker_timeout=20)     # joblib's 300 s would keep a finished process waiting for its workers
+    return list(progress_bar(_results(f, iter(args), n, n_jobs, start), total=n, leave=False) if n>20 else _results(f, iter(args), n, n_jobs, start))
+
+def _results(f, args, n, n_jobs, start):
+    spent,t0 = [],time.perf_counter()
+    while n_jobs not in (1,None) and len(spent)<n:
+        left = (n-len(spent))*sum(spent[1:])/max(1,len(spent)-1)                       # the first one also warms up
+        if len(spent)>2 and left/2>start or start==0: break
+        yield f(*next(args)); t0,t = time.perf_counter(),t0; spent.append(t0-t)
+    par = Parallel(n_jobs=n_jobs, return_as='generator', idle_worker_timeout=20)       # joblib's 300 s would keep a finished process waiting for its workers
     warnings.filterwarnings('ignore', message='A worker stopped while some jobs were given')     # it ended for want of work, and another one starts
-    jobs = par(delayed(_here)(os.getcwd(), f, a) for a in args)
-    return list(progress_bar(jobs, total=n, leave=False) if n>20 else jobs)
+    yield from par(delayed(_here)(os.getcwd(), f, a) for a in args)
 
 # %% ../nbs/08_read.ipynb #5a6619c8
 def _files(d, kinds=tuple(mask_readers)+drawings): # name -> file of the known kinds in a folder
