@@ -11,7 +11,7 @@ from common import PACKAGES, RESULTS
 HERE = Path(__file__).resolve().parent
 
 TITLES = dict(sampling='(a) Oversampled, augmented samples', epoch='(a) An epoch', step='(b) Training step', decoder='(b) Dice of the decoders', preparation='(c) Preparation', inference='(d) Sliding window and flips',
-              post='(e) Post-processing', growth='(f) Growth with cohort and cores', memory='Memory of a whole run', reading='Reading', imports='Imports')
+              post='(e) Post-processing', hysteresis='(e) Hysteresis and its tuning', augment='Augmentation of pictures', growth='(f) Growth with cohort and cores', memory='Memory of a whole run', reading='Reading', imports='Imports')
 HEAD = """# Benchmarks
 
 Written by `python benchmarks/report.py` from the files in `results/`; do not edit. Each script is one row of figures and runs alone; rivals work in the same process

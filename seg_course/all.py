@@ -9,6 +9,7 @@ from .read import *
 from .check import *
 from .explore import *
 from .chart import *
+from .stain import *
 from .prep import *
 from .split import *
 from .patch import *
@@ -17,11 +18,14 @@ from .sample import *
 from .augment import *
 from .autoaugment import *
 from .model import *
+from .nearest import *
 from .loss import *
 from .metric import *
 from .runfolder import *
+from .schedule import *
 from .train import *
 from .infer import *
+from .hysteresis import *
 from .post import *
 from .submit import *
 from .view import *

@@ -42,7 +42,7 @@ def move(
     xw,yw = warp(x-fill, y, plane_grid(affine_maps(x, **{k:v.to(x.device) for k,v in kw.items()}), *x.shape[-2:]))
     return (xw+fill).clamp(0,1),yw
 
-# %% ../nbs/19_autoaugment.ipynb #0e53292d
+# %% ../nbs/19_autoaugment.ipynb #b715e888
 policies = tuple(T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies)            # 25 times ((operation, chance, strength), (operation, chance, strength))
 
 def rand_autoaugment(
@@ -51,6 +51,7 @@ def rand_autoaugment(
     table=policies, # sub-policies to draw from
     rgb:bool=False, # channels are red, green and blue; False: each channel is a picture of its own, like the neighbours of a slice
     one_policy:bool=False, # True: the whole batch gets the same sub-policy, as the STAS system did
+    log=None, # a `Counter`: how often each operation was applied is added to it
 )->tuple: # (x, y)
     "AutoAugment: a random sub-policy for each sample; the mask moves along"
     if x.ndim!=4: raise ValueError(f'images {tuple(x.shape)}: AutoAugment works on (B,C,Y,X)')
@@ -67,6 +68,7 @@ def rand_autoaugment(
             if u[b,1]<p and u[b,2+k]<chance:
                 m = _space(name, strength or 0); m = m*(1 if u[b,4+k]<.5 else -1) if name in _signed else m
                 todo.setdefault('move' if name in _moves else name, []).append((b,name,m))
+                if log is not None: log[name] += 1
         jobs = [j for op in todo.values() for j in op]
         sent = torch.tensor([(b,v) for b,_,v in jobs], dtype=torch.float).view(-1,2).to(x.device).split([len(op) for op in todo.values()])
         for (op,jobs),at in zip(todo.items(),sent):

@@ -62,7 +62,7 @@ def check_params(
     if odd: raise ValueError(f'unknown parameter {", ".join(odd)}: this lesson has {", ".join(known)}')
     return {k:_cast(k,v,known[k]) for k,v in given.items()}
 
-# %% ../nbs/33_cli.ipynb #e9b4ec3a
+# %% ../nbs/33_cli.ipynb #6846b7d4
 def _html(nb_path, html_path):
     from nbconvert import HTMLExporter
     part = html_path.with_name('.part.'+html_path.name)
@@ -84,7 +84,7 @@ def run_lesson(
     fresh = not out.exists(); made = [p for p in (out,*out.parents) if not p.exists()]; out.mkdir(parents=True, exist_ok=True)
     print(f'{lesson} -> {out}  (interrupted? the same command with --out {out} continues)', flush=True)
     os.environ['SEG_COURSE_CLI'] = '1'; os.environ.setdefault('PYTHONWARNINGS','ignore::FutureWarning')       # of libraries, about their next versions
-    part = out/'.part.notebook.ipynb'                                                # an earlier, finished notebook stays until this one is done
+    part = out/f'.part{os.getpid()}.notebook.ipynb'                                                # an earlier, finished notebook stays until this one is done
     try: pm.execute_notebook(str(path), str(part), parameters=params|dict(out=str(out)), kernel_name='python3', stdout_file=sys.stdout, progress_bar=sys.stderr.isatty(), extra_arguments=['--IPKernelApp.log_level=40'])
     except PapermillExecutionError as e:
         if e.ename=='ValueError':

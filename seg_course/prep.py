@@ -6,15 +6,16 @@
 __all__ = ['steps', 'full_scale', 'normalise', 'window', 'orient', 'resample', 'apply_recipe', 'fg_points', 'prepare',
            'load_case', 'load_points']
 
-# %% ../nbs/13_prep.ipynb #0b0b2f1e
-import json, os, shutil
+# %% ../nbs/13_prep.ipynb #77717c30
+import json, os, shutil, time
 from hashlib import sha1
 from pathlib import Path
 import numpy as np, nibabel as nib, pandas as pd, torch
 from .scan import Scan, to_grid
 from .read import read_scan, read_label, map_cases
+from .stain import stains
 
-# %% ../nbs/13_prep.ipynb #2087494d
+# %% ../nbs/13_prep.ipynb #b5f70ee7
 def normalise(
     scan:Scan, # any intensities
     low:float=.5, high:float=99.5, # percentiles that become 0 and 1
@@ -55,7 +56,7 @@ def resample(
     aff[:3,3] += scan.affine[:3,:3]@((f[::-1]-1)/2)                       # the outer borders of both grids coincide
     return to_grid(scan, Scan(np.empty((1,*shape),bool), aff), order)
 
-steps = dict(normalise=normalise, window=window, orient=orient, resample=resample)
+steps = dict(normalise=normalise, window=window, orient=orient, resample=resample, stains=stains)
 
 # %% ../nbs/13_prep.ipynb #95b13c98
 _geometric = dict(orient={}, resample=dict(order=0))     # steps that labels take too, and how
@@ -73,7 +74,7 @@ def apply_recipe(
         elif name in _geometric: scan = steps[name](scan, **(kw|_geometric[name]))
     return scan
 
-# %% ../nbs/13_prep.ipynb #ef8c7083
+# %% ../nbs/13_prep.ipynb #b5ec6308
 full_scale = dict(uint8=255, int16=32767, float16=1)     # what 1.0 becomes in a store of that type
 
 def _atomic(path, write):
@@ -141,7 +142,8 @@ def prepare(
     odd = sorted({*df.case[df.case.duplicated()]}|{c for c in df.case if '/' in str(c)})
     if odd: raise ValueError(f'cases {odd[:5]}: each needs a name of its own, without "/": it becomes the name of files')
     store = Path(store); store.mkdir(parents=True, exist_ok=True)
-    for f in store.glob('.*.*'): f.unlink(missing_ok=True)                               # halves that a killed run left
+    for f in store.glob('.*.*'):
+        if time.time()-f.stat().st_mtime>3600: f.unlink(missing_ok=True)                # halves that a killed run left; younger ones may be another machine's, at work in the same folder
     rows = map_cases(_prepare_case, ((*r,str(store),recipe,dtype) for r in df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)), len(df), n_jobs)
     bad = [r for r in rows if isinstance(r,str)]
     if bad: raise ValueError(f'{len(bad)} of {len(df)} cases cannot be prepared:\n'+'\n'.join(bad))

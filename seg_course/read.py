@@ -59,12 +59,13 @@ def read_label(
     if suffix(p) not in mask_readers: raise ValueError(f'{p.name} is of no known kind of label: {", ".join([*mask_readers,*drawings,".dcm"])} are read')
     return fit_label(mask_readers[suffix(p)](p), image, labels)
 
-# %% ../nbs/08_read.ipynb #7583df00
+# %% ../nbs/08_read.ipynb #f4fcc019
 def data_path(
     name:str, # data set, e.g. 'Task04_Hippocampus'
     data='', # folder of the data set, or the folder that holds it; '' looks in $SEG_COURSE_DATA and data/
     others=(), # names of open data sets that serve as well, looked for after `name`
     phantom='data/phantoms', # where a phantom is written if there is no data
+    **kw, # passed to the phantom's function, e.g. n=30 cases
 )->tuple: # (folder, True if the data is real)
     "Find a data set, or draw its phantom and say so"
     if data:
@@ -77,7 +78,7 @@ def data_path(
         for n in (name,*others) if base else ():
             if (p := Path(base)/n).is_dir(): return p,not is_phantom(p)
     print(f'No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients.')
-    return make_phantom(name, Path(phantom)/name),False
+    return make_phantom(name, Path(phantom)/name, **kw),False
 
 # %% ../nbs/08_read.ipynb #09e211fd
 def _here(cwd, f, args): # workers live on when the caller changes its folder: relative paths shall mean the same in both

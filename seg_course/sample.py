@@ -5,12 +5,12 @@
 # %% auto #0
 __all__ = ['has_fg', 'slice_weights', 'BatchSource']
 
-# %% ../nbs/17_sample.ipynb #2c78cd91
+# %% ../nbs/17_sample.ipynb #18dfd8e8
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 from fastai.data.load import DataLoader
 from fastai.torch_core import TensorImage, TensorMask
 from .prep import load_points
-from .patch import aim, tiles
+from .patch import aim, first_seen, tiles
 from .memory import CaseMemory
 from .chart import show_slice
 
@@ -36,7 +36,7 @@ def slice_weights(
         if n==0 and share>0: raise ValueError(f'none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}')
     return torch.where(fg, fg_share/fg.sum().clamp(min=1), (1-fg_share)/(~fg).sum().clamp(min=1)).double()
 
-# %% ../nbs/17_sample.ipynb #70d4220d
+# %% ../nbs/17_sample.ipynb #da0c97e6
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -49,7 +49,7 @@ class BatchSource(DataLoader):
         fg_labels=None, # the labels that count as foreground, e.g. (1,) for a tumour beside organs; None: all but 0
         weights=None, # or a weight for each slice of `idx`, at least 0; a patch is aimed at the foreground of such a slice, a box at the slice
         context:int=None, # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
-        tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`
+        tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
         n_batches:int=None, # batches an epoch; None: as many as the slices, or one box a case, fill
         seed:int=0, # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
         device='cpu', # where batches are drawn, cut and augmented
@@ -117,10 +117,11 @@ class BatchSource(DataLoader):
         for b,(x,y) in enumerate(self.cases.batches(plan, self.size, self.context)):
             x,y = (x.movedim(2,1) if self.box else x.flatten(1,2)).float()*self.cases.scale, y if self.box else y[:,0]
             g.manual_seed(self._seed(b))
-            for t in self.tfms if self.train else (): x,y = t(x,y,g)
+            for t in self.tfms: x,y = t(x,y,g)
             yield TensorImage(x),TensorMask(y.long())
         self.cases.check(); self.epoch += 1                             # what changed on the way is found before a model is saved
 
+    def first_seen(self, todo): return first_seen(self.shape[todo[:,0]][:,-len(self.size):], self.size, todo[:,-len(self.size):])         # (B,*size): which pixels of these tiles count
     def one_batch(self): return next(iter(self))
     def to(self, device):
         d = torch.device(device)

@@ -4,13 +4,15 @@
 
 # %% auto #0
 __all__ = ['windows', 'cut', 'only', 'as_maps', 'draw_slice', 'first_slice', 'png', 'browse', 'stain_part', 'browse_stain',
-           'compare_movie']
+           'draw_thresholds', 'browse_thresholds', 'compare_movie']
 
-# %% ../nbs/31_view.ipynb #d8cd45ae
+# %% ../nbs/31_view.ipynb #41a7c90a
 import io
 from pathlib import Path
 import imageio.v3 as iio, matplotlib.pyplot as plt, numpy as np
 from .scan import Scan
+from .metric import counts, dice
+from .hysteresis import hysteresis_map
 from .chart import planes, row_origin, show_slice
 
 # %% ../nbs/31_view.ipynb #9d3189e8
@@ -128,7 +130,35 @@ def browse_stain(
     part.observe(redraw,'value'); alpha.observe(redraw,'value'); redraw()
     return w.VBox([w.HBox([part,alpha]), out])
 
-# %% ../nbs/31_view.ipynb #70db10c7
+# %% ../nbs/31_view.ipynb #7271f992
+def draw_thresholds(
+    scan:Scan, # image; of a volume, one slice is shown
+    probs, # (classes,Z,Y,X), 0..1
+    truth=None, # labels (Z,Y,X)
+    z:int=0, # slice
+    **kw, # passed to `hysteresis_map`
+)->plt.Figure: # image, probability and mask side by side
+    "What hysteresis makes of a probability map"
+    p = np.asarray(probs[1:,z],np.float32).sum(0); m = hysteresis_map(p, **kw); img = scan.data[:,z].transpose(1,2,0) if len(scan.data)==3 else scan.data[0,z]
+    fig,axs = plt.subplots(1,3,figsize=(12,12/3*p.shape[0]/p.shape[1]+.4),dpi=72); o = row_origin(scan)
+    show_slice(img, None if truth is None else truth[z]>0, axs[0], title='image' if truth is None else 'image and truth', origin=o)
+    axs[1].imshow(p, vmin=0, vmax=1, origin=o, cmap='cividis'); axs[1].set_title('probability', fontsize=9); axs[1].axis('off')
+    score = '' if truth is None else f', Dice {dice(counts(m,truth[z]>0,[1]))[0]:.3f}'
+    show_slice(img, m.astype(np.uint8), axs[2], title=f'mask, {m.sum():,} px{score}', origin=o); fig.tight_layout()
+    return fig
+
+def browse_thresholds(
+    scan:Scan, probs, truth=None, z:int=0, # as in `draw_thresholds`
+):
+    "Sliders for all thresholds of one level of hysteresis"
+    import ipywidgets as w
+    at = lambda v,name,hi=1.,step=.01: w.FloatSlider(v, min=0, max=hi, step=step, description=name, continuous_update=False)
+    s = dict(drop=at(.1,'drop'), high=at(.5,'high'), low=at(.3,'low'), ratio=at(0.,'ratio')); close = w.IntSlider(5, 1, 21, 2, description='closing', continuous_update=False); size = w.IntSlider(20, 1, 2000, description='smallest', continuous_update=False); out = w.Image(format='png')
+    def redraw(_=None): out.value = png(draw_thresholds(scan, probs, truth, z, levels=(tuple(v.value for v in s.values()),), close=close.value, min_px=size.value, next_px=0, blank=1.))
+    for v in (*s.values(),close,size): v.observe(redraw,'value')
+    redraw(); return w.VBox([w.HBox([s['drop'],s['high'],close]), w.HBox([s['low'],s['ratio'],size]), out])
+
+# %% ../nbs/31_view.ipynb #117a04df
 def compare_movie(
     path, # file to write: .gif, or .mp4
     scan:Scan, # image
