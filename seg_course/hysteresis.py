@@ -42,7 +42,7 @@ def fill_pockets(
         out = out|(fill_voids.fill(ring)[1:-1,1:-1]>0)
     return out
 
-# %% ../nbs/28_hysteresis.ipynb #322c9acb
+# %% ../nbs/28_hysteresis.ipynb #41463bf8
 stas_levels = ((.10,.35,.25,.40),(.10,.30,.10,.20),(.05,.20,.05,.20),(.01,.10,.01,.20))         # drop, high, low, ratio of the winners' code, for pictures of 1716x942
 
 def hysteresis_map(
@@ -57,6 +57,7 @@ def hysteresis_map(
     "Multi-level hysteresis (TEAM_1137, 2022 AI CUP): the mask of the first level that finds enough, else of the last"
     prob = np.ascontiguousarray(prob,np.float32)
     if not (prob.min(initial=0)>=0 and prob.max(initial=0)<=1.01): raise ValueError(f'probabilities from {prob.min():g} to {prob.max():g}: 0 to 1 is expected; put logits through a softmax first')
+    if not len(levels): raise ValueError('levels: at least one (drop, high, low, ratio) is expected')
     for level in levels:
         m = select_components(prob,*level)
         if m.mean()>blank: return np.zeros_like(m)
@@ -65,7 +66,7 @@ def hysteresis_map(
     return m
 
 def _tidy(m, close, border, min_px): # on the part of the picture that holds the mask, and a margin
-    box = tuple(slice(max(0,a.min()-close),a.max()+1+close) for a in (np.flatnonzero(m.any(1)),np.flatnonzero(m.any(0))))
+    edge = max(close,1); box = tuple(slice(max(0,a.min()-edge),a.max()+1+edge) for a in (np.flatnonzero(m.any(1)),np.flatnonzero(m.any(0))))
     part = m[box]
     if close>1: part = closing(part.view(np.uint8), footprint_rectangle((close,close),decomposition='separable'), mode='ignore')>0
     part = fill_pockets(part, border)

@@ -41,7 +41,7 @@ class DiceCELoss(nn.Module):
     def activation(self, pred): return pred.softmax(1)
     def decodes(self, pred): return pred.argmax(1)
 
-# %% ../nbs/22_loss.ipynb #ca1cc5d9
+# %% ../nbs/22_loss.ipynb #553bf5c0
 def focal(
     pred, # logits (B,C,*spatial)
     targ, # labels (B,*spatial)
@@ -50,7 +50,8 @@ def focal(
 )->torch.Tensor: # mean over pixels, 0 and more
     "Focal loss of a softmax (Lin et al. 2017), on logits"
     log_p = F.log_softmax(pred,1).gather(1,targ[:,None])[:,0]
-    loss = -(1-log_p.exp())**gamma*log_p
+    if alpha is not None and len(alpha)!=pred.shape[1]: raise ValueError(f'alpha {alpha}: a weight for each of the {pred.shape[1]} classes is expected')
+    loss = -(-torch.expm1(log_p)).clamp(min=1e-12)**gamma*log_p                      # never 0: its power below 1 has no gradient there
     return (loss if alpha is None else loss*torch.as_tensor(alpha).to(loss)[targ]).mean()
 
 class DiceFocalLoss(DiceCELoss):

@@ -32,25 +32,25 @@ def centre_spans(
     "How to lay `n` on `size`, centre on centre: padded if shorter, cut if longer"
     return spans(n, size, centre(n,size))
 
-# %% ../nbs/15_patch.ipynb #8d3b5112
+# %% ../nbs/15_patch.ipynb #a092139e
 def tiles(
     shape:tuple, # of the image
     size:tuple, # of a tile, as many axes
 )->list: # starts, a tuple a tile
     "Tiles that cover the image, as few as can be; one that is larger than the image is centred on it"
-    def along(n, s): k = -(-n//s); return [round(j*(n-s)/(k-1)) for j in range(k)] if n>s else [centre(n,s)]
+    def along(n, s): k = -(-n//s); return [(2*j*(n-s)+k-1)//(2*(k-1)) for j in range(k)] if n>s else [centre(n,s)]          # rounded, in integers
     return list(itertools.product(*(along(n,s) for n,s in zip(shape,size))))
 
-# %% ../nbs/15_patch.ipynb #cf785010
+# %% ../nbs/15_patch.ipynb #300d2fe2
 def first_seen(
     shape, # (B,k) lengths of the images
     size:tuple, # k lengths of a tile
     at, # (B,k) starts, from `tiles`
 )->torch.Tensor: # (B,*size) bool
     "Pixels of a tile that lie in the image and in no earlier tile"
-    size = torch.tensor(size, device=at.device); k = (-(-shape//size)).clamp(min=1); step = (shape-size)/(k-1).clamp(min=1)
-    j = torch.where(k>1, (at/step.clamp(min=1e-9)).round(), 0)
-    lo,hi = torch.where(j>0, ((j-1)*step).round()+size-at, (-at).clamp(min=0)),shape-at
+    size = torch.tensor(size, device=at.device); k = (-(-shape//size)).clamp(min=2); room = (shape-size).clamp(min=1)
+    j = torch.where(shape>size, (at*(k-1)*2+room)//(2*room), 0); before = (2*(j-1)*room+k-1)//(2*(k-1))           # its number, and where the one before it starts
+    lo,hi = torch.where(j>0, before+size-at, (-at).clamp(min=0)),shape-at
     out = torch.ones((len(at),)+(1,)*len(size), dtype=torch.bool, device=at.device)
     for a,n in enumerate(size.tolist()):
         u = torch.arange(n, device=at.device); out = out&((u>=lo[:,a,None])&(u<hi[:,a,None])).view(len(at),*(n if b==a else 1 for b in range(len(size))))

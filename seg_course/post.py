@@ -6,12 +6,12 @@
 __all__ = ['rules', 'decodings', 'candidates', 'decode', 'keep_largest', 'remove_small', 'fill_holes', 'apply_post', 'check_post',
            'tune_post', 'draw_hysteresis']
 
-# %% ../nbs/29_post.ipynb #00abbf9b
+# %% ../nbs/29_post.ipynb #5df964a6
 import itertools, json, time
 import cc3d, fill_voids, numpy as np, pandas as pd
 from .read import map_cases
 from .metric import counts, dice
-from .hysteresis import hysteresis
+from .hysteresis import hysteresis, stas_levels
 
 # %% ../nbs/29_post.ipynb #57168300
 def decode(
@@ -69,7 +69,7 @@ def apply_post(
         msk = rules[name](msk, **kw)
     return msk
 
-# %% ../nbs/29_post.ipynb #44307332
+# %% ../nbs/29_post.ipynb #d1c1e9d7
 def check_post(
     post, # content of post.json
 )->dict: # the same
@@ -77,7 +77,8 @@ def check_post(
     named = lambda r: isinstance(r,(list,tuple)) and len(r)==2 and isinstance(r[1],dict)
     ok = isinstance(post,dict) and set(post)<={'fg_weight','decode','rules'} and named(post.get('decode',('argmax',{}))) and not {'fg_weight','decode'}<=set(post) and isinstance(post.get('fg_weight',1.),(int,float)) and 0<post.get('fg_weight',1.)<float('inf') and isinstance(post.get('rules',[]),list) and all(map(named,post.get('rules',[])))
     if not ok: raise ValueError(f'post-processing {json.dumps(post)[:80]} cannot be understood: expected like {{"fg_weight": 1.0, "rules": [["keep_largest", {{}}]]}}')
-    try: apply_post(np.stack([np.zeros((1,4,4)),np.ones((1,4,4))]), post)
+    p = np.zeros((1,16,16)); p[0,:6,:6] = 1                                          # a target at the border: every rule has something to do
+    try: apply_post(np.stack([1-p,p]), post)
     except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
     return post
 
@@ -121,19 +122,17 @@ def tune_post(
     res.attrs['parts'] = gains
     return (trials[best] if by.any() else trials[0]), res, {c:trials[k] for c,k in zip(cases,by)}
 
-# %% ../nbs/29_post.ipynb #a1229c5e
+# %% ../nbs/29_post.ipynb #7537a53a
 def draw_hysteresis(
     n:int, # settings
     pixels:float=1, # size of the pictures as a share of 1716x942: areas scale with it
     seed:int=0, # same seed, same settings
     close=(1,3,5,9), # sides of the closing to draw from
 )->list: # for `tune_post`
-    "Random settings of multi-level hysteresis"
-    rng,out = np.random.default_rng(seed),[]
-    for _ in range(n):
-        levels,high = [],rng.uniform(.3,.8)
-        for _ in range(rng.integers(1,5)):
-            low = high*rng.uniform(.4,1); levels.append([round(float(v),3) for v in (low*rng.uniform(.2,1),high,low,rng.choice([0,.1,.2,.4]))]); high *= rng.uniform(.5,.9)
-        area = lambda lo,hi: int(pixels*np.exp(rng.uniform(np.log(lo),np.log(hi))))
-        out.append(dict(decode=['hysteresis',dict(levels=levels, close=int(rng.choice(close)), border=str(rng.choice(['all','one','none'])), min_px=max(1,area(20,500)), next_px=area(100,3000), blank=1.)]))
-    return out
+    "The setting of the winners, fitted to the size, and random ones of multi-level hysteresis"
+    rng = np.random.default_rng(seed); area = lambda lo,hi: max(1,int(pixels*np.exp(rng.uniform(np.log(lo),np.log(hi)))))
+    out = [dict(decode=['hysteresis',dict(levels=[list(l) for l in stas_levels], close=2*round(4*pixels**.5)+1, border='one', min_px=max(1,int(150*pixels)), next_px=max(1,int(1000*pixels)), blank=.5)])]
+    while len(out)<n:
+        high = rng.uniform(.3,.8)*np.cumprod([1,*rng.uniform(.5,.9,rng.integers(0,4))]); low = np.minimum.accumulate(high*rng.uniform(.4,1,len(high))); drop = np.minimum.accumulate(low*rng.uniform(.2,1,len(high))); share = np.sort(rng.choice([0,.1,.2,.4],len(high)))[::-1]
+        out.append(dict(decode=['hysteresis',dict(levels=np.c_[drop,high,low,share].round(3).tolist(), close=int(rng.choice(close)), border=str(rng.choice(['all','one','none'])), min_px=area(20,500), next_px=area(100,3000), blank=float(rng.choice([.5,1])))]))
+    return out[:n]

@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, psutil, torch
 from fastai.callback.core import Callback
 from fastai.callback.schedule import ParamScheduler, combined_cos
 
-# %% ../nbs/25_schedule.ipynb #9d9e846a
+# %% ../nbs/25_schedule.ipynb #068eed68
 def half_cosine(
     e, # epoch, with its fraction: 0 to epochs
     epochs:int, # in all
@@ -25,10 +25,11 @@ def steps_down(
     e, # epoch, with its fraction: 0 to epochs
     epochs:int, # in all
     warmup:float=6, # epochs of the climb
-    factor:float=.75, every:int=5, # times this after so many epochs
+    factor:float=.75, # times this ...
+    every:float=None, # ... after so many epochs; None: 5, or a sixth of a training of less than 30
 )->float: # share of the highest rate, 0 to 1
     "A linear climb, then a step down every few epochs"
-    return max(e/warmup,1e-3) if e<warmup else factor**int((e-warmup)//every)
+    return max(e/warmup,1e-3) if e<warmup else factor**int((e-warmup)//(every or min(5,epochs/6)))
 
 def one_cycle(e, epochs:int, warmup:float=None): # as `fit_one_cycle`: its climb takes a quarter, so `warmup` does not count
     "fastai's one-cycle policy"
@@ -70,10 +71,13 @@ class Retire(Callback):
     def before_epoch(self): self.learn.loss_func.helpers = math.cos(math.pi/2*self.epoch/self.n_epoch)
     def after_fit(self): self.learn.loss_func.helpers = 1.
 
-# %% ../nbs/25_schedule.ipynb #2ecc002b
+# %% ../nbs/25_schedule.ipynb #01004a6e
 class EpochCost(Callback):
     "Measures each epoch: seconds of training, share of them spent waiting for batches, memory"
-    def before_train(self): self.start = self.tick = time.perf_counter(); self.waited = 0.
+    order = 60                                                  # after fastai's Recorder, which waits for the device
+    def before_train(self):
+        if torch.cuda.is_available(): torch.cuda.reset_peak_memory_stats()
+        self.start = self.tick = time.perf_counter(); self.waited = 0.
     def before_batch(self):
         if self.training: self.waited += time.perf_counter()-self.tick
     def after_batch(self):

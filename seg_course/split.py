@@ -9,16 +9,16 @@ __all__ = ['size_bins', 'make_folds', 'check_leaks', 'plot_folds', 'hold_out']
 import warnings
 import numpy as np, pandas as pd, matplotlib.pyplot as plt
 
-# %% ../nbs/14_split.ipynb #1a9957c3
+# %% ../nbs/14_split.ipynb #299a968b
 def size_bins(
     df:pd.DataFrame, # cohort with the column `by`
     by:str='ml', # e.g. target volume (ml), or mask area over image area
-    bins=4, # number of equally filled bins, or a list of their borders
+    bins=4, # number of equally filled bins, or a list of their borders; the lower border belongs to the bin
 )->pd.Series: # number of the bin of each case
     "Which size a case has"
-    b = pd.qcut(df[by].rank(method='first'), bins, labels=False) if isinstance(bins,int) else pd.cut(df[by], list(bins), labels=False, include_lowest=True)
-    if b.isna().any(): raise ValueError(f'{by} of {df.case[b.isna()].tolist()[:5]} lies outside of the bins {bins}: widen them')
-    return b.astype(int)
+    if isinstance(bins,int): return pd.qcut(df[by].rank(method='first'), bins, labels=False).astype(int)
+    if (out := ~df[by].between(bins[0],bins[-1])).any(): raise ValueError(f'{by} of {df.case[out].tolist()[:5]} lies outside of the bins {bins}: widen them')
+    return pd.Series(np.clip(np.digitize(df[by],bins)-1,0,len(bins)-2), df.index)
 
 def make_folds(
     df:pd.DataFrame, # cohort with `group` and the column `by`
@@ -34,10 +34,11 @@ def make_folds(
     df = df.reset_index(drop=True).copy()
     if isinstance(bins,int): bins = max(1, min(bins, len(df)//(2*n)))                       # a bin needs a case or two in each fold
     df['bin'] = size_bins(df, by, bins)
-    df['fold'] = -1
+    df['fold'] = -1; strata = df['bin']
+    while strata.value_counts().max()<n: strata = strata//2                                    # small cohorts: neighbouring bins together
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', UserWarning)   # a bin with fewer cases than folds: unavoidable in small cohorts
-        for k,(_,va) in enumerate(StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(df, df['bin'], df.group)): df.loc[va,'fold'] = k
+        for k,(_,va) in enumerate(StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(df, strata, df.group)): df.loc[va,'fold'] = k
     check_leaks(df)
     return df
 
@@ -61,7 +62,7 @@ def plot_folds(
     ax.set(xlabel='fold', ylabel='cases', title='Target size in each fold'); ax.set_xticks(n.index); ax.legend(fontsize=7, title='size bin', title_fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
     return ax
 
-# %% ../nbs/14_split.ipynb #9eee857b
+# %% ../nbs/14_split.ipynb #460893ee
 def hold_out(
     df:pd.DataFrame, # cohort with `group` and the column `by`
     share:float=.126, # of the patients, for the test set
@@ -73,8 +74,10 @@ def hold_out(
     if not 0<share<1: raise ValueError(f'share {share}: between 0 and 1 is expected')
     df = df.reset_index(drop=True).copy(); df['bin'] = size_bins(df, by, bins); size = df['bin'].value_counts()
     home = df.groupby('group')['bin'].agg(lambda b: min(b, key=lambda k: (size[k],k)))          # of a patient with cases in several bins, the rarest one
-    rng,test = np.random.default_rng(seed),[]
-    for _,g in home.groupby(home): k = round(share*len(g)); test += rng.permutation(g.index.values)[:max(k,1) if len(g)>folds else k].tolist()
-    if not test: raise ValueError(f'{len(home)} patients give no test set of {share:.0%}: more patients, fewer bins or a larger share are needed')
+    n = home.value_counts().sort_index(); total = round(share*len(home))
+    if not 0<total<len(home)-1: raise ValueError(f'{len(home)} patients give no test set of {share:.0%}: more patients or another share are needed')
+    take = (n*share).astype(int).where(n<=folds, lambda k: k.clip(lower=1))
+    for k in (n*share-take).sort_values(ascending=False,kind='stable').index[:max(0,total-take.sum())]: take[k] += 1                # the largest remainders
+    rng = np.random.default_rng(seed); test = [p for b,g in home.groupby(home) for p in rng.permutation(g.index.values)[:take[b]]]
     inside = df.group.isin(test)
     return df[~inside].reset_index(drop=True),df[inside].reset_index(drop=True)

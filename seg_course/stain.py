@@ -10,7 +10,7 @@ __all__ = ['he_reference', 'he_reference_max', 'stain_sources', 'optical_density
 import numpy as np, torch
 from .scan import Scan
 
-# %% ../nbs/12_stain.ipynb #7baa7c01
+# %% ../nbs/12_stain.ipynb #26fbb9ed
 he_reference = torch.tensor([[.5626,.2159],[.7201,.8012],[.4062,.5581]])     # red, green, blue densities of H and E in the pictures that all others are brought to
 he_reference_max = torch.tensor([1.9705,1.0308])                             # and the 99th percentile of their amounts
 
@@ -32,7 +32,7 @@ def stain_matrix(
     alpha:float=1., # percentile of the angles, 0 to 50
     beta:float=.15, # a pixel with a density under this in any colour is background
     least:float=.001, # share of pixels that must be tissue
-)->tuple: # (B,3,2) unit directions of H and E; (B,) bool: were two stains found?
+)->tuple: # (B,3,2) unit directions of H and E; (B,) bool: were two stains found? (B,1,N) bool: which pixels are tissue
     "The two stains of each picture (Macenko et al., ISBI 2009); without two stains, the reference"
     ok = (od>=beta).all(1); n = ok.sum(-1).clamp(min=2)
     mean = (od*ok[:,None]).sum(-1)/n[:,None]; d = (od-mean[...,None])*ok[:,None]
@@ -43,24 +43,25 @@ def stain_matrix(
     he = torch.cat(ends,2); he = torch.where(he[:,:1,:1]>he[:,:1,1:], he, he.flip(2))
     apart = torch.linalg.cross(he[...,0],he[...,1]).norm(dim=1)                        # sine of the angle between them
     found = (ok.sum(-1)>=max(2,least*od.shape[-1]))&(apart>.02)
-    return torch.where(found[:,None,None], he, he_reference.to(he)/he_reference.norm(dim=0).to(he)),found
+    return torch.where(found[:,None,None], he, he_reference.to(he)/he_reference.norm(dim=0).to(he)),found,ok[:,None]
 
-# %% ../nbs/12_stain.ipynb #f68d1eeb
+# %% ../nbs/12_stain.ipynb #511a2341
 def macenko(
     x, # pictures (B,3,Y,X), 0..1
     i0:float=240, alpha:float=1., beta:float=.15, # see `optical_density` and `stain_matrix`
+    glass:bool=False, # True: the 99th percentile counts glass too, as in the published code
 )->dict: # raw, norm, H, E: pictures like x, float
     "Stain normalisation and both stains; a picture without two stains keeps its colours, its H and E are white"
     od = optical_density(x.as_subclass(torch.Tensor), i0)
-    he,found = stain_matrix(od, alpha, beta)
+    he,found,tissue = stain_matrix(od, alpha, beta)
     g = he.mT@he; c = torch.linalg.solve(g, he.mT@od)                                  # amounts (B,2,N)
-    top = _rank(c, torch.ones_like(c,dtype=torch.bool), 99)
+    top = _rank(c, (tissue|glass).expand_as(c), 99)
     c = c*(he_reference_max.to(c)[:,None]/top.clamp(min=1e-6)); ref = he_reference.to(c)
     look = lambda d: (i0*torch.exp(-d)/255).clamp(0,1).view(x.shape)
     out = dict(norm=look(ref@c), H=look(ref[:,:1]*c[:,:1]), E=look(ref[:,1:]*c[:,1:])); ok = found[:,None,None,None]
     return dict(raw=x, norm=torch.where(ok,out['norm'],x))|{k:torch.where(ok,out[k],torch.ones_like(x)) for k in 'HE'}
 
-# %% ../nbs/12_stain.ipynb #4b036b1e
+# %% ../nbs/12_stain.ipynb #ef9dddd1
 stain_sources = ('raw','H','norm')
 
 def rand_stain(
