@@ -82,7 +82,7 @@ def plot_shares(
     "Pie of how the cases are shared out"
     counts = dict(counts); return _pie(_ax(ax,3.5), list(counts.values()), [f'{k}: {v},' for k,v in counts.items()], [colour(i+1) for i in range(len(counts))], title)
 
-stas_bins = (0,.01,.02,.03,.04,.05,.10,1)                   # mask over image area, the bins of the STAS winners' split
+stas_bins = (0,.01,.02,.03,.04,.05,.10,1)                   # mask over image area, the bins of TEAM_1137's split (lesson stas)
 
 def plot_ratio_bins(
     df:pd.DataFrame, # from `case_stats`; with a column `fold` (or `split`) the bars are stacked by it

@@ -82,7 +82,7 @@ def check_post(
     except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
     return post
 
-# %% ../nbs/29_post.ipynb #c6624d4b
+# %% ../nbs/29_post.ipynb #f566525d
 candidates = [dict(fg_weight=w, rules=r) for w,r in itertools.product((.7,.85,1.,1.2,1.5), ([], [['keep_largest',{}]], [['keep_largest',dict(each=True)]], [['keep_largest',{}],['fill_holes',{}]]))]
 
 def _try(load, case, trials, score, empty): # the score of a case under each setting
@@ -98,7 +98,7 @@ def tune_post(
     candidates:list=candidates, # settings to try; `{}` is the reference
     score=None, # function (labels, truth, name) -> score of a case, larger is better; None: mean Dice of the foreground labels
     empty:float=1., # Dice where both are empty, for the default score
-    min_gain:float=.001, # a smaller gain on the others is not worth a rule: nothing is done then
+    min_gain:float=.001, # a smaller gain on this part is not worth a rule: nothing is done then
     folds=None, # fold of each case: the other folds choose for it; None: two halves
     n_jobs:int=1, # processes
     seconds:float=None, # stop after this time, and say how many settings were tried; None: try all
@@ -115,21 +115,21 @@ def tune_post(
     for h in range(part.max()+1):
         if not (part!=h).any(): continue
         by[part==h] = k = np.nanargmax(_mean(d[part!=h])); gain = lambda at: np.nanmean(d[at,k])-np.nanmean(d[at,0])
-        gains.append({'cases':int((part==h).sum()), 'gain where it was chosen':gain(part!=h), 'gain on the others':gain(part==h)})
+        gains.append({'cases':int((part==h).sum()), 'gain where it was chosen':gain(part!=h), 'gain on this part':gain(part==h)})
     best,held = int(np.nanargmax(_mean(d))),d[np.arange(len(cases)),by]
     if not np.nanmean(held)-np.nanmean(d[:,0])>=min_gain: by[:] = 0
     res = pd.DataFrame({'mean score':[np.nanmean(d[:,0]), np.nanmean(d[:,best]), np.nanmean(held)]}, index=['no post-processing','tuned on these cases','tuned on the other half' if folds is None else 'tuned on the other folds'])
     res.attrs['parts'] = gains
     return (trials[best] if by.any() else trials[0]), res, {c:trials[k] for c,k in zip(cases,by)}
 
-# %% ../nbs/29_post.ipynb #7537a53a
+# %% ../nbs/29_post.ipynb #a8096b1e
 def draw_hysteresis(
     n:int, # settings
     pixels:float=1, # size of the pictures as a share of 1716x942: areas scale with it
     seed:int=0, # same seed, same settings
     close=(1,3,5,9), # sides of the closing to draw from
 )->list: # for `tune_post`
-    "The setting of the winners, fitted to the size, and random ones of multi-level hysteresis"
+    "The setting of TEAM_1137, fitted to the size, and random ones of multi-level hysteresis"
     rng = np.random.default_rng(seed); area = lambda lo,hi: max(1,int(pixels*np.exp(rng.uniform(np.log(lo),np.log(hi)))))
     out = [dict(decode=['hysteresis',dict(levels=[list(l) for l in stas_levels], close=2*round(4*pixels**.5)+1, border='one', min_px=max(1,int(150*pixels)), next_px=max(1,int(1000*pixels)), blank=.5)])]
     while len(out)<n:

@@ -71,9 +71,9 @@ class Retire(Callback):
     def before_epoch(self): self.learn.loss_func.helpers = math.cos(math.pi/2*self.epoch/self.n_epoch)
     def after_fit(self): self.learn.loss_func.helpers = 1.
 
-# %% ../nbs/25_schedule.ipynb #01004a6e
+# %% ../nbs/25_schedule.ipynb #e586c602
 class EpochCost(Callback):
-    "Measures each epoch: seconds of training, share of them spent waiting for batches, memory"
+    "Measures each epoch: seconds of training, share of them not spent waiting for batches (`busy`), memory"
     order = 60                                                  # after fastai's Recorder, which waits for the device
     def before_train(self):
         if torch.cuda.is_available(): torch.cuda.reset_peak_memory_stats()

@@ -77,7 +77,7 @@ class CaseDice(Metric):
     @property
     def name(self): return 'dice'
 
-# %% ../nbs/26_train.ipynb #9d96f3a8
+# %% ../nbs/26_train.ipynb #4bdc690f
 @delegates(seg_unet)
 def seg_learner(
     dls:DataLoaders, # from `fold_sources`
@@ -89,6 +89,7 @@ def seg_learner(
     lr:float=1e-3, # learning rate
     wd:float=.01, # weight decay
     seed:int=0, # of the random weights
+    empty:float=1., # Dice of a case without foreground and without prediction, for `CaseDice`
     cbs=None, # fastai callbacks
     compile:bool=False, # torch.compile for the encoder: it needs half a minute and a C compiler, and pays on an accelerator
     path='.', # where fastai may write
@@ -102,7 +103,7 @@ def seg_learner(
     kw = dict(name=name, n_in=x.shape[1], n_out=n_out, size=tuple(x.shape[2:]), **kwargs)|(dict(decoder=decoder) if decoder!='dynamic' else {})
     net = build_unet(pretrained=pretrained, **kw).to(x.device, memory_format=torch.channels_last)
     if compile: encoder_of(net).compile()
-    learn = Learner(dls, net, loss_func=loss_func or DiceCELoss(), lr=lr, wd=wd, splitter=unet_split, metrics=CaseDice(), cbs=cbs, path=path,
+    learn = Learner(dls, net, loss_func=loss_func or DiceCELoss(), lr=lr, wd=wd, splitter=unet_split, metrics=CaseDice(empty), cbs=cbs, path=path,
                     opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)), train_bn=True)
     learn.arch = json.loads(json.dumps(kw|dict(widths=net.widths)))       # as numbers: a later default may be another one
     learn.pretrained = bool(pretrained)
