@@ -9,7 +9,7 @@ from functools import partial
 import torch
 from fastai.torch_core import TensorImage, TensorMask
 from fastai.vision.augment import aug_transforms
-from fastcore.transform import Pipeline
+from fasttransform import Pipeline
 from common import device_of, keep, ratio, rounds
 from seg_course.augment import rand_flip, rand_noise
 from seg_course.autoaugment import rand_autoaugment
@@ -27,7 +27,7 @@ def main(args):
             return run
         def all_ours(x=x, y=y):
             for t in ours: x,y = t(x,y,g)
-        s = rounds(dict(seg_course=sync(all_ours), fastai=sync(lambda: theirs((TensorImage(x.clone()),TensorMask(y.clone())))), **{'stain sources alone':sync(lambda: rand_stain(x,y,g))}), 5)
+        s = rounds(dict(seg_course=sync(all_ours), fastai=sync(lambda: theirs((TensorImage(x.clone()),TensorMask(y.clone())))), **{'stains of all samples':sync(lambda: rand_stain(x,y,g,(0,.5,.5)))}), 5)
         rows[f'{bs} pictures of {size}x{size}'] = {k:round(v*1000,1) for k,v in s.items()}|ratio(s, less=True, rivals=['fastai'])
     keep('augment', rows, unit='milliseconds a batch; AutoAugment with a chance of 1', device=dev)
 

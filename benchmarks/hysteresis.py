@@ -16,9 +16,9 @@ def made_up(seed, shape=(942,1716), cut=1.9):
     "(probabilities, truth) of targets from a few pixels to a tenth of the picture"
     rng = np.random.default_rng(seed); a,b,c = (ndimage.zoom(ndimage.gaussian_filter(rng.standard_normal([n//6 for n in shape]),s),6,order=1) for s in (2,10,4))
     a,b,c = (np.pad(v,[(0,n-k) for n,k in zip(shape,v.shape)],'edge')/v.std() for v in (a,b,c)); z = 2*b+c-2*cut
-    return (1/(1+np.exp(-(z+a)))).astype(np.float32),z>0
+    return (1/(1+np.exp(-2.5*(z+a)))).astype(np.float32),z>0           # as sharp as a trained network
 
-def plain(prob, levels=stas_levels, close=9, min_px=150, next_px=1000):
+def plain(prob, levels=stas_levels, close=9, min_px=150, next_px=1000, blank=1.):
     "The same by scipy and scikit-image on the whole picture, true holes only"
     for drop,high,low,share in levels:
         lab,n = measure.label(prob>=drop, connectivity=2, return_num=True); i = np.arange(1,n+1)
@@ -31,7 +31,7 @@ def plain(prob, levels=stas_levels, close=9, min_px=150, next_px=1000):
 def main(args):
     n_maps,n_set = (int(a) for a in args) if args else (50,200); rows = {}
     p = made_up(0)[0]; faint = p*np.float32(.099/p.max())
-    never = dict(next_px=10**9)                                                    # every level has to work
+    never = dict(next_px=10**9, blank=1.)                                                    # every level has to work
     for name,q,kw in (('a map, enough at the first level',p,{}),('a map through all four levels',p,never),('a faint map',faint,{})):
         assert (hysteresis_map(q,border='none',**kw)!=plain(q,**kw)).mean()<1e-6, name
         s = rounds({'seg_course':lambda: hysteresis_map(q,**kw), 'scipy and scikit-image':lambda: plain(q,**kw)}, 3); rows[name] = {k:round(v,4) for k,v in s.items()}|ratio(s, less=True)

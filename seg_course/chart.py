@@ -59,7 +59,7 @@ def plot_target_sizes(
     ax.set_yscale('log'); ax.set(ylabel=dict(voxels='target size (voxels)',ml='target volume (ml)',diameter_mm='diameter (mm)')[size], title='Target size')
     return ax
 
-# %% ../nbs/11_chart.ipynb #882266df
+# %% ../nbs/11_chart.ipynb #026043ff
 def _pie(ax, n, names, cols, title):
     ax.pie(n, colors=cols, startangle=90)
     ax.legend([f'{nm} {k/sum(n):.2%}' for nm,k in zip(names,n)], fontsize=8, loc='upper center', bbox_to_anchor=(.5,.06), ncols=1+(len(n)>4))
@@ -94,7 +94,7 @@ def plot_ratio_bins(
     df = df[df.label!='']; ax = _ax(ax,5); b = np.clip(np.digitize(fg_ratio(df),edges)-1,0,len(edges)-2); x = np.arange(len(edges)-1); low = np.zeros(len(x))
     part = df[by] if by in df else pd.Series('all cases',df.index)
     for i,v in enumerate(sorted(part.unique(),key=str)): n = np.bincount(b[(part==v).values],minlength=len(x)); ax.bar(x,n,bottom=low,color=colour(i+1),label=f'{by} {v}' if by in df else v); low = low+n
-    ax.set_xticks(x,[f'{a:g}-{c:g}' for a,c in zip(edges[:-1],edges[1:])],rotation=40,fontsize=8); ax.set(xlabel='foreground share', ylabel='cases', title='Foreground share'); ax.legend(fontsize=8)
+    ax.set_xticks(x,[f'{a:.3g}-{c:.3g}' for a,c in zip(edges[:-1],edges[1:])],rotation=40,fontsize=8); ax.set(xlabel='foreground share', ylabel='cases', title='Foreground share'); ax.legend(fontsize=8)
     return ax
 
 # %% ../nbs/11_chart.ipynb #23fa59e9

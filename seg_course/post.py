@@ -82,11 +82,12 @@ def check_post(
     except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
     return post
 
-# %% ../nbs/29_post.ipynb #f566525d
+# %% ../nbs/29_post.ipynb #d2170868
 candidates = [dict(fg_weight=w, rules=r) for w,r in itertools.product((.7,.85,1.,1.2,1.5), ([], [['keep_largest',{}]], [['keep_largest',dict(each=True)]], [['keep_largest',{}],['fill_holes',{}]]))]
 
 def _try(load, case, trials, score, empty): # the score of a case under each setting
-    probs,targ = load(case); f = score or (lambda m,t,c: np.nanmean(dice(counts(m, t, range(1,len(probs))), empty)))
+    probs,targ = load(case); probs = np.asarray(probs,np.float32)                        # once, not for each setting
+    f = score or (lambda m,t,c: np.nanmean(dice(counts(m, t, range(1,len(probs))), empty)))
     return [f(apply_post(probs,t), targ, case) for t in trials]
 
 def _mean(a): return np.where(np.isnan(a).all(0),-np.inf,np.nanmean(np.where(np.isnan(a).all(0),0,a),0))            # a case that a rule leaves without a score (NaN) does not count for it

@@ -61,7 +61,7 @@ def macenko(
     out = dict(norm=look(ref@c), H=look(ref[:,:1]*c[:,:1]), E=look(ref[:,1:]*c[:,1:])); ok = found[:,None,None,None]
     return dict(raw=x, norm=torch.where(ok,out['norm'],x))|{k:torch.where(ok,out[k],torch.ones_like(x)) for k in 'HE'}
 
-# %% ../nbs/12_stain.ipynb #ef9dddd1
+# %% ../nbs/12_stain.ipynb #749ee030
 stain_sources = ('raw','H','norm')
 
 def rand_stain(
@@ -71,7 +71,7 @@ def rand_stain(
     "Each sample as it is, as its haematoxylin, or stain-normalised"
     if len(p)!=3 or min(p)<0 or abs(sum(p)-1)>1e-6: raise ValueError(f'p {p}: three chances of raw, H and norm that sum to 1 are expected')
     if x.ndim!=4 or x.shape[1] not in (3,9): raise ValueError(f'images {tuple(x.shape)}: 3 channels, or 9 (raw, H, norm) are expected; draw pictures with context=0')
-    k = torch.multinomial(torch.tensor(p, device=x.device), len(x), replacement=True, generator=g)
+    k = torch.multinomial(torch.tensor(p, dtype=torch.float, device=x.device), len(x), replacement=True, generator=g)
     if x.shape[1]==9: return x.unflatten(1,(3,3))[torch.arange(len(x),device=x.device),k],y
     if not k.any(): return x,y
     x,rows = x.clone(),k.nonzero()[:,0]; new = macenko(x[rows])
