@@ -36,7 +36,7 @@ def slice_weights(
         if n==0 and share>0: raise ValueError(f'none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}')
     return torch.where(fg, fg_share/fg.sum().clamp(min=1), (1-fg_share)/(~fg).sum().clamp(min=1)).double()
 
-# %% ../nbs/17_sample.ipynb #da0c97e6
+# %% ../nbs/17_sample.ipynb #9e6399af
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -132,7 +132,7 @@ class BatchSource(DataLoader):
         "The slice itself, or the middle plane, of some patches with their labels; three channels are shown as colours"
         x,y = (t.cpu() for t in b or self.one_batch())
         if self.box: x,y = x[:,:,x.shape[2]//2],y[:,y.shape[1]//2]
-        n,c = min(max_n,len(x)),self.cases.maps[0][0].shape[1]; mid = x[:,self.context*c:][:,:c]
+        n,c = min(max_n,len(x)),x.shape[1] if self.box else x.shape[1]//(2*self.context+1); mid = x[:,self.context*c:][:,:c]
         axs = plt.subplots(1,n,figsize=(1.8*n,2.4),dpi=72,squeeze=False)[1][0]
         for ax,xi,yi in zip(axs,mid,y): show_slice((xi.movedim(0,-1)*255).byte().numpy() if c==3 else xi[c//2].numpy(), yi.numpy(), ax)
         return axs
