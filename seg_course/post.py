@@ -99,7 +99,7 @@ def tune_post(
     candidates:list=candidates, # settings to try; `{}` is the reference
     score=None, # function (labels, truth, name) -> score of a case, larger is better; None: mean Dice of the foreground labels
     empty:float=1., # Dice where both are empty, for the default score
-    min_gain:float=.001, # a smaller gain on this part is not worth a rule: nothing is done then
+    min_gain:float=.001, # a smaller gain on the cases that did not choose is not worth a rule: nothing is done then
     folds=None, # fold of each case: the other folds choose for it; None: two halves
     n_jobs:int=1, # processes
     seconds:float=None, # stop after this time, and say how many settings were tried; None: try all
