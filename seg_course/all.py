@@ -10,6 +10,7 @@ from .check import *
 from .explore import *
 from .chart import *
 from .stain import *
+from .crop import *
 from .prep import *
 from .split import *
 from .patch import *
@@ -19,8 +20,10 @@ from .augment import *
 from .autoaugment import *
 from .model import *
 from .nearest import *
+from .volume import *
 from .loss import *
 from .metric import *
+from .convention import *
 from .runfolder import *
 from .schedule import *
 from .train import *

@@ -22,7 +22,7 @@ def counts(
     "Voxels of each label: in both, in the prediction, in the truth"
     pred,targ = np.asarray(pred),np.asarray(targ)
     if pred.shape!=targ.shape: raise ValueError(f'prediction {pred.shape} and truth {targ.shape} differ in shape: bring both to one grid with `to_grid`')
-    return np.array([[((pred==c)&(targ==c)).sum(),(pred==c).sum(),(targ==c).sum()] for c in labels])
+    return np.array([[np.count_nonzero(m) for p,t in [(pred==c,targ==c)] for m in (p&t,p,t)] for c in labels])
 
 def dice(
     n, # (..., 3) from `counts`
@@ -60,8 +60,9 @@ def directed_distances(
     p,t = np.asarray(pred,bool),np.asarray(targ,bool)
     if not (p.any() and t.any()): raise ValueError('a mask is empty: it has no surface, so say first what its score is (`case_scores` does)')
     if p.shape[0]==1: p,t,spacing = p[0],t[0],spacing[1:]                    # a 2D image
-    box = tuple(slice(max(a.min()-1,0),a.max()+2) for a in np.nonzero(p|t))
-    p,t = (torch.from_numpy(np.pad(a[box],1)) for a in (p,t))
+    for k in range(p.ndim):                                                  # only the box around both
+        a = np.flatnonzero((p|t).any(tuple({*range(p.ndim)}-{k}))); p,t = (m.take(range(a[0],a[-1]+1),k) for m in (p,t))
+    p,t = (torch.from_numpy(np.pad(a,2)) for a in (p,t))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)                       # MONAI's own, about its next version
         edges,dists,areas = get_edge_surface_distance(p, t, spacing=list(spacing), symmetric=True, use_subvoxels=surface=='surfel')
@@ -71,10 +72,11 @@ def directed_distances(
 
 def percentile95(
     d, # distances (n,), mm
-    w, # their weights (n,): all alike, or areas in mm²
+    w, # their weights (n,), from `directed_distances`
+    surface:str='voxel', # 'voxel': all count alike, interpolated; 'surfel': by area
 )->float: # mm
-    "95th percentile of distances: interpolated where all count alike, by area otherwise"
-    if (w==1).all(): return float(np.quantile(d,.95))
+    "95th percentile of the distances of one surface"
+    if surface=='voxel': return float(np.quantile(d,.95))
     o = np.argsort(d); d,w = d[o],w[o]
     return float(d[min(np.searchsorted(np.cumsum(w)/w.sum(), .95), len(d)-1)])
 
@@ -87,7 +89,7 @@ def surface_scores(
 )->dict: # hd95_mm, msd_mm, nsd
     "Distances between two surfaces; both masks must hold something"
     (dp,wp),(dt,wt) = directed_distances(pred, targ, spacing, surface)
-    return dict(hd95_mm=max(percentile95(dp,wp),percentile95(dt,wt)), msd_mm=float(((dp*wp).sum()+(dt*wt).sum())/(wp.sum()+wt.sum())),
+    return dict(hd95_mm=max(percentile95(dp,wp,surface),percentile95(dt,wt,surface)), msd_mm=float(((dp*wp).sum()+(dt*wt).sum())/(wp.sum()+wt.sum())),
                 nsd=float((wp[dp<=tol_mm].sum()+wt[dt<=tol_mm].sum())/(wp.sum()+wt.sum())))
 
 # %% ../nbs/25_metric.ipynb #aea7f9b3

@@ -25,9 +25,9 @@ from safetensors.torch import save_file, load_file
 from .loss import DiceCELoss
 from .metric import dice
 from .model import seg_unet
-from .nearest import build_unet, encoder_of, unet_split
 from .schedule import EpochCost, lr_schedule, plot_history
 from .sample import BatchSource
+from .volume import build_unet, encoder_of, to_device, unet_split
 from .prep import _atomic
 from .runfolder import write_json
 
@@ -81,31 +81,31 @@ class CaseDice(Metric):
 @delegates(seg_unet)
 def seg_learner(
     dls:DataLoaders, # from `fold_sources`
-    name:str='resnet34', # a timm architecture
+    name:str=None, # a timm architecture; None: resnet34 for slices, none for boxes, whose networks have no timm encoder
     n_out:int=2, # classes with background
     pretrained=True, # True, False, or a .safetensors file
-    decoder:str='dynamic', # 'dynamic' (`seg_unet`) or 'nearest' (`nearest_unet`), whose arguments it then takes
+    decoder:str='dynamic', # a key of `unets`: 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes; it takes its arguments
     loss_func=None, # None: `DiceCELoss()`
     lr:float=1e-3, # learning rate
     wd:float=.01, # weight decay
     seed:int=0, # of the random weights
     empty:float=1., # Dice of a case without foreground and without prediction, for `CaseDice`
     cbs=None, # fastai callbacks
-    compile:bool=False, # torch.compile for the encoder: it needs half a minute and a C compiler, and pays on an accelerator
+    compile:bool=False, # torch.compile for the encoder, or for a 3D network: it needs half a minute and a C compiler, and pays on an accelerator
     path='.', # where fastai may write
     **kwargs,
 )->Learner: # with `dls`, `CaseDice`, AdamW
-    "A fastai `Learner` with a U-Net on a timm encoder; frozen encoder if pretrained"
+    "A fastai `Learner` with a U-Net on a timm encoder, frozen if pretrained, or with a 3D network"
     seen = [int(c[2:]) for c in dls.train.idx if c.startswith('n_')]
     if seen and max(seen)>=n_out: raise ValueError(f'the store holds label {max(seen)}, but n_out={n_out} counts labels 0 to {n_out-1} only: set n_out, or write label files with values 0, 1, 2, ...')
     torch.manual_seed(seed)
     x = dls.one_batch()[0]
-    kw = dict(name=name, n_in=x.shape[1], n_out=n_out, size=tuple(x.shape[2:]), **kwargs)|(dict(decoder=decoder) if decoder!='dynamic' else {})
-    net = build_unet(pretrained=pretrained, **kw).to(x.device, memory_format=torch.channels_last)
-    if compile: encoder_of(net).compile()
+    kw = dict(name=('' if x.ndim==5 else 'resnet34') if name is None else name, n_in=x.shape[1], n_out=n_out, size=tuple(x.shape[2:]), **kwargs)|(dict(decoder=decoder) if decoder!='dynamic' else {})
+    net = to_device(build_unet(pretrained=pretrained, **kw), x.device)
+    if compile: (encoder_of(net) or net).compile()
     learn = Learner(dls, net, loss_func=loss_func or DiceCELoss(), lr=lr, wd=wd, splitter=unet_split, metrics=CaseDice(empty), cbs=cbs, path=path,
                     opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)), train_bn=True)
-    learn.arch = json.loads(json.dumps(kw|dict(widths=net.widths)))       # as numbers: a later default may be another one
+    learn.arch = json.loads(json.dumps(kw|{k:getattr(net,k) for k in ('widths','pool') if hasattr(net,k)}))       # as numbers: a later default may be another one
     learn.pretrained = bool(pretrained)
     if pretrained: learn.freeze()
     return learn
@@ -137,7 +137,7 @@ def load_model(
         net = build_unet(pretrained=False, **info['arch'])
         net.load_state_dict(load_file(folder/weights))
     except (OSError,ValueError,KeyError,TypeError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.json and {weights} cannot be read or do not fit ({type(e).__name__}): train the fold again') from None
-    return net.to(device, memory_format=torch.channels_last).eval(),info
+    return to_device(net, device).eval(),info
 
 def load_models(
     folder, # of a finished fold
@@ -269,6 +269,6 @@ def _leave_autocast(kind): # fastai enters it before the network and leaves it a
 def load_weights_into(learn, folder):
     "Weights of a finished fold into a learner of the same architecture"
     _,info = Path(folder),json.loads((Path(folder)/'model.json').read_text())
-    if info['arch']!=learn.arch: raise ValueError(f'{folder}: holds another architecture ({info["arch"]["name"]}): use a new --out folder')
+    if info['arch']!=learn.arch: raise ValueError(f'{folder}: holds another architecture ({info["arch"]["name"] or info["arch"]["decoder"]}): use a new --out folder')
     try: learn.model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
     except (OSError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.safetensors cannot be read or does not fit ({type(e).__name__}): delete the folder and train the fold again') from None
