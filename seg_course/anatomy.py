@@ -64,7 +64,7 @@ def tube(
         out |= sum((g[i]-a[i]-t*(b-a)[i])**2 for i in range(3))<radius**2
     return out
 
-# %% ../nbs/00_anatomy.ipynb #bdbf431f
+# %% ../nbs/00_anatomy.ipynb #c506f8f7
 def _texture(shape, rng, sigma): n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma); return n/n.std()
 
 def lung_tumour(
@@ -82,6 +82,16 @@ def lung_tumour(
     far = sum((a-a[k])**2 for a in g)**.5
     out = lungs&(far<r*(1+.12*_texture(lungs.shape, rng, 3)))
     out[k] = True
+    return out
+
+def _vessels(g, rng, n=16): # branches from both hila to the rim, thinner on the way; `n` a lung
+    out = np.zeros(g.shape[1:], bool); lines = [g[0,:,0,0],g[1,0,:,0],g[2,0,0,:]]
+    for side in np.repeat((-1,1),n):
+        d = rng.normal(size=3); d[2] = side*abs(d[2])+side*.3; d *= rng.uniform(25,60)/np.linalg.norm(d); r = rng.uniform(2,4)
+        a = np.array([5,22,side*30.])+rng.normal(size=3)*[12,6,4]; b = a+d; c = b+d*.7+rng.normal(size=3)*12
+        for p,q,w in ((a,b,r),(b,c,.65*r)):
+            box = tuple(slice(*np.searchsorted(k, [min(u,v)-w,max(u,v)+w])) for k,u,v in zip(lines,p,q))       # only there: a tenth of the time
+            out[box] |= tube(g[(slice(None),*box)], [p,q], w)
     return out
 
 def thorax(
@@ -116,7 +126,7 @@ def thorax(
     for m,v in ((outer(1),-100),(outer(.94),50),(np.abs(x/45)**2+np.abs(y/70)**2<1,-80),(ribs,350),(lungs,-830),(o['heart'],blood-5),(o['aorta'],blood),(o['oesophagus'],35),
                 (bronchi,-950),(o['trachea'],-1000),(spine,230),(canal,20)): hu[m] = v
     hu += outer(1)*12*_texture(shape, rng, 3)
-    vessels = lungs&(_texture(shape, rng, (.8,1.1,1.1))>2.1-.02*(60-np.clip(np.abs(np.abs(x)-30),0,60)))
+    vessels = lungs&_vessels(g, rng)
     hu[vessels] = blood; hu[o['oesophagus']&(_texture(shape,rng,2)>1.8)] = -500  # some swallowed air
     hu[o['tumour']] = rng.uniform(20,50)
     hu = gaussian_filter(hu, (.3,.6,.6))+rng.normal(0, rng.uniform(15,30), shape)

@@ -160,7 +160,7 @@ def fetch(
     from seg_course.fetch import fetch_data
     print(fetch_data(name, to))
 
-# %% ../nbs/36_cli.ipynb #290d03d7
+# %% ../nbs/36_cli.ipynb #983e5e24
 @app.command()
 def predict(
     run: Annotated[str, typer.Argument(help='run folder')],
@@ -168,10 +168,11 @@ def predict(
     out: Annotated[str, typer.Argument(help='folder to write')],
     device: Annotated[str, typer.Option(help='cpu or cuda')] = 'cpu',
     tta: Annotated[bool, typer.Option(help='average over flips')] = True,
+    rtstruct: Annotated[bool, typer.Option('--rtstruct', help='for DICOM images: contours (RTSTRUCT) beside the label maps')] = False,
 ):
     "Write a label map for every image, on the grid of the image"
     from seg_course.submit import predict_files
-    t = time.time(); done = predict_files(run, images, out, device, tta)
+    t = time.time(); done = predict_files(run, images, out, device, tta, rtstruct)
     print(f'{len(done)} label maps in {out}, {(time.time()-t)/len(done):.2f} s a case')
 
 @app.command()

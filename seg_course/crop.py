@@ -105,11 +105,11 @@ def plot_box(
         ax.add_patch(plt.Rectangle((box[c].start-.5,box[r].start-.5), box[c].stop-box[c].start, box[r].stop-box[r].start, fill=False, color='#E69F00', lw=1.5)); ax.set_title(name); ax.axis('off')
     return axs
 
-# %% ../nbs/13_crop.ipynb #491636a4
+# %% ../nbs/13_crop.ipynb #705f5e13
 def threshold_tumour(
     scan:Scan, # CT of the chest, HU
     hu:float=-300., # more than this is no lung
-    close_mm:float=8., # the lungs are closed over gaps of twice this
+    close_mm:float=4., # the lungs are closed over gaps of twice this
 )->np.ndarray: # bool (Z,Y,X)
     "The thickest thing in the closed lungs that is no air: a baseline"
     a,step = _coarse(scan); mm = tuple(np.array(scan.spacing)*step); lungs = find_lungs(scan)[tuple(slice(None,None,k) for k in step)]

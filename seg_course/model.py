@@ -79,7 +79,7 @@ def seg_unet(
     **kwargs,
 )->DynamicUnet:
     "fastai's `DynamicUnet` on any timm encoder; raises if a skip is lost"
-    if len(size)!=2: raise ValueError(f'size {tuple(size)}: (Y,X) is expected; for boxes give a `Learner` a 3D network of your own')
+    if len(size)!=2: raise ValueError(f'size {tuple(size)}: (Y,X) is expected; for boxes give `seg_learner` the decoder unet3d or dilated3d')
     body = timm_encoder(name, n_in, pretrained, depth, full_res, widths, **(encoder_kw or {}))
     body.eval()
     with torch.no_grad(): sizes = [tuple(l(x).shape[2:]) for x in [body[0](torch.zeros(1,n_in,*size))] for l in body[1:]]

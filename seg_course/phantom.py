@@ -47,7 +47,7 @@ def _dataset_json(path, name, modality, labels, train, test): # of the Decathlon
         numTraining=len(train), numTest=len(test), training=[dict(image=f'./imagesTr/{s}.nii.gz', label=f'./labelsTr/{s}.nii.gz') for s in train], test=[f'./imagesTs/{s}.nii.gz' for s in test])
     (path/'dataset.json').write_text(json.dumps(info, indent=1))
 
-# %% ../nbs/07_phantom.ipynb #35720639
+# %% ../nbs/07_phantom.ipynb #3ae1d28e
 def _ct(spacing): return np.diag([-spacing[2],-spacing[1],spacing[0],1.])
 
 def lung_phantom(
@@ -60,7 +60,7 @@ def lung_phantom(
     "Lung tumours as in Task06: CT of the chest with a tumour; every third touches the wall"
     path = Path(path); names = [f'lung_{i+1:03d}' for i in range(n+n_test)]
     for i,name in enumerate(names):
-        rng = np.random.default_rng([seed,i]); sp = (rng.choice([2.5,5.]),3,3); shape = (int(200/sp[0]),80,112)
+        rng = np.random.default_rng([seed,i]); sp = (rng.choice([2.5,4.]),2,2); shape = (int(200/sp[0]),120,168)
         hu,o = thorax(rng, shape, sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); A = _ct(sp)
         _write(hu, A, path/('imagesTr' if i<n else 'imagesTs')/f'{name}.nii.gz')
         if i<n: _write(o['tumour'].astype(np.uint8), A, path/f'labelsTr/{name}.nii.gz')

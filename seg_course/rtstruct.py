@@ -88,7 +88,7 @@ def read_rtstruct(
         for k,m in fill.items(): out[k][m] = c
     return Scan(out[None], image.affine, f)
 
-# %% ../nbs/05_rtstruct.ipynb #a2a43004
+# %% ../nbs/05_rtstruct.ipynb #9f92fb8c
 def write_rtstruct(
     masks:dict, # name of ROI -> bool (Z,Y,X)
     image:Scan, # the scan, from `read_dicom`; its axial slices carry the contours
@@ -96,11 +96,15 @@ def write_rtstruct(
     name:str='patient', # patient's name and ID
     uids:list=None, # SOPInstanceUID of each slice, for the references; None: without references
     series:str='', # SeriesInstanceUID of the scan; '': as `write_dicom` names the first series of this patient
+    like:list=None, # headers of the slices, from `slice_headers`: identifiers of study, place, series and slices are theirs; names and dates are not taken over
 )->Path: # the file
     "Write masks as the contours of an RTSTRUCT file"
     from pydicom.dataset import Dataset
     ds = _header(_uid(name,'rtstruct',*masks),'RTSTRUCT',name); ds.SeriesInstanceUID = _uid(name,'rtstruct'); ds.StructureSetLabel = 'seg_course'
     ds.StructureSetROISequence,ds.ROIContourSequence,ds.RTROIObservationsSequence = [],[],[]
+    if like:
+        uids,h = [str(k.SOPInstanceUID) if k is not None else '' for k in like],next(k for k in like if k is not None); series = str(h.SeriesInstanceUID)
+        for k in ('StudyInstanceUID','FrameOfReferenceUID'): setattr(ds, k, h.get(k) or getattr(ds,k))
     ref,study,ser = Dataset(),Dataset(),Dataset(); ser.SeriesInstanceUID = series or _uid(name,'1'); study.RTReferencedSeriesSequence = [ser]; ref.FrameOfReferenceUID = ds.FrameOfReferenceUID
     ref.RTReferencedStudySequence = [study]; ds.ReferencedFrameOfReferenceSequence = [ref]
     A = _flip@image.affine
@@ -112,7 +116,7 @@ def write_rtstruct(
             for p in trace_polygons(m[k]):
                 v = np.c_[p,np.full(len(p),k)]@A[:3,:3].T+A[:3,3]
                 q = Dataset(); q.ContourGeometricType,q.NumberOfContourPoints,q.ContourData = 'CLOSED_PLANAR',len(v),[f'{x:.6g}' for x in v.ravel()]
-                if uids: i = Dataset(); i.ReferencedSOPClassUID,i.ReferencedSOPInstanceUID = '1.2.840.10008.5.1.4.1.1.2',uids[k]; q.ContourImageSequence = [i]
+                if uids and uids[k]: i = Dataset(); i.ReferencedSOPClassUID,i.ReferencedSOPInstanceUID = '1.2.840.10008.5.1.4.1.1.2',uids[k]; q.ContourImageSequence = [i]
                 c.ContourSequence.append(q)
     ds.save_as(path, enforce_file_format=True)
     return Path(path)

@@ -14,7 +14,7 @@ from .patch import aim, first_seen, tiles
 from .memory import CaseMemory
 from .chart import show_slice
 
-# %% ../nbs/18_sample.ipynb #7909e38d
+# %% ../nbs/18_sample.ipynb #3ca97396
 def has_fg(
     idx:pd.DataFrame, # index of the store, from `prepare`
     labels=None, # which count; None: all but 0
@@ -28,15 +28,17 @@ def slice_weights(
     idx:pd.DataFrame, # index of the store, from `prepare`
     fg_share:float, # wished share of slices with foreground, 0 to 1
     labels=None, # which labels count as foreground; None: all but 0
+    even:bool=False, # True: each case with foreground alike, however few slices show it; False: each slice alike
 )->torch.Tensor: # a weight a slice; they sum to 1
     "Weights that make the expected share of foreground slices `fg_share`"
     if not 0<=fg_share<=1: raise ValueError(f'fg_share {fg_share}: a share lies between 0 and 1')
     fg = has_fg(idx, labels)
     for n,share,what in ((fg.sum(),fg_share,'with'),((~fg).sum(),1-fg_share,'without')):
         if n==0 and share>0: raise ValueError(f'none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}')
-    return torch.where(fg, fg_share/fg.sum().clamp(min=1), (1-fg_share)/(~fg).sum().clamp(min=1)).double()
+    n = torch.tensor(idx.assign(fg=fg.numpy()).groupby('case').fg.transform('sum').values).clamp(min=1) if even else 1.
+    w = fg/n; return fg_share*w/w.sum().clamp(min=1e-9)+(1-fg_share)*(~fg)/(~fg).sum().clamp(min=1)
 
-# %% ../nbs/18_sample.ipynb #9e6399af
+# %% ../nbs/18_sample.ipynb #8ed48ca9
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -47,6 +49,7 @@ class BatchSource(DataLoader):
         train:bool=False, # draw and augment?
         fg_share:float=None, # share of slices with foreground, or of boxes aimed at foreground; None: no oversampling
         fg_labels=None, # the labels that count as foreground, e.g. (1,) for a tumour beside organs; None: all but 0
+        even:bool=False, # foreground of each case alike (small targets as often as large ones); False: of each slice
         weights=None, # or a weight for each slice of `idx`, at least 0; a patch is aimed at the foreground of such a slice, a box at the slice
         context:int=None, # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
         tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
@@ -67,7 +70,7 @@ class BatchSource(DataLoader):
         names,case_id = np.unique(idx.case, return_inverse=True); have = len(names) if self.box else len(idx)
         if train and n_batches is None and bs>have: raise ValueError(f'a batch of {bs} is larger than the store of {have} {"cases" if self.box else "slices"}: set bs to {have} at most, or n_batches')
         self.idx,self.size,self.train,self.fg_share,self.tfms,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,seed,0
-        self.cases,self.fg_labels = CaseMemory(store, names, device, memory),fg_labels
+        self.cases,self.fg_labels,self.even = CaseMemory(store, names, device, memory),fg_labels,even
         self.context = 0 if self.box else int(any(len(a)>1 for a in self.cases.labs)) if context is None else context
         dev,shapes = self.cases.device,[tuple(a.shape) for a in self.cases.labs]
         if (beyond := (np.array([s[0] for s in shapes])[case_id]<=idx.z.values)|(idx.z.values<0)).any(): raise ValueError(f'index and store differ: {idx.case.values[beyond][0]} has no slice {idx.z.values[beyond][0]}: take the index that `prepare` returned for this store')
@@ -83,7 +86,7 @@ class BatchSource(DataLoader):
         return f'{len(self.idx):,} slices of {len(self.cases.labs)} cases, {self.cases.nbytes/1e6:,.0f} MB: {where[self.cases.tier]}'
 
     def _weights(self, weights):
-        if weights is None: return None if self.fg_share is None or self.box and self.fg_share==0 else slice_weights(self.idx, 1. if self.box else self.fg_share, self.fg_labels)
+        if weights is None: return None if self.fg_share is None or self.box and self.fg_share==0 else slice_weights(self.idx, 1. if self.box else self.fg_share, self.fg_labels, self.even)
         if self.fg_share is not None: raise ValueError('fg_share and weights: give one of them')
         w = torch.as_tensor(weights).double()
         if w.shape!=(len(self.idx),) or not (torch.isfinite(w).all() and (w>=0).all() and w.sum()>0):
