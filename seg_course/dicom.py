@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from .scan import Scan
 
-# %% ../nbs/04_dicom.ipynb #e488242b
+# %% ../nbs/04_dicom.ipynb #6480657e
 _flip = np.diag([-1.,-1,1,1])                       # RAS to LPS and back
 
 def _header(uid, modality, name):
@@ -39,7 +39,7 @@ def write_dicom(
     A = _flip@scan.affine; sp = np.linalg.norm(A[:3,:3],axis=0); out = []
     for k,a in enumerate(np.round(scan.data[0]).astype(np.int16)):
         ds = _header(_uid(name,series,k),'CT',name)
-        ds.SeriesInstanceUID,ds.SeriesNumber,ds.InstanceNumber = _uid(name,series),series,k+1
+        ds.SeriesInstanceUID,ds.SeriesNumber,ds.InstanceNumber = _uid(name,series),series,k+1; ds.PatientName,ds.PatientBirthDate,ds.StudyDate = f'Nobody^{name}','19010203','20180203'        # made up: what must not leak has to be there
         ds.ImagePositionPatient = [f'{v:.8g}' for v in A[:3,3]+k*A[:3,2]]; ds.ImageOrientationPatient = [f'{v:.8g}' for v in (*(A[:3,0]/sp[0]),*(A[:3,1]/sp[1]))]
         ds.PixelSpacing,ds.SliceThickness = [f'{sp[1]:.8g}',f'{sp[0]:.8g}'],f'{sp[2]:.8g}'
         ds.Rows,ds.Columns,ds.SamplesPerPixel,ds.PhotometricInterpretation = *a.shape,1,'MONOCHROME2'
@@ -48,7 +48,7 @@ def write_dicom(
         f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
     return out
 
-# %% ../nbs/04_dicom.ipynb #c2356a3d
+# %% ../nbs/04_dicom.ipynb #7c92285e
 def dicom_files(
     path, # folder, searched with all that is in it
     pixels:bool=False, # True: read pixels too; False: headers only, faster
@@ -59,7 +59,7 @@ def dicom_files(
     out = []
     for f in sorted(Path(r)/f for r,_,fs in os.walk(path) for f in fs if not f.startswith('.') and f!='DICOMDIR'):
         try: out.append((f,dcmread(f, stop_before_pixels=not pixels)))
-        except (InvalidDicomError,EOFError):
+        except (InvalidDicomError,EOFError,OSError):
             if f.suffix.lower()=='.dcm': raise ValueError(f'{f.parent.name}/{f.name} cannot be read as DICOM: get the file again, or remove it') from None
     return out
 
@@ -146,7 +146,7 @@ def _pixels(sl, name, n, k): # decode each slice once, scale it, and put it wher
         else: out[i] = a*np.float32(slope)+np.float32(cut)
     return out
 
-# %% ../nbs/04_dicom.ipynb #322ecd93
+# %% ../nbs/04_dicom.ipynb #f791ec29
 def slice_headers(
     path, # folder of one scan, or 'folder#SeriesInstanceUID'
     scan:Scan, # as it was read from there
@@ -157,6 +157,6 @@ def slice_headers(
     for _,ds in dicom_files(folder or path):
         if not ds.get('ImagePositionPatient') or (int(ds.get('Rows',0)),int(ds.get('Columns',0)))!=scan.shape[1:] or series and str(ds.SeriesInstanceUID)!=series: continue
         v = (to_voxel@[*np.array(ds.ImagePositionPatient,float),1])[:3]; k = int(np.round(v[2]))
-        if np.abs(v-[0,0,k]).max()<.1 and 0<=k<scan.shape[0]: found.setdefault(str(ds.get('SeriesInstanceUID','')),{})[k] = ds
+        if np.abs(v[:2]).max()<.6 and abs(v[2]-k)<.25 and 0<=k<scan.shape[0]: found.setdefault(str(ds.get('SeriesInstanceUID','')),{})[k] = ds
     if not found: raise ValueError(f'{Path(path).name}: none of its slices lies in this scan: name the folder that it was read from')
     best = max(found.values(), key=len); return [best.get(k) for k in range(scan.shape[0])]

@@ -141,7 +141,7 @@ def predict_oof(
         _save_npy(out/f'{r.case}.npy', predict_probs(model, read_scan(r.image), tta).data.astype(np.float16))
     return out
 
-# %% ../nbs/30_infer.ipynb #9dca2626
+# %% ../nbs/30_infer.ipynb #b21a0266
 def _nested(path): # a folder a case: DICOM series, SegTHOR, MM-WHS
     for split in ('Ts','Tr'):
         try: df = read_cohort(path, split=split, labels={'any':1})
@@ -149,18 +149,22 @@ def _nested(path): # a folder a case: DICOM series, SegTHOR, MM-WHS
         return {r.case:Path(r.image) for r in df.itertuples() if r.image}
     return {}
 
-def find_images(
-    images, # an image file, a folder of them, or a folder of cases in a layout that `read_cohort` knows
-    channels:int=1, # that the run expects
-    recipe=(), # preparation of the run: an image that it refuses is a fault too
-)->dict: # name -> path
-    "The images to predict; all faults in one message, before any work is done"
-    images = Path(images)
+def _listed(images): # (name -> file, a hint where none is found)
     if not images.exists(): raise ValueError(f'{images}: no such file or folder')
     hint = next((f'; did you mean {images/s}?' for s in ('imagesTs','imagesTr','images') if (images/s).is_dir()), '') if images.is_dir() else ''
     files = _files(images, tuple(readers)) if images.is_dir() else {stem(images):images}
     nested = _nested(images) if images.is_dir() and not hint else {}
     if nested and set(nested.values())<=set(files.values()) or not files: files = nested                      # a layout says which of the files are images
+    return files,hint
+
+def find_images(
+    images, # an image file, a folder of them, a folder of cases in a layout that `read_cohort` knows, or a dict case -> file
+    channels:int=1, # that the run expects
+    recipe=(), # preparation of the run: an image that it refuses is a fault too
+)->dict: # name -> path
+    "The images to predict; all faults in one message, before any work is done"
+    if isinstance(images,dict): files = {k:Path(f) for k,f in images.items()}; hint = ''
+    else: files,hint = _listed(Path(images))
     if not files: raise ValueError(f'{images}: no image in it'+(hint or f' ({", ".join(readers)} and folders of DICOM slices are read)'))
     faults = []
     for f in files.values():
@@ -170,6 +174,6 @@ def find_images(
         elif not np.isfinite(img.data).all(): faults.append(f'{f.name}: image holds NaN or infinity: repair it')
         else:
             try: apply_recipe(img, recipe)
-            except ValueError as e: faults.append(str(e))
+            except ValueError as e: faults.append(f'{e} (a step of the preparation with which the run was trained; leave this image out, or train a run without that step)')
     if faults: raise ValueError(f'{len(faults)} of {len(files)} images cannot be predicted, nothing was written:\n'+'\n'.join(faults))
     return files

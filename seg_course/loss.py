@@ -67,7 +67,7 @@ class DiceFocalLoss(DiceCELoss):
         pred,targ = _plain(pred, targ)
         return self.ce*focal(pred, targ, self.gamma, self.alpha)+self.dice*(1-soft_dice(pred.softmax(1), targ, **self.kw))
 
-# %% ../nbs/24_loss.ipynb #a384ebcf
+# %% ../nbs/24_loss.ipynb #0e7daac5
 class TverskyLoss(DiceCELoss):
     "`(1 - Tversky index)**gamma` of the foreground classes, on logits"
     def __init__(self,
@@ -76,6 +76,7 @@ class TverskyLoss(DiceCELoss):
         smooth:float=1e-5, # added above and below
     ):
         super().__init__(); self.fp,self.fn,self.gamma,self.smooth = fp,fn,gamma,smooth
+        if not gamma>0: raise ValueError(f'gamma {gamma}: a number above 0 is expected')
         if min(fp,fn)<0 or fp+fn<=0: raise ValueError(f'fp {fp}, fn {fn}: weights of at least 0, and not both 0, are expected')
     def forward(self, pred, targ): # logits (B,C,*spatial), labels (B,*spatial); the batch is one heap
         pred,targ = _plain(pred, targ); p = pred.softmax(1)[:,1:]; t = F.one_hot(targ,pred.shape[1]).movedim(-1,1)[:,1:].to(p.dtype); dims = (0,*range(2,p.ndim))

@@ -13,7 +13,7 @@ import numpy as np, pandas as pd, torch
 from .scan import to_grid, is_exact, grid_map
 from .read import read_scan, read_label, read_cohort, map_cases, mask_readers, suffix, _files
 
-# %% ../nbs/25_metric.ipynb #c1d9c0ad
+# %% ../nbs/25_metric.ipynb #e4b4e774
 def counts(
     pred, # labels, integers, any shape
     targ, # true labels, same shape
@@ -35,19 +35,19 @@ def dice(
 def iou(n, empty:float=1.): # as in `dice`
     "Intersection over union: both/(predicted+true-both)"
     n = np.asarray(n, float); union = n[...,1]+n[...,2]-n[...,0]
-    return np.where(union>0, n[...,0]/np.maximum(union,1), empty)
+    return np.where(union>0, n[...,0]/np.where(union>0,union,1), empty)
 
 def precision(n, empty:float=1.): # as in `dice`
     "How much of the prediction is true: both/predicted; 0 if nothing is predicted though there is something"
     n = np.asarray(n, float)
-    return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.maximum(n[...,1],1), empty)
+    return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.where(n[...,1]>0,n[...,1],1), empty)
 
 def recall(n, empty:float=1.): # as in `dice`
     "How much of the truth is found: both/true; 0 if something is predicted though there is nothing"
     n = np.asarray(n, float)
-    return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.maximum(n[...,2],1), empty)
+    return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.where(n[...,2]>0,n[...,2],1), empty)
 
-# %% ../nbs/25_metric.ipynb #dd2b5a69
+# %% ../nbs/25_metric.ipynb #ccd55253
 def directed_distances(
     pred, # mask (Z,Y,X), bool; with Z=1 a picture
     targ, # true mask, same shape
@@ -92,7 +92,7 @@ def surface_scores(
     return dict(hd95_mm=max(percentile95(dp,wp,surface),percentile95(dt,wt,surface)), msd_mm=float(((dp*wp).sum()+(dt*wt).sum())/(wp.sum()+wt.sum())),
                 nsd=float((wp[dp<=tol_mm].sum()+wt[dt<=tol_mm].sum())/(wp.sum()+wt.sum())))
 
-# %% ../nbs/25_metric.ipynb #aea7f9b3
+# %% ../nbs/25_metric.ipynb #da9cf3ba
 def diagonal(
     shape, # (z,y,x), voxels
     spacing, # (z,y,x), mm

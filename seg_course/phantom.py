@@ -47,7 +47,7 @@ def _dataset_json(path, name, modality, labels, train, test): # of the Decathlon
         numTraining=len(train), numTest=len(test), training=[dict(image=f'./imagesTr/{s}.nii.gz', label=f'./labelsTr/{s}.nii.gz') for s in train], test=[f'./imagesTs/{s}.nii.gz' for s in test])
     (path/'dataset.json').write_text(json.dumps(info, indent=1))
 
-# %% ../nbs/07_phantom.ipynb #3ae1d28e
+# %% ../nbs/07_phantom.ipynb #7e1e1283
 def _ct(spacing): return np.diag([-spacing[2],-spacing[1],spacing[0],1.])
 
 def lung_phantom(
@@ -90,12 +90,13 @@ def vipcup_phantom(
     n:int=12, # patients
     seed:int=0, # same seed, same files
     missing:bool=True, # True: the last patient lacks a slice
+    diameter_mm:tuple=(12,60), # smallest and largest tumour; small ones are as frequent as large ones
 )->Path: # the folder
     "Lung tumours as DICOM and RTSTRUCT; ROI names vary, slice references are right, wrong or absent in turn"
     path = Path(path); sp = (8,4,4)
     for i in range(n):
         rng = np.random.default_rng([seed,i]); name = f'LUNG1-{i+1:03d}'; d = path/name
-        hu,o = thorax(rng, (26,64,88), sp, tumours=[(float(rng.uniform(20,60)),i%3==0)]); img = Scan(hu[None],_ct(sp))
+        hu,o = thorax(rng, (26,64,88), sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); img = Scan(hu[None],_ct(sp))
         fs = write_dicom(img, d/'CT', name); right = [_uid(name,'1',k) for k in range(len(fs))]
         rois = {('GTV-1','GTV1','gtv_1','GTV 1')[i%4]:o['tumour'], 'Lung-Left':o['lung_left'], 'Lung-Right':o['lung_right']}
         (d/'RTSTRUCT').mkdir(); write_rtstruct(rois, img, d/'RTSTRUCT/rs.dcm', name, uids=(right,right[::-1],None)[i%3])

@@ -4,9 +4,9 @@
 
 # %% auto #0
 __all__ = ['rules', 'decodings', 'candidates', 'decode', 'threshold', 'keep_largest', 'remove_small', 'fill_holes', 'dilate',
-           'apply_post', 'check_post', 'tune_post', 'draw_hysteresis', 'threshold_table']
+           'apply_post', 'apply_rules', 'check_post', 'tune_post', 'draw_hysteresis', 'threshold_table']
 
-# %% ../nbs/32_post.ipynb #5df964a6
+# %% ../nbs/32_post.ipynb #6d66b5ff
 import itertools, json, time
 import cc3d, edt, fill_voids, numpy as np, pandas as pd
 from .read import map_cases
@@ -14,7 +14,7 @@ from .metric import counts, dice
 from .convention import slice_rule, vip_scores
 from .hysteresis import hysteresis, stas_levels
 
-# %% ../nbs/32_post.ipynb #57168300
+# %% ../nbs/32_post.ipynb #e7c1f3a4
 def decode(
     probs, # (classes,Z,Y,X), 0..1
     fg_weight:float=1., # foreground probabilities are multiplied by this
@@ -34,7 +34,7 @@ def threshold(
     a = np.asarray(probs, np.float32)
     return np.where(1-a[0]>=np.float32(p), a[1:].argmax(0)+1, 0).astype(np.uint8)
 
-# %% ../nbs/32_post.ipynb #90eae435
+# %% ../nbs/32_post.ipynb #9d488b0b
 def _present(msk): return [c for c in range(1,int(msk.max(initial=0))+1) if (msk==c).any()]         # a tenth of the time of `np.unique`
 
 def keep_largest(
@@ -75,7 +75,7 @@ def dilate(
 
 rules = dict(keep_largest=keep_largest, remove_small=remove_small, fill_holes=fill_holes, dilate=dilate)
 
-# %% ../nbs/32_post.ipynb #fcc22655
+# %% ../nbs/32_post.ipynb #82a74046
 decodings = dict(argmax=decode, threshold=threshold, hysteresis=hysteresis)
 
 def apply_post(
@@ -85,7 +85,13 @@ def apply_post(
     "Probabilities to labels, with rules"
     name,kw = post.get('decode') or ('argmax',dict(fg_weight=post.get('fg_weight',1.)))
     if name not in decodings: raise ValueError(f'decoding {name!r} is unknown: there are {sorted(decodings)}')
-    msk = decodings[name](probs, **kw)
+    return apply_rules(decodings[name](probs, **kw), post)
+
+def apply_rules(
+    msk, # labels (Z,Y,X)
+    post:dict, # as for `apply_post`; only its rules are applied
+)->np.ndarray: # uint8 (Z,Y,X)
+    "The rules of a setting, one after the other"
     for name,kw in post.get('rules',[]):
         if name not in rules: raise ValueError(f'post-processing rule {name!r} is unknown: there are {sorted(rules)}')
         msk = rules[name](msk, **kw)
@@ -104,13 +110,18 @@ def check_post(
     except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
     return post
 
-# %% ../nbs/32_post.ipynb #d2170868
+# %% ../nbs/32_post.ipynb #fb98aa4f
 candidates = [dict(fg_weight=w, rules=r) for w,r in itertools.product((.7,.85,1.,1.2,1.5), ([], [['keep_largest',{}]], [['keep_largest',dict(each=True)]], [['keep_largest',{}],['fill_holes',{}]]))]
 
 def _try(load, case, trials, score, empty): # the score of a case under each setting
     probs,targ = load(case); probs = np.asarray(probs,np.float32)                        # once, not for each setting
     f = score or (lambda m,t,c: np.nanmean(dice(counts(m, t, range(1,len(probs))), empty)))
-    return [f(apply_post(probs,t), targ, case) for t in trials]
+    seen,out = {},[]
+    for t in trials:                                                                       # settings that differ in their rules only share a decoding
+        key = json.dumps([t.get('decode'),t.get('fg_weight')])
+        if key not in seen: seen = {key:apply_post(probs,t|dict(rules=[]))}
+        out.append(f(apply_rules(seen[key],t), targ, case))
+    return out
 
 def _mean(a): return np.where(np.isnan(a).all(0),-np.inf,np.nanmean(np.where(np.isnan(a).all(0),0,a),0))            # a case that a rule leaves without a score (NaN) does not count for it
 
@@ -160,7 +171,7 @@ def draw_hysteresis(
         out.append(dict(decode=['hysteresis',dict(levels=np.c_[drop,high,low,share].round(3).tolist(), close=int(rng.choice(close)), border=str(rng.choice(['all','one','none'])), min_px=area(20,500), next_px=area(100,3000), blank=float(rng.choice([.5,1])))]))
     return out[:n]
 
-# %% ../nbs/32_post.ipynb #2dd53804
+# %% ../nbs/32_post.ipynb #14a56ccf
 def _both_rules(load, case, settings): # of a case, for each setting what the table sums up
     probs,targ,spacing = load(case); targ = np.asarray(targ)>0; out = []
     masks = {p:(threshold(probs,p)>0).astype(np.uint8) for p in {p for p,_ in settings}}

@@ -5,8 +5,9 @@
 # %% auto #0
 __all__ = ['plain_name', 'find_rtstruct', 'roi_names', 'read_rtstruct', 'write_rtstruct']
 
-# %% ../nbs/05_rtstruct.ipynb #750f54b3
+# %% ../nbs/05_rtstruct.ipynb #77ae90e2
 import re, warnings
+from hashlib import sha1
 from pathlib import Path
 import numpy as np
 from .scan import Scan
@@ -88,7 +89,7 @@ def read_rtstruct(
         for k,m in fill.items(): out[k][m] = c
     return Scan(out[None], image.affine, f)
 
-# %% ../nbs/05_rtstruct.ipynb #9f92fb8c
+# %% ../nbs/05_rtstruct.ipynb #06542be9
 def write_rtstruct(
     masks:dict, # name of ROI -> bool (Z,Y,X)
     image:Scan, # the scan, from `read_dicom`; its axial slices carry the contours
@@ -100,7 +101,7 @@ def write_rtstruct(
 )->Path: # the file
     "Write masks as the contours of an RTSTRUCT file"
     from pydicom.dataset import Dataset
-    ds = _header(_uid(name,'rtstruct',*masks),'RTSTRUCT',name); ds.SeriesInstanceUID = _uid(name,'rtstruct'); ds.StructureSetLabel = 'seg_course'
+    ds = _header(_uid(name,'rtstruct',*masks,*(sha1(np.packbits(m).tobytes()).hexdigest() for m in masks.values()),like and next(str(k.SOPInstanceUID) for k in like if k is not None)),'RTSTRUCT',name); ds.SeriesInstanceUID = _uid(name,'rtstruct'); ds.StructureSetLabel = 'seg_course'
     ds.StructureSetROISequence,ds.ROIContourSequence,ds.RTROIObservationsSequence = [],[],[]
     if like:
         uids,h = [str(k.SOPInstanceUID) if k is not None else '' for k in like],next(k for k in like if k is not None); series = str(h.SeriesInstanceUID)
@@ -116,7 +117,7 @@ def write_rtstruct(
             for p in trace_polygons(m[k]):
                 v = np.c_[p,np.full(len(p),k)]@A[:3,:3].T+A[:3,3]
                 q = Dataset(); q.ContourGeometricType,q.NumberOfContourPoints,q.ContourData = 'CLOSED_PLANAR',len(v),[f'{x:.6g}' for x in v.ravel()]
-                if uids and uids[k]: i = Dataset(); i.ReferencedSOPClassUID,i.ReferencedSOPInstanceUID = '1.2.840.10008.5.1.4.1.1.2',uids[k]; q.ContourImageSequence = [i]
+                if uids and uids[k]: i = Dataset(); i.ReferencedSOPClassUID,i.ReferencedSOPInstanceUID = (str(like[k].SOPClassUID) if like else '1.2.840.10008.5.1.4.1.1.2'),uids[k]; q.ContourImageSequence = [i]
                 c.ContourSequence.append(q)
     ds.save_as(path, enforce_file_format=True)
     return Path(path)

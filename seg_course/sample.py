@@ -14,7 +14,7 @@ from .patch import aim, first_seen, tiles
 from .memory import CaseMemory
 from .chart import show_slice
 
-# %% ../nbs/18_sample.ipynb #3ca97396
+# %% ../nbs/18_sample.ipynb #62fd9a2f
 def has_fg(
     idx:pd.DataFrame, # index of the store, from `prepare`
     labels=None, # which count; None: all but 0
@@ -36,7 +36,7 @@ def slice_weights(
     for n,share,what in ((fg.sum(),fg_share,'with'),((~fg).sum(),1-fg_share,'without')):
         if n==0 and share>0: raise ValueError(f'none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}')
     n = torch.tensor(idx.assign(fg=fg.numpy()).groupby('case').fg.transform('sum').values).clamp(min=1) if even else 1.
-    w = fg/n; return fg_share*w/w.sum().clamp(min=1e-9)+(1-fg_share)*(~fg)/(~fg).sum().clamp(min=1)
+    w = fg.double()/n; return fg_share*w/w.sum().clamp(min=1e-9)+(1-fg_share)*(~fg).double()/(~fg).sum().clamp(min=1)
 
 # %% ../nbs/18_sample.ipynb #8ed48ca9
 class BatchSource(DataLoader):

@@ -18,7 +18,7 @@ from .runfolder import check_device
 from .infer import load_run, find_images, predict_probs
 from .post import apply_post, check_post
 
-# %% ../nbs/33_submit.ipynb #2cc01662
+# %% ../nbs/33_submit.ipynb #7646d044
 def write_label(
     msk, # labels (Z,Y,X), integers 0..255
     image, # file (or DICOM folder) of the image it belongs to: the header of a NIfTI file is kept
@@ -34,6 +34,7 @@ def write_label(
         Image.fromarray(msk[0].astype(np.uint8)).save(part)
     else:
         src = nib.load(image) if suffix(image) in ('.nii','.nii.gz') else nib.Nifti1Image(np.zeros(like.shape[::-1],np.uint8), like.affine); hdr = src.header.copy()
+        hdr.extensions.clear(); [hdr.__setitem__(k,b'') for k in ('descrip','db_name','aux_file','intent_name') if k in hdr]            # free text may hold a name
         hdr.set_data_dtype(np.uint8); hdr['scl_slope'],hdr['scl_inter'],hdr['cal_max'],hdr['cal_min'] = 1,0,0,0
         nib.save(type(src)(np.ascontiguousarray(msk.T.astype(np.uint8)), src.affine, hdr), part)
     os.replace(part, path)
@@ -46,7 +47,7 @@ def label_name(
     "The name of a label file"
     return f'{case}.png' if suffix(image) in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp') else f'{case}.nii.gz'
 
-# %% ../nbs/33_submit.ipynb #0128550c
+# %% ../nbs/33_submit.ipynb #b9a208ff
 def write_contours(
     msk, # labels (Z,Y,X)
     image, # folder of the DICOM series it belongs to
@@ -56,14 +57,15 @@ def write_contours(
     min_dice:float=.98, # of each label with itself, after reading back
 )->dict: # label -> Dice of the mask with what was read back; NaN for a label without a voxel, which gets no contours
     "A label map as RTSTRUCT, read back and compared"
-    img,msk,path = read_scan(image),np.asarray(msk),Path(path); path.parent.mkdir(parents=True, exist_ok=True)
-    part = write_rtstruct({n:msk==c for c,n in names.items()}, img, path.with_name(f'.part{os.getpid()}.{path.name}'), case or path.stem, like=slice_headers(image,img))
+    img,msk,path,heads = read_scan(image),np.asarray(msk),Path(path),None; path.parent.mkdir(parents=True, exist_ok=True)
+    part = write_rtstruct({n:msk==c for c,n in names.items()}, img, path.with_name(f'.part{os.getpid()}.{path.name}'), case or path.stem, like=(heads := slice_headers(image,img)))
+    if bare := sum(h is None for h,m in zip(heads,np.isin(msk,list(names)).any((1,2))) if m): print(f'{path.name}: {bare} slices with contours were filled in when the scan was read: their contours name no slice')
     out = {c:float(dice(counts(read_rtstruct(part,img,{n:1}).data[0], msk==c, [True])[0])) if (msk==c).any() else np.nan for c,n in names.items()}
-    if bad := {names[c]:round(d,3) for c,d in out.items() if d<min_dice}: part.unlink(); raise ValueError(f'{path.name}: contours and mask differ, Dice {bad}: single voxels have no outline, remove specks first')
+    if bad := {names[c]:round(d,3) for c,d in out.items() if d<min_dice}: part.unlink(); raise ValueError(f'{path.name}: contours and mask differ, Dice {bad}: the mask is not drawn on the slices of this scan, or the file was changed')
     os.replace(part, path)
     return out
 
-# %% ../nbs/33_submit.ipynb #fc9e21e1
+# %% ../nbs/33_submit.ipynb #e8bb3e93
 def predict_files(
     run, # run folder
     images, # an image file, a folder of them, or a dict case -> file
@@ -74,14 +76,14 @@ def predict_files(
 )->list: # the label maps written
     "Label maps for images, with the files of a run and nothing else"
     from fastprogress.fastprogress import progress_bar
-    check_device(device); model = load_run(run, device); check_post(model['post']); files = images if isinstance(images,dict) else find_images(images, model['channels'], model['recipe']); out = Path(out)
+    check_device(device); model = load_run(run, device); check_post(model['post']); files = find_images(images, model['channels'], model['recipe']); out = Path(out)
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
     if any(Path(f).parent.resolve()==out.resolve() for f in files.values()): raise ValueError(f'{out}: predictions would overwrite the images; name another folder')
     if rtstruct and (odd := [c for c,f in files.items() if suffix(f) in mask_readers]): raise ValueError(f'{odd[:5]} are no DICOM series: contours are drawn on DICOM slices; leave rtstruct out')
     done = []
     for case,f in progress_bar(files.items(), leave=False):
         msk = apply_post(predict_probs(model, read_scan(f), tta).data, model['post']); done.append(write_label(msk, f, out/label_name(case,f)))
-        if rtstruct: write_contours(msk, f, out/f'{case}.dcm', {c:n for c,n in model['labels'].items() if c}, min_dice=.9)
+        if rtstruct: write_contours(msk, f, out/f'{case}.dcm', {c:n for c,n in model['labels'].items() if c}, case)
     return done
 
 # %% ../nbs/33_submit.ipynb #5c0a502d
