@@ -66,7 +66,7 @@ def find_lungs(
     if ml<min_ml: raise ValueError(f'{scan.path and scan.path.name}: {ml:.0f} ml of air inside of the body are no pair of lungs (at least {min_ml:g} ml): if the scan is cut close at the sides, say cropped=True; if it is no whole chest, crop to the body, or not at all')
     return _full(keep[lab], step, scan.shape)
 
-# %% ../nbs/13_crop.ipynb #946abd0c
+# %% ../nbs/13_crop.ipynb #e82e3daa
 def crop_slices(
     scan:Scan, # any; its slices are counted from index 0
     first:int=30, last:int=0, # how many go at the beginning and at the end
@@ -90,8 +90,9 @@ def lung_box(
     cropped:bool=False, # as in `find_lungs`
 )->tuple: # a slice for each of (z,y,x)
     "The box that `crop_lungs` cuts out"
-    box = list(box_of(find_lungs(scan, cropped=cropped), scan.spacing, margin_mm)); left = int(np.abs(nib.io_orientation(scan.affine)[:,0]).tolist().index(0))            # the axis (x,y,z) that runs from right to left
-    k = 2-left; b = box_of(find_body(scan), scan.spacing)[k]; c = b.start+b.stop
+    box = list(box_of(find_lungs(scan, cropped=cropped), scan.spacing, margin_mm))
+    k = 2-nib.io_orientation(scan.affine)[:,0].tolist().index(0)                       # the axis of (z,y,x) that runs from right to left
+    b = box_of(find_body(scan), scan.spacing)[k]; c = b.start+b.stop
     box[k] = slice(max(0,min(box[k].start,c-box[k].stop)), min(scan.shape[k],max(box[k].stop,c-box[k].start)))
     return tuple(box)
 

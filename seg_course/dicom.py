@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 from .scan import Scan
 
-# %% ../nbs/04_dicom.ipynb #6480657e
+# %% ../nbs/04_dicom.ipynb #f5367a77
 _flip = np.diag([-1.,-1,1,1])                       # RAS to LPS and back
 
 def _header(uid, modality, name):
@@ -31,6 +31,7 @@ def write_dicom(
     path, # folder to write
     name:str='patient', # patient's name and ID; the identifiers of study and series follow from it
     series:str='1', # number of the series
+    **tags, # further elements of the headers, by keyword, e.g. StudyDate='20180203'
 )->list: # files, slice by slice
     "Write a scan as a DICOM series of CT slices, a file a slice"
     path = Path(path); path.mkdir(parents=True, exist_ok=True)
@@ -39,7 +40,8 @@ def write_dicom(
     A = _flip@scan.affine; sp = np.linalg.norm(A[:3,:3],axis=0); out = []
     for k,a in enumerate(np.round(scan.data[0]).astype(np.int16)):
         ds = _header(_uid(name,series,k),'CT',name)
-        ds.SeriesInstanceUID,ds.SeriesNumber,ds.InstanceNumber = _uid(name,series),series,k+1; ds.PatientName,ds.PatientBirthDate,ds.StudyDate = f'Nobody^{name}','19010203','20180203'        # made up: what must not leak has to be there
+        ds.SeriesInstanceUID,ds.SeriesNumber,ds.InstanceNumber = _uid(name,series),series,k+1
+        for key,value in tags.items(): setattr(ds, key, value)
         ds.ImagePositionPatient = [f'{v:.8g}' for v in A[:3,3]+k*A[:3,2]]; ds.ImageOrientationPatient = [f'{v:.8g}' for v in (*(A[:3,0]/sp[0]),*(A[:3,1]/sp[1]))]
         ds.PixelSpacing,ds.SliceThickness = [f'{sp[1]:.8g}',f'{sp[0]:.8g}'],f'{sp[2]:.8g}'
         ds.Rows,ds.Columns,ds.SamplesPerPixel,ds.PhotometricInterpretation = *a.shape,1,'MONOCHROME2'
@@ -48,7 +50,7 @@ def write_dicom(
         f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
     return out
 
-# %% ../nbs/04_dicom.ipynb #7c92285e
+# %% ../nbs/04_dicom.ipynb #11b6c951
 def dicom_files(
     path, # folder, searched with all that is in it
     pixels:bool=False, # True: read pixels too; False: headers only, faster
@@ -59,7 +61,8 @@ def dicom_files(
     out = []
     for f in sorted(Path(r)/f for r,_,fs in os.walk(path) for f in fs if not f.startswith('.') and f!='DICOMDIR'):
         try: out.append((f,dcmread(f, stop_before_pixels=not pixels)))
-        except (InvalidDicomError,EOFError,OSError):
+        except OSError as e: raise ValueError(f'{f.parent.name}/{f.name} is cut off or cannot be opened ({str(e)[:80]}): get the file again, or remove it') from None         # whatever its name: a slice must not go unseen
+        except (InvalidDicomError,EOFError):
             if f.suffix.lower()=='.dcm': raise ValueError(f'{f.parent.name}/{f.name} cannot be read as DICOM: get the file again, or remove it') from None
     return out
 

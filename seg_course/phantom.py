@@ -47,7 +47,7 @@ def _dataset_json(path, name, modality, labels, train, test): # of the Decathlon
         numTraining=len(train), numTest=len(test), training=[dict(image=f'./imagesTr/{s}.nii.gz', label=f'./labelsTr/{s}.nii.gz') for s in train], test=[f'./imagesTs/{s}.nii.gz' for s in test])
     (path/'dataset.json').write_text(json.dumps(info, indent=1))
 
-# %% ../nbs/07_phantom.ipynb #7e1e1283
+# %% ../nbs/07_phantom.ipynb #982b3b50
 def _ct(spacing): return np.diag([-spacing[2],-spacing[1],spacing[0],1.])
 
 def lung_phantom(
@@ -97,7 +97,8 @@ def vipcup_phantom(
     for i in range(n):
         rng = np.random.default_rng([seed,i]); name = f'LUNG1-{i+1:03d}'; d = path/name
         hu,o = thorax(rng, (26,64,88), sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); img = Scan(hu[None],_ct(sp))
-        fs = write_dicom(img, d/'CT', name); right = [_uid(name,'1',k) for k in range(len(fs))]
+        fs = write_dicom(img, d/'CT', name, PatientName=f'Nobody^{name}', PatientBirthDate='19010203', StudyDate='20180203')      # made up: what must not leak has to be there
+        right = [_uid(name,'1',k) for k in range(len(fs))]
         rois = {('GTV-1','GTV1','gtv_1','GTV 1')[i%4]:o['tumour'], 'Lung-Left':o['lung_left'], 'Lung-Right':o['lung_right']}
         (d/'RTSTRUCT').mkdir(); write_rtstruct(rois, img, d/'RTSTRUCT/rs.dcm', name, uids=(right,right[::-1],None)[i%3])
         (d/'CT/Thumbs.db').write_text('not a slice')
