@@ -6,9 +6,9 @@
 __all__ = ['box_of', 'crop', 'find_body', 'find_lungs', 'crop_slices', 'crop_lungs', 'lung_box', 'crop_body', 'plot_box',
            'threshold_tumour', 'lost_voxels', 'crop_losses']
 
-# %% ../nbs/13_crop.ipynb #a653b071
+# %% ../nbs/13_crop.ipynb #84d95f60
 import cc3d, matplotlib.pyplot as plt, nibabel as nib, numpy as np, pandas as pd
-import fill_voids
+import fill_voids, warnings
 from edt import edt
 from .scan import Scan, to_grid
 from .read import read_case, map_cases
@@ -119,14 +119,16 @@ def plot_box(
         ax.add_patch(plt.Rectangle((box[c].start-.5,box[r].start-.5), box[c].stop-box[c].start, box[r].stop-box[r].start, fill=False, color='#E69F00', lw=1.5)); ax.set_title(name); ax.axis('off')
     return axs
 
-# %% ../nbs/13_crop.ipynb #705f5e13
+# %% ../nbs/13_crop.ipynb #4af39da1
 def threshold_tumour(
     scan:Scan, # CT of the chest, HU
     hu:float=-300., # more than this is no lung
     close_mm:float=4., # the lungs are closed over gaps of twice this
-)->np.ndarray: # bool (Z,Y,X)
+)->np.ndarray: # bool (Z,Y,X); nothing, with a warning, where there are no lungs
     "The thickest thing in the closed lungs that is no air: a baseline"
-    a,step = _coarse(scan); mm = tuple(np.array(scan.spacing)*step); lungs = find_lungs(scan)[tuple(slice(None,None,k) for k in step)]
+    a,step = _coarse(scan); mm = tuple(np.array(scan.spacing)*step)
+    try: lungs = find_lungs(scan)[tuple(slice(None,None,k) for k in step)]
+    except ValueError as e: warnings.warn(f'the threshold rule marks nothing: {e}', stacklevel=2); return np.zeros(scan.shape,bool)
     grown = edt(np.pad(~lungs,9,constant_values=True), anisotropy=mm)<=close_mm
     closed = fill_voids.fill(edt(grown, anisotropy=mm)>close_mm)[9:-9,9:-9,9:-9]
     tissue = _full(closed, step, scan.shape)&(scan.data[0]>hu)

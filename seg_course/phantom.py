@@ -6,11 +6,12 @@
 __all__ = ['segthor_labels', 'mmwhs_values', 'phantoms', 'hippocampus_phantom', 'lung_phantom', 'segthor_phantom',
            'vipcup_phantom', 'mmwhs_phantom', 'stas_phantom', 'faulty_phantom', 'is_phantom', 'make_phantom']
 
-# %% ../nbs/07_phantom.ipynb #dd8e735e
+# %% ../nbs/07_phantom.ipynb #49f425ed
 import json, os, shutil
 from functools import partial
 from pathlib import Path
 import numpy as np, nibabel as nib
+from joblib import Parallel, delayed
 from .anatomy import thorax, whole_heart, tube_label, tube_image
 from .tissue import tissue
 from .scan import Scan
@@ -47,23 +48,25 @@ def _dataset_json(path, name, modality, labels, train, test): # of the Decathlon
         numTraining=len(train), numTest=len(test), training=[dict(image=f'./imagesTr/{s}.nii.gz', label=f'./labelsTr/{s}.nii.gz') for s in train], test=[f'./imagesTs/{s}.nii.gz' for s in test])
     (path/'dataset.json').write_text(json.dumps(info, indent=1))
 
-# %% ../nbs/07_phantom.ipynb #982b3b50
+# %% ../nbs/07_phantom.ipynb #5414168e
 def _ct(spacing): return np.diag([-spacing[2],-spacing[1],spacing[0],1.])
+
+def _lung_case(path, name, i, train, seed, diameter_mm):
+    rng = np.random.default_rng([seed,i]); sp = (rng.choice([2.5,4.]),2,2); shape = (int(200/sp[0]),120,168)
+    hu,o = thorax(rng, shape, sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); A = _ct(sp)
+    _write(hu, A, path/('imagesTr' if train else 'imagesTs')/f'{name}.nii.gz')
+    if train: _write(o['tumour'].astype(np.uint8), A, path/f'labelsTr/{name}.nii.gz')
 
 def lung_phantom(
     path, # folder to write, in the layout of the Decathlon
     n:int=12, # training cases
     n_test:int=2, # test cases, without labels
     seed:int=0, # same seed, same files
-    diameter_mm:tuple=(8,60), # smallest and largest tumour; small ones are as frequent as large ones
+    diameter_mm:tuple=(10,60), # smallest and largest tumour; small ones are as frequent as large ones. From 10 mm on, a tumour counts as measurable (RECIST 1.1)
 )->Path: # the folder
     "Lung tumours as in Task06: CT of the chest with a tumour; every third touches the wall"
     path = Path(path); names = [f'lung_{i+1:03d}' for i in range(n+n_test)]
-    for i,name in enumerate(names):
-        rng = np.random.default_rng([seed,i]); sp = (rng.choice([2.5,4.]),2,2); shape = (int(200/sp[0]),120,168)
-        hu,o = thorax(rng, shape, sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); A = _ct(sp)
-        _write(hu, A, path/('imagesTr' if i<n else 'imagesTs')/f'{name}.nii.gz')
-        if i<n: _write(o['tumour'].astype(np.uint8), A, path/f'labelsTr/{name}.nii.gz')
+    Parallel(2 if n+n_test>30 else 1)(delayed(_lung_case)(path, name, i, i<n, seed, diameter_mm) for i,name in enumerate(names))      # two processes where that pays: they take seconds to start
     _dataset_json(path, 'Lung phantom', 'CT', ['background','cancer'], names[:n], names[n:])
     return path
 
