@@ -9,7 +9,7 @@ __all__ = ['soft_dice', 'present_dice', 'DiceCELoss', 'focal', 'DiceFocalLoss', 
 import torch, torch.nn as nn
 import torch.nn.functional as F
 
-# %% ../nbs/24_loss.ipynb #c6e40d26
+# %% ../nbs/24_loss.ipynb #d5a0edc1
 def soft_dice(
     probs, # (B,C,*spatial), 0..1
     targ, # (B,*spatial), integer labels
@@ -49,11 +49,12 @@ class DiceCELoss(nn.Module):
         super().__init__(); self.dice,self.ce,self.each,self.kw = dice,ce,each,kw
     def forward(self, pred, targ): # logits (B,C,*spatial), labels (B,*spatial); a mean, never a sum
         pred,targ = _plain(pred, targ); p = pred.softmax(1)
-        return self.ce*F.cross_entropy(pred, targ)+self.dice*(1-soft_dice(p, targ, **self.kw))+(self.each*(1-present_dice(p, targ)) if self.each else 0)
+        return self.ce*F.cross_entropy(pred, targ)+self._overlap(p, targ)
+    def _overlap(self, p, targ): return self.dice*(1-soft_dice(p, targ, **self.kw))+(self.each*(1-present_dice(p, targ)) if self.each else 0)
     def activation(self, pred): return pred.softmax(1)
     def decodes(self, pred): return pred.argmax(1)
 
-# %% ../nbs/24_loss.ipynb #3e973fd7
+# %% ../nbs/24_loss.ipynb #5cbb4195
 def focal(
     pred, # logits (B,C,*spatial)
     targ, # labels (B,*spatial)
@@ -71,12 +72,12 @@ class DiceFocalLoss(DiceCELoss):
     def __init__(self,
         dice:float=1., focal:float=1., # weights of the two parts
         gamma:float=2., alpha=None, # passed to `focal`
-        **kw, # passed to `soft_dice`
+        **kw, # `each`, and what is passed to `soft_dice`
     ):
         super().__init__(dice, focal, **kw); self.gamma,self.alpha = gamma,alpha
     def forward(self, pred, targ): # logits (B,C,*spatial), labels (B,*spatial); a mean, never a sum
         pred,targ = _plain(pred, targ)
-        return self.ce*focal(pred, targ, self.gamma, self.alpha)+self.dice*(1-soft_dice(pred.softmax(1), targ, **self.kw))
+        return self.ce*focal(pred, targ, self.gamma, self.alpha)+self._overlap(pred.softmax(1), targ)
 
 # %% ../nbs/24_loss.ipynb #5b9c5dfa
 class TverskyLoss(DiceCELoss):

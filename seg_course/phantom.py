@@ -171,7 +171,7 @@ def faulty_phantom(
     put('imagesTr','duplicate_b',img['duplicate_a'][0]); put('labelsTr','duplicate_b',img['duplicate_a'][1])
     return path
 
-# %% ../nbs/07_phantom.ipynb #e464a024
+# %% ../nbs/07_phantom.ipynb #88825131
 phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom, 'faulty_cohort':faulty_phantom}
 
 def is_phantom(
@@ -182,17 +182,21 @@ def is_phantom(
 
 def make_phantom(
     name:str, # data set, a key of `phantoms`
-    path, # folder to write; an existing one is left as it is
+    path, # folder to write; one of the same settings is left as it is, another phantom is drawn anew
     **kw, # passed to the phantom's function
 )->Path: # the folder
     "Write the phantom of data set `name`, whole or not at all"
     path = Path(path)
     if name not in phantoms: raise ValueError(f'no phantom of {name!r}: there are {sorted(phantoms)}')
-    if path.exists(): return path
+    note = f'Phantom of {name}, drawn by seg_course. There is no patient behind it.\n\n{json.dumps(kw, default=str)}\n'
+    if path.exists():
+        old = (path/'PHANTOM.md').read_text() if is_phantom(path) else note
+        if '{' not in old or old==note: return path
+        print(f'{path}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}'); shutil.rmtree(path)
     part = path.with_name(f'{path.name}.part{os.getpid()}')
     try: phantoms[name](part, **kw)
     except BaseException: shutil.rmtree(part, ignore_errors=True); raise
-    (part/'PHANTOM.md').write_text(f'Phantom of {name}, drawn by seg_course. There is no patient behind it.\n')
+    (part/'PHANTOM.md').write_text(note)
     try: part.rename(path)
     except OSError:                            # another process was faster: its folder holds the same files
         shutil.rmtree(part, ignore_errors=True)

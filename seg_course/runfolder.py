@@ -40,7 +40,7 @@ def start_run(
     write_json(f, params); write_json(run/'versions.json', versions())
     return run
 
-# %% ../nbs/27_runfolder.ipynb #337b4507
+# %% ../nbs/27_runfolder.ipynb #bda11f33
 limits = dict(epochs=(1,10**5), batches=(1,10**6), bs=(1,4096), lr=(1e-8,1), fg_share=(0,1), seed=(0,2**32-1), max_cases=(0,10**9), n_folds=(2,100))    # smallest and largest sensible value
 
 def check_device(device:str): # 'cpu', 'cuda' or 'cuda:1'
@@ -49,21 +49,25 @@ def check_device(device:str): # 'cpu', 'cuda' or 'cuda:1'
     if not ok: raise ValueError(f'device {device!r}: no such device here; there is cpu'+(f' and cuda ({torch.cuda.device_count()})' if torch.cuda.is_available() else ''))
 
 def check_settings(
+    choices=(), # (name, value, known values) of each setting that is a word
     **kw, # settings of a lesson, by name: those in `limits`, `folds` (numbers below `n_folds`), `device`
 )->None:
     "`ValueError` that names every setting that makes no sense"
     bad = [f'{k} = {v!r}: from {limits[k][0]:g} to {limits[k][1]:g} is expected' for k,v in kw.items() if k in limits and v is not None and not (isinstance(v,(int,float)) and limits[k][0]<=v<=limits[k][1])]
+    bad += [f'{k} = {v!r}: choose one of {list(known)}' for k,v,known in choices if v not in known]
     f,n = kw.get('folds'),kw.get('n_folds',10**6)
     if f is not None and not (isinstance(f,(list,tuple)) and len(f) and all(isinstance(i,int) and 0<=i<n for i in f)): bad.append(f'folds = {f!r}: a list of numbers from 0 to {n-1} is expected')
     if bad: raise ValueError('; '.join(bad))
     if 'device' in kw: check_device(kw['device'])
 
-# %% ../nbs/27_runfolder.ipynb #cea5cce6
+# %% ../nbs/27_runfolder.ipynb #7bf02558
 def keep_cohort(
     run, # run folder
     df:pd.DataFrame, # cohort with `case` and `fold`
+    folds=(), # that will be trained
 )->None:
-    "Write cohort.csv, or refuse if the run was started with other cases or folds"
+    "Write cohort.csv, or refuse if the run was started with other cases or folds, or if one to train is not there"
+    if odd := set(folds)-set(df.fold): raise ValueError(f'folds {sorted(odd)}: there are the folds {sorted(set(df.fold))} only, for {len(df)} cases; choose among them')
     f,now = Path(run)/'cohort.csv',df.drop(columns=['image','label'], errors='ignore')
     if f.exists():
         old = pd.read_csv(f, dtype=dict(case=str))

@@ -38,7 +38,7 @@ def slice_weights(
     n = torch.tensor(idx.assign(fg=fg.numpy()).groupby('case').fg.transform('sum').values).clamp(min=1) if even else 1.
     w = fg.double()/n; return fg_share*w/w.sum().clamp(min=1e-9)+(1-fg_share)*(~fg).double()/(~fg).sum().clamp(min=1)
 
-# %% ../nbs/18_sample.ipynb #8ed48ca9
+# %% ../nbs/18_sample.ipynb #76f4763f
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -52,7 +52,8 @@ class BatchSource(DataLoader):
         even:bool=False, # foreground of each case alike (small targets as often as large ones); False: of each slice
         weights=None, # or a weight for each slice of `idx`, at least 0; a patch is aimed at the foreground of such a slice, a box at the slice
         context:int=None, # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
-        tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
+        about_fg:bool=True, # patches of weighted slices are cut about their foreground; False: anywhere in them
+    tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
         n_batches:int=None, # batches an epoch; None: as many as the slices, or one box a case, fill
         seed:int=0, # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
         device='cpu', # where batches are drawn, cut and augmented
@@ -66,11 +67,12 @@ class BatchSource(DataLoader):
         if fg_share is not None and not (isinstance(fg_share,(int,float)) and 0<=fg_share<=1): raise ValueError(f'fg_share {fg_share!r}: a share lies between 0 and 1')
         if not isinstance(tfms,(list,tuple)) or not all(map(callable,tfms)): raise ValueError('tfms: a list of functions (x, y, generator) is expected')
         self.box = len(size)==3
+        if self.box and not about_fg: raise ValueError('about_fg=False: a box is aimed at foreground or it is not; set fg_share instead')
         if self.box and context: raise ValueError(f'context={context}: boxes (Z,Y,X) have their neighbours inside; leave it out')
         names,case_id = np.unique(idx.case, return_inverse=True); have = len(names) if self.box else len(idx)
         if train and n_batches is None and bs>have: raise ValueError(f'a batch of {bs} is larger than the store of {have} {"cases" if self.box else "slices"}: set bs to {have} at most, or n_batches')
         self.idx,self.size,self.train,self.fg_share,self.tfms,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,seed,0
-        self.cases,self.fg_labels,self.even = CaseMemory(store, names, device, memory),fg_labels,even
+        self.cases,self.fg_labels,self.even,self.about_fg = CaseMemory(store, names, device, memory),fg_labels,even,about_fg
         self.context = 0 if self.box else int(any(len(a)>1 for a in self.cases.labs)) if context is None else context
         dev,shapes = self.cases.device,[tuple(a.shape) for a in self.cases.labs]
         if (beyond := (np.array([s[0] for s in shapes])[case_id]<=idx.z.values)|(idx.z.values<0)).any(): raise ValueError(f'index and store differ: {idx.case.values[beyond][0]} has no slice {idx.z.values[beyond][0]}: take the index that `prepare` returned for this store')
@@ -100,7 +102,7 @@ class BatchSource(DataLoader):
         def anywhere(): return torch.randint(k, (n,), generator=g, device=dev)
         if self.weights is not None: rows = torch.multinomial(self.weights, n, replacement=True, generator=g)
         else: rows = anywhere() if self.box else torch.cat([torch.randperm(k, generator=g, device=dev) for _ in range(-(-n//k))])[:n]
-        aimed = (self.n_pts[rows]>0)&(self.weights is not None)
+        aimed = (self.n_pts[rows]>0)&(self.weights is not None)&self.about_fg
         if self.box and self.fg_share is not None and self.weights is not None:
             aimed = torch.rand(n, generator=g, device=dev)<self.fg_share; rows = torch.where(aimed, rows, anywhere())
         u = torch.rand(n, 1+len(self.size), generator=g, device=dev)
