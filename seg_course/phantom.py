@@ -171,7 +171,7 @@ def faulty_phantom(
     put('imagesTr','duplicate_b',img['duplicate_a'][0]); put('labelsTr','duplicate_b',img['duplicate_a'][1])
     return path
 
-# %% ../nbs/07_phantom.ipynb #88825131
+# %% ../nbs/07_phantom.ipynb #a33b6df6
 phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom, 'faulty_cohort':faulty_phantom}
 
 def is_phantom(
@@ -192,7 +192,7 @@ def make_phantom(
     if path.exists():
         old = (path/'PHANTOM.md').read_text() if is_phantom(path) else note
         if '{' not in old or old==note: return path
-        print(f'{path}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}'); shutil.rmtree(path)
+        print(f'{path.name}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}'); shutil.rmtree(path)
     part = path.with_name(f'{path.name}.part{os.getpid()}')
     try: phantoms[name](part, **kw)
     except BaseException: shutil.rmtree(part, ignore_errors=True); raise
