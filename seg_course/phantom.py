@@ -100,7 +100,7 @@ def vipcup_phantom(
     for i in range(n):
         rng = np.random.default_rng([seed,i]); name = f'LUNG1-{i+1:03d}'; d = path/name
         hu,o = thorax(rng, (26,64,88), sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); img = Scan(hu[None],_ct(sp))
-        fs = write_dicom(img, d/'CT', name, PatientName=f'Nobody^{name}', PatientBirthDate='19010203', StudyDate='20180203')      # made up: what must not leak has to be there
+        fs = write_dicom(img, d/'CT', name, PatientName=f'Quixotic^{name}', PatientBirthDate='19010203', StudyDate='20180203')      # made up: what must not leak has to be there
         right = [_uid(name,'1',k) for k in range(len(fs))]
         rois = {('GTV-1','GTV1','gtv_1','GTV 1')[i%4]:o['tumour'], 'Lung-Left':o['lung_left'], 'Lung-Right':o['lung_right']}
         (d/'RTSTRUCT').mkdir(); write_rtstruct(rois, img, d/'RTSTRUCT/rs.dcm', name, uids=(right,right[::-1],None)[i%3])
