@@ -62,7 +62,7 @@ def check_params(
     if odd: raise ValueError(f'unknown parameter {", ".join(odd)}: this lesson has {", ".join(known)}')
     return {k:_cast(k,v,known[k]) for k,v in given.items()}
 
-# %% ../nbs/36_cli.ipynb #6846b7d4
+# %% ../nbs/36_cli.ipynb #875c435f
 def _html(nb_path, html_path):
     from nbconvert import HTMLExporter
     part = html_path.with_name('.part.'+html_path.name)
@@ -78,7 +78,9 @@ def run_lesson(
     import papermill as pm
     from papermill.exceptions import PapermillExecutionError
     path = find_lesson(lesson); params = check_params(params or {}, lesson_params(path))
-    if params.get('data') and not (Path(params['data']).is_dir() and any(Path(params['data']).iterdir())): raise ValueError(f'no data in {params["data"]}: no such folder, or it is empty')
+    if data := params.get('data'):
+        for p in map(Path, [data] if Path(data).exists() else data.split(',')): # one folder, or several with commas between, where a lesson takes them
+            if not (p.is_dir() and any(p.iterdir())): raise ValueError(f'no data in {p}: no such folder, or it is empty')
     out = Path(out or params.pop('out','') or f'runs/{lesson}/{time.strftime("%Y%m%d-%H%M%S")}')
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
     fresh = not out.exists(); made = [p for p in (out,*out.parents) if not p.exists()]; out.mkdir(parents=True, exist_ok=True)

@@ -85,7 +85,7 @@ def apply_recipe(
         scan = steps[name](scan, **kw)
     return scan
 
-# %% ../nbs/14_prep.ipynb #f05c6128
+# %% ../nbs/14_prep.ipynb #2c0d863f
 full_scale = dict(uint8=255, int16=32767, float16=1)     # what 1.0 becomes in a store of that type
 
 def _atomic(path, write):
@@ -99,7 +99,7 @@ def _save_npy(path, a):
 
 def _stamp(case, image, label, recipe, dtype):
     "Changes when recipe, file or file date change"
-    files = [(Path(f).name,os.stat(f).st_size,os.stat(f).st_mtime_ns) for f in (image,label) if f]
+    files = [(Path(f).name,(s:=os.stat(str(f).split('#')[0])).st_size,s.st_mtime_ns) for f in (image,label) if f]                # folder#series: one of several scans
     return sha1(json.dumps([5,case,files,recipe,dtype]).encode()).hexdigest()       # 5: the store's own format
 
 def fg_points(
@@ -117,7 +117,7 @@ def fg_points(
 
 def _prepare_case(*args):
     try: return _prepare(*args)
-    except (ValueError,TypeError,OSError) as e: return str(e) if args[0] in str(e) else f'{args[0]}: {e}'
+    except (ValueError,TypeError,OSError) as e: return str(e) if str(e).startswith(args[0]) else f'{args[0]}: {e}'
 
 def _whole(store, case): # are all its files there, in their full size?
     try: load_case(store,case); load_points(store,case); return True

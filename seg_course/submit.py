@@ -48,7 +48,7 @@ def label_name(
     "The name of a label file"
     return f'{case}.png' if suffix(image) in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp') else f'{case}.nii.gz'
 
-# %% ../nbs/33_submit.ipynb #b973599e
+# %% ../nbs/33_submit.ipynb #cf667fca
 def write_contours(
     msk, # labels (Z,Y,X)
     image, # folder of the DICOM series it belongs to
@@ -58,7 +58,10 @@ def write_contours(
     min_dice:float=.98, # of each label with itself, after reading back
 )->dict: # label -> Dice of the mask with what was read back; NaN for a label without a voxel, which gets no contours
     "A label map as RTSTRUCT, read back and compared"
-    img,msk,path = read_scan(image),np.asarray(msk),Path(path); heads = slice_headers(image,img); path.parent.mkdir(parents=True, exist_ok=True)
+    img,msk,path = read_scan(image),np.asarray(msk),Path(path)
+    if msk.dtype.kind not in 'iub' or not set(np.unique(msk))<={0,*names}: raise ValueError(f'{path.name}: labels out of {[0,*names]} are expected, not {msk.dtype} with {few(np.unique(msk).tolist())}: decode probabilities first, and name each label')
+    if not msk.any(): print(f'{path.name}: the mask is empty, so the file holds no contours')
+    heads = slice_headers(image,img); path.parent.mkdir(parents=True, exist_ok=True)
     part = write_rtstruct({n:msk==c for c,n in names.items()}, img, path.with_name(f'.part{os.getpid()}.{path.name}'), case or path.stem, like=heads)
     if bare := sum(h is None for h,m in zip(heads,np.isin(msk,list(names)).any((1,2))) if m): print(f'{path.name}: {bare} slices with contours were filled in when the scan was read: their contours name no slice')
     out = {c:float(dice(counts(read_rtstruct(part,img,{n:1}).data[0], msk==c, [True])[0])) if (msk==c).any() else np.nan for c,n in names.items()}
