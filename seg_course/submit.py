@@ -125,7 +125,7 @@ def zip_submission(
         for f in sorted(_files(Path(folder), tuple(mask_readers)).values()): z.write(f, f.name)
     return Path(path)
 
-# %% ../nbs/33_submit.ipynb #617ee2c6
+# %% ../nbs/33_submit.ipynb #224ed162
 private = ('PatientName','OtherPatientNames','PatientBirthDate','StudyDate','SeriesDate','AcquisitionDate','ReferringPhysicianName','AccessionNumber')
 
 def _words(v): return {w for w in re.split(r'[\^=\s,_-]+', str(v).lower()) if len(w)>2}
@@ -144,7 +144,7 @@ def find_private(
     for f in map(lambda f: Path(str(f).split('#')[0]), images.values()):
         if not f.is_dir(): continue
         for ds in {str(d.get('SeriesInstanceUID')):d for _,d in dicom_files(f)}.values():
-            for k in private: words |= {w:k for w in _words(ds.get(k,''))-_words(ds.get('PatientID',''))}
+            for k in private: words |= {w:k for w in _words(ds.get(k,''))-_words(ds.get('PatientID','')) if not (k.endswith(('Name','Names')) and re.search(r'\d',w))}
     files = [f for f in Path(run).rglob('*') if f.is_file() and f.suffix!='.npy' and not any('phantom' in p for p in f.relative_to(run).parts)] if words else []
     bad = []
     for f in files:
