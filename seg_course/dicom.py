@@ -116,9 +116,9 @@ def read_dicom(
     u = np.array(d0.ImageOrientationPatient,float); row,col = u[:3],u[3:]; normal = np.cross(row,col)
     pos = np.array([np.array(d.ImagePositionPatient,float) for _,d in sl]); order = np.argsort(pos@normal)
     sl,pos = [sl[i] for i in order],pos[order]; dz,k = slice_gaps(pos@normal, path.name)
-    sizes = {tuple(map(float,d.get('PixelSpacing') or ())) for _,d in sl}
     if lack := sum(len(d.get('PixelSpacing') or ())!=2 for _,d in sl): raise ValueError(f'{path.name}: {lack} of {len(sl)} slices have no PixelSpacing: add it to their headers')
-    if len(sizes)>1 or len(min(sizes))!=2 or not min(min(sizes))>0: raise ValueError(f'{path.name} has pixel sizes {sorted(sizes)} mm: one size for all slices is expected, correct the headers')
+    sizes = {tuple(map(float,d.PixelSpacing)) for _,d in sl}
+    if len(sizes)>1 or not min(min(sizes))>0: raise ValueError(f'{path.name} has pixel sizes {sorted(sizes)} mm: one size for all slices is expected, correct the headers')
     py,px = sizes.pop(); way = pos-pos[0]; lean = np.linalg.norm(way-(way@normal)[:,None]*normal, axis=1)
     if lean.max()>.5*min(py,px): raise ValueError(f'{path.name} has a gantry tilt of {np.degrees(np.arctan2(lean[-1],way[-1]@normal)):.1f} degrees (slices shifted by up to {lean.max():.1f} mm): resample it to straight slices')
     gone = np.setdiff1d(np.arange(k[-1]),k)

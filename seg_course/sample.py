@@ -53,7 +53,7 @@ class BatchSource(DataLoader):
         weights=None, # or a weight for each slice of `idx`, at least 0; a patch is aimed at the foreground of such a slice, a box at the slice
         context:int=None, # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
         about_fg:bool=True, # patches of weighted slices are cut about their foreground; False: anywhere in them
-    tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
+        tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
         n_batches:int=None, # batches an epoch; None: as many as the slices, or one box a case, fill
         seed:int=0, # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
         device='cpu', # where batches are drawn, cut and augmented
