@@ -67,12 +67,14 @@ def dicom_files(
     return out
 
 def _series(files): # slices that belong together: one series, one direction, one size
-    out = {}
+    out,bare = {},[]
     for f,ds in files:
         if ds.get('Modality') in ('CT','MR','PT') and 'PixelData' not in ds: raise ValueError(f'{f.parent.name}/{f.name} has no pixels, it is cut off: get the file again')
-        if not ds.get('ImagePositionPatient') or not ds.get('ImageOrientationPatient') or 'Rows' not in ds: continue
+        if not ds.get('ImagePositionPatient') or not ds.get('ImageOrientationPatient') or 'Rows' not in ds: bare.append((f,ds)); continue
         key = (str(ds.get('SeriesInstanceUID','')),tuple(np.round(np.array(ds.ImageOrientationPatient,float),3)),int(ds.Rows),int(ds.Columns))
         out.setdefault(key,[]).append((f,ds))
+    lost = [f for f,ds in bare if str(ds.get('SeriesInstanceUID','')) in {k[0] for k in out}]
+    if lost: raise ValueError(f'{lost[0].parent.name}/{lost[0].name} does not say where its slice lies (ImagePositionPatient, ImageOrientationPatient), as {len(lost)} of its series: correct the headers, or remove the files')
     return out
 
 def _choose(files, name, series):

@@ -22,6 +22,8 @@ def counts(
     "Voxels of each label: in both, in the prediction, in the truth"
     pred,targ = np.asarray(pred),np.asarray(targ)
     if pred.shape!=targ.shape: raise ValueError(f'prediction {pred.shape} and truth {targ.shape} differ in shape: bring both to one grid with `to_grid`')
+    for m in (pred,targ):
+        if m.dtype.kind=='f' and (m%1!=0).any(): raise ValueError(f'a mask holds {m[m%1!=0][0]:.3g}: probabilities are no labels, pass `p>.5` or the arg-max')
     return np.array([[np.count_nonzero(m) for p,t in [(pred==c,targ==c)] for m in (p&t,p,t)] for c in labels])
 
 def dice(
@@ -48,6 +50,10 @@ def recall(n, empty:float=1.): # as in `dice`
     return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.where(n[...,2]>0,n[...,2],1), empty)
 
 # %% ../nbs/25_metric.ipynb #ccd55253
+def _mm(spacing): # (z,y,x), mm, or a clear line
+    if not (np.array(spacing,float)>0).all(): raise ValueError(f'spacing {tuple(spacing)}: lengths in mm above 0 are expected, look into the header of the image')
+    return spacing
+
 def directed_distances(
     pred, # mask (Z,Y,X), bool; with Z=1 a picture
     targ, # true mask, same shape
@@ -59,13 +65,13 @@ def directed_distances(
     if surface not in ('voxel','surfel'): raise ValueError(f'surface {surface!r}: choose "voxel" or "surfel"')
     p,t = np.asarray(pred,bool),np.asarray(targ,bool)
     if not (p.any() and t.any()): raise ValueError('a mask is empty: it has no surface, so say first what its score is (`case_scores` does)')
-    if p.shape[0]==1: p,t,spacing = p[0],t[0],spacing[1:]                    # a 2D image
+    if p.shape[0]==1: p,t,spacing = p[0],t[0],_mm(spacing)[1:]               # a 2D image
     for k in range(p.ndim):                                                  # only the box around both
         a = np.flatnonzero((p|t).any(tuple({*range(p.ndim)}-{k}))); p,t = (m.take(range(a[0],a[-1]+1),k) for m in (p,t))
     p,t = (torch.from_numpy(np.pad(a,2)) for a in (p,t))
     with warnings.catch_warnings():
         warnings.simplefilter('ignore', FutureWarning)                       # MONAI's own, about its next version
-        edges,dists,areas = get_edge_surface_distance(p, t, spacing=list(spacing), symmetric=True, use_subvoxels=surface=='surfel')
+        edges,dists,areas = get_edge_surface_distance(p, t, spacing=list(_mm(spacing)), symmetric=True, use_subvoxels=surface=='surfel')
     dp,dt = (d.numpy().astype(float) for d in dists)
     wp,wt = (a[e].numpy().astype(float) for a,e in zip(areas,edges)) if areas else (np.ones_like(dp),np.ones_like(dt))
     return (dp,wp),(dt,wt)
@@ -98,7 +104,7 @@ def diagonal(
     spacing, # (z,y,x), mm
 )->float: # mm
     "The worst possible distance in an image"
-    return float(np.linalg.norm(np.array(shape)*spacing))
+    return float(np.linalg.norm(np.array(shape)*_mm(spacing)))
 
 def case_scores(
     pred, # labels (Z,Y,X)
@@ -172,8 +178,10 @@ def score_files(
     ps,ls = _files(Path(preds), tuple(mask_readers)),_truths(Path(truth), label_map)
     both = sorted({*ps}&{*ls})
     if not both: raise ValueError(f'no prediction in {preds} ({len(ps)} files) has the name of a label in {truth} ({len(ls)} files): both need files of the same names')
-    got = map_cases(_values, (ls[c] for c in both), len(both), n_jobs); labels = sorted(set().union(*(v for v,_ in got))-{0})
-    if not labels: raise ValueError(next((why for _,why in got if why), f'no label in {truth} has any foreground: nothing to score'))
+    values = lambda files: map_cases(_values, files, len(both), n_jobs)
+    got = values(ls[c] for c in both); labels = sorted(set().union(*(v for v,_ in got))-{0})
+    if not labels and (why := next((w for _,w in got if w),'')): raise ValueError(why)
+    if not labels: labels = sorted(set().union(*(v for v,_ in values(('',ps[c],None) for c in both)))-{0}) or [1]        # healthy cases only: false alarms still count
     rows = map_cases(_score_file, ((c,ps[c],*ls[c],labels,kw) for c in both), len(both), n_jobs)
     notes = dict(missing=sorted({*ls}-{*ps}), extra=sorted({*ps}-{*ls}), faults=[r['fault'] for r in rows if 'fault' in r])
     return pd.DataFrame([r for r in rows if 'fault' not in r]),notes

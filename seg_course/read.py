@@ -204,7 +204,7 @@ def tcia(path, split, labels):
     if labels: return rows,dict(labels={})
     n = pd.Series([r for *_,names in got for r in set(names)]).value_counts(); gtv = sorted(r for r in n.index if r.startswith('GTV'))
     if not len(n): return rows,dict(labels={})
-    if not gtv: raise ValueError(f'{path}: no ROI is called GTV; there are {n[:12].to_dict()}: say which are meant, like labels={{"{n.index[0]}":1}}')
+    if not gtv: raise ValueError(f'{path}: no ROI is called GTV; there are {n[:12].to_dict()}: say which are meant, like labels={{"{next((r for r in n.index if re.search("GTV|TUM|MASS|LESION|NODUL",r)),"NAME")}":1}}')
     first = max(gtv, key=lambda r: n[r]); return rows,dict(labels={0:'background',1:first}, label_map={first:1})
 
 layouts = dict(two_folders=two_folders, segthor=segthor, mmwhs=mmwhs, drawn=drawn, tcia=tcia)
