@@ -10,7 +10,7 @@ from common import PACKAGES, RESULTS
 
 HERE = Path(__file__).resolve().parent
 
-TITLES = dict(sampling='(a) Oversampled, augmented samples', epoch='(a) An epoch', step='(b) Training step', decoder='(b) Dice of the decoders', preparation='(c) Preparation', inference='(d) Sliding window and flips', window3d='(d) 3D networks in a sliding window', chest='Chest CTs of full size', scoring='Scores of a case',
+TITLES = dict(sampling='(a) Oversampled, augmented samples', epoch='(a) An epoch', step='(b) Training step', decoder='(b) Dice of the decoders', preparation='(c) Preparation', inference='(d) Sliding window and flips', window3d='(d) 3D networks in a sliding window', chest='Chest CTs of full size', organs='Organs at full size', scoring='Scores of a case',
               post='(e) Post-processing', hysteresis='(e) Hysteresis and its tuning', augment='Augmentation of pictures', growth='(f) Growth with cohort and cores', memory='Memory of a whole run', reading='Reading', imports='Imports')
 HEAD = """# Benchmarks
 

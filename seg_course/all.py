@@ -11,6 +11,7 @@ from .explore import *
 from .chart import *
 from .stain import *
 from .crop import *
+from .intensity import *
 from .prep import *
 from .split import *
 from .patch import *
@@ -27,6 +28,7 @@ from .convention import *
 from .runfolder import *
 from .schedule import *
 from .train import *
+from .organ import *
 from .infer import *
 from .hysteresis import *
 from .post import *

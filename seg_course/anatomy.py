@@ -64,7 +64,7 @@ def tube(
         out |= sum((g[i]-a[i]-t*(b-a)[i])**2 for i in range(3))<radius**2
     return out
 
-# %% ../nbs/00_anatomy.ipynb #c506f8f7
+# %% ../nbs/00_anatomy.ipynb #664cf676
 def _texture(shape, rng, sigma): n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma); return n/n.std()
 
 def lung_tumour(
@@ -99,7 +99,7 @@ def thorax(
     shape:tuple=(40,96,128), # (z,y,x), voxels
     spacing:tuple=(5,3,3), # (z,y,x), mm
     tumours:list=(), # (diameter in mm, True if it touches the wall) of each
-    contrast:bool=None, # blood with contrast agent? None: drawn
+    contrast=None, # blood with contrast agent? True or False, or (lowest, highest) HU of it; None: drawn
 )->tuple: # (int16 HU (z,y,x), dict of bool (z,y,x): body, lung_left, lung_right, heart, oesophagus, trachea, aorta, tumour)
     "A chest CT and all that is in it"
     g = mm_grid(shape, spacing)/rng.uniform(.9,1.05)                           # small and large patients
@@ -120,7 +120,7 @@ def thorax(
     for k in ('heart','oesophagus','trachea','aorta'): lungs &= ~o[k]
     o['tumour'] = np.zeros(shape,bool)
     for mm,wall in tumours: o['tumour'] |= lung_tumour(g, lungs, rng, mm, wall)
-    contrast = rng.random()<.5 if contrast is None else contrast; blood = rng.uniform(110,180) if contrast else rng.uniform(30,45)
+    contrast = rng.random()<.5 if contrast is None else contrast; blood = rng.uniform(*(contrast if isinstance(contrast,(tuple,list)) else (110,180) if contrast else (30,45)))
     hu = np.full(shape,-1000,np.float32)
     hu[(np.abs(x)<190)&(y>112)&(y<120+x**2/2000)] = 120                        # the table
     for m,v in ((outer(1),-100),(outer(.94),50),(np.abs(x/45)**2+np.abs(y/70)**2<1,-80),(ribs,350),(lungs,-830),(o['heart'],blood-5),(o['aorta'],blood),(o['oesophagus'],35),

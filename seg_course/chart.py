@@ -163,7 +163,7 @@ def plot_along_z(
     ax.set(xlabel='place along z (0 first, 1 last slice)', ylabel='share of slices with it', title='Foreground along z'); ax.legend(fontsize=8)
     return ax
 
-# %% ../nbs/11_chart.ipynb #a008d3bb
+# %% ../nbs/11_chart.ipynb #434d8a1c
 planes = dict(axial=0, coronal=1, sagittal=2)
 
 def row_origin(
@@ -183,19 +183,20 @@ def show_slice(
     title:str='', # title
     vlim=None, # (black, white); None: 1st and 99th percentile
     origin:str='lower', # from `row_origin`
+    palette=None, # colours of labels 1, 2, ...; None: those of `colour`
 ):
     "A slice with its labels in colour"
     ax = _ax(ax,3); kw = dict(origin=origin, aspect=spacing[0]/spacing[1], interpolation='nearest')
     lo,hi = np.percentile(img,[1,99]) if vlim is None else vlim
     ax.imshow(img, **(dict(cmap='gray', vmin=lo, vmax=hi) if np.ndim(img)==2 else {}), **kw)
-    if msk is not None: ax.imshow(_rgba(msk, alpha), **kw)
+    if msk is not None: ax.imshow(_rgba(msk, alpha, palette), **kw)
     ax.set_title(title, fontsize=9); ax.axis('off')
     return ax
 
-def _rgba(msk, alpha):
+def _rgba(msk, alpha, palette=None):
     out = np.zeros((*np.shape(msk),4))
     for c in np.unique(msk):
-        if c: out[msk==c] = (*plt.matplotlib.colors.to_rgb(colour(int(c))),alpha)
+        if c: out[msk==c] = (*plt.matplotlib.colors.to_rgb(palette[(int(c)-1)%len(palette)] if palette else colour(int(c))),alpha)
     return out
 
 def best_slice(

@@ -12,7 +12,7 @@ import numpy as np, pandas as pd
 from .scan import few
 from .read import read_scan, read_label, map_cases
 
-# %% ../nbs/09_check.ipynb #e730dae2
+# %% ../nbs/09_check.ipynb #9954e7e4
 def _heard(f, *args): # (result, what it warned of)
     with warnings.catch_warnings(record=True) as told: warnings.simplefilter('always'); r = f(*args)
     return r,[str(w.message) for w in told if w.category is UserWarning]
@@ -57,7 +57,7 @@ def _shared_faults(infos, labels, channels):
     same = pd.Series([i['digest'] for i in infos], [i['case'] for i in infos]).dropna()
     for i in infos:
         if i['channels'] and i['channels']!=channels: out.append((i['case'],f'image has {i["channels"]} channels, the cohort has {channels}','keep the channel that the others have'))
-        if i['values'] is not None and (odd:=sorted(set(i['values'])-known)): out.append((i['case'],f'label values {few(odd)} are unexpected, known are {few(sorted(known))}','correct the label files, or name all labels in dataset.json'))
+        if i['values'] is not None and (odd:=sorted(set(i['values'])-known)): out.append((i['case'],f'label values {few(odd)} are unexpected, known are {few(sorted(known))}','correct the label files, or say what each value means: dataset.json in the Decathlon\'s layout, label_map in a lesson, --labels here'))
         if i['values'] is not None and not any(i['values']): out.append((i['case'],'label is empty (all background)','annotate it, or say that empty cases are meant (allow_empty=True)'))
         twins = [c for c in same.index[same==i['digest']] if c!=i['case']] if i['digest'] else []
         if twins: out.append((i['case'],f'same voxels as {", ".join(twins)}','keep one of them: a twin in the other fold is a leak'))

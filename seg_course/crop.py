@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['box_of', 'crop', 'find_body', 'find_lungs', 'crop_slices', 'crop_lungs', 'lung_box', 'crop_body', 'plot_box',
-           'threshold_tumour', 'lost_voxels', 'crop_losses']
+           'threshold_tumour', 'lost_voxels', 'crop_losses', 'label_mask', 'crop_about']
 
 # %% ../nbs/13_crop.ipynb #84d95f60
 import cc3d, matplotlib.pyplot as plt, nibabel as nib, numpy as np, pandas as pd
@@ -160,3 +160,32 @@ def crop_losses(
     out = pd.DataFrame(map_cases(_lost, ((*r,f) for r in rows.itertuples(index=False)), len(df), n_jobs))
     if out.shape[1]<2: raise ValueError('no label of this cohort has any foreground: there is nothing that a crop could lose')
     return out
+
+# %% ../nbs/13_crop.ipynb #407fa49e
+def label_mask(
+    mask:Scan, # label map on any grid; None: nothing
+    scan:Scan, # the grid to be on
+    labels=None, # the labels that count, e.g. (2,4); None: all but 0
+)->np.ndarray: # bool (Z,Y,X)
+    "Where some labels lie in a scan"
+    if mask is None: return np.zeros(scan.shape,bool)
+    m = mask.data[0] if mask.shape==scan.shape and np.allclose(mask.affine,scan.affine) else to_grid(mask, scan, order=0).data[0]
+    return m>0 if labels is None else np.isin(m,list(labels))
+
+def crop_about(
+    scan:Scan, # CT, HU
+    size_mm:tuple, # (z,y,x) of the result, mm; 0 keeps an axis
+    mask:Scan=None, # label map on any grid; None, or nothing in it: about the middle of the body
+    labels=None, # the labels that count; None: all but 0; []: none, so about the middle of the body whatever the mask
+)->Scan: # at most that size; moved inwards where it would leave the scan
+    "Cut a block out of a scan, about the middle of an organ's box or of the body"
+    if len(size_mm)!=3 or min(size_mm)<0: raise ValueError(f'size_mm {size_mm}: three numbers (z,y,x) in mm are expected; 0 keeps an axis')
+    n = [min(k,round(s/d)) if s else k for s,d,k in zip(size_mm,scan.spacing,scan.shape)]
+    if large := [a for a,s,d,k in zip('zyx',size_mm,scan.spacing,scan.shape) if s>k*d*1.001]: raise ValueError(f'{scan.path and scan.path.name}: a crop of {tuple(size_mm)} mm (z,y,x) is larger than the scan of {tuple(round(k*d,1) for k,d in zip(scan.shape,scan.spacing))} mm along {", ".join(large)}: choose a smaller one, or 0 to keep the axis')
+    if labels is not None and not len(labels): mask = None
+    m = label_mask(mask, scan, labels)
+    if mask is not None and not m.any(): warnings.warn(f'{scan.path and scan.path.name}: the mask holds nothing; the crop is about the middle of the body', stacklevel=2)
+    box = box_of(m if m.any() else find_body(scan), scan.spacing)
+    if m.any() and (cut := [a for a,b,k in zip('zyx',box,n) if b.stop-b.start>k]): warnings.warn(f'{scan.path and scan.path.name}: the organ is larger than the crop of {tuple(size_mm)} mm along {", ".join(cut)}: it is cut', stacklevel=2)
+    start = [min(max(0,(b.start+b.stop-k)//2),full-k) for b,k,full in zip(box,n,scan.shape)]
+    return crop(scan, tuple(slice(s,s+k) for s,k in zip(start,n)))

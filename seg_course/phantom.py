@@ -48,7 +48,7 @@ def _dataset_json(path, name, modality, labels, train, test): # of the Decathlon
         numTraining=len(train), numTest=len(test), training=[dict(image=f'./imagesTr/{s}.nii.gz', label=f'./labelsTr/{s}.nii.gz') for s in train], test=[f'./imagesTs/{s}.nii.gz' for s in test])
     (path/'dataset.json').write_text(json.dumps(info, indent=1))
 
-# %% ../nbs/07_phantom.ipynb #5414168e
+# %% ../nbs/07_phantom.ipynb #14cbba32
 def _ct(spacing): return np.diag([-spacing[2],-spacing[1],spacing[0],1.])
 
 def _lung_case(path, name, i, train, seed, diameter_mm):
@@ -77,11 +77,12 @@ def segthor_phantom(
     n:int=12, # training cases: train/Patient_01/Patient_01.nii.gz and GT.nii.gz
     n_test:int=2, # test cases: test/Patient_41.nii.gz
     seed:int=0, # same seed, same files
+    contrast=None, # (lowest, highest) HU of the blood; None: 30 to 45 in every other patient, 110 to 180 in those with contrast agent
 )->Path: # the folder
     "Four organs of the chest; half of the patients got contrast agent"
     path = Path(path); sp = (5,3,3)
     for i in range(n+n_test):
-        rng = np.random.default_rng([seed,i]); hu,o = thorax(rng, (40,80,112), sp, contrast=i%2==0)
+        rng = np.random.default_rng([seed,i]); hu,o = thorax(rng, (40,80,112), sp, contrast=contrast or i%2==0)
         if i>=n: _write(hu, _ct(sp), path/f'test/Patient_{41+i-n:02d}.nii.gz'); continue
         lab = np.zeros(hu.shape,np.uint8)
         for nm,c in segthor_labels.items(): lab[o[nm]] = c
@@ -171,7 +172,7 @@ def faulty_phantom(
     put('imagesTr','duplicate_b',img['duplicate_a'][0]); put('labelsTr','duplicate_b',img['duplicate_a'][1])
     return path
 
-# %% ../nbs/07_phantom.ipynb #a33b6df6
+# %% ../nbs/07_phantom.ipynb #e806bd53
 phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom, 'faulty_cohort':faulty_phantom}
 
 def is_phantom(
