@@ -32,7 +32,7 @@ def window(
     a = scan.data.astype(np.float32); a -= level-width/2; a /= width
     return scan.new(data=a.clip(0,1,out=a))
 
-# %% ../nbs/14_intensity.ipynb #a2443dce
+# %% ../nbs/14_intensity.ipynb #382c2335
 middles = dict(median=np.median, mean=np.mean)
 
 def organ_level(
@@ -54,8 +54,10 @@ def adaptive_window(
     by:str='median', # or 'mean', as in the report
     otherwise:float=50., # level where the mask holds too little, HU; a warning says so
     min_ml:float=1., # less than this is too little: a few stray voxels of a first network are no organ
-)->Scan: # float32, 0..1
+    beside:tuple=None, # (level, width) of a fixed window that becomes a second channel, HU
+)->Scan: # float32, 0..1; two channels with `beside`
     "A window about the level of an organ (a SegTHOR 2019 team)"
     m = label_mask(mask, scan, labels); level,ml = organ_level(scan, scan.new(data=m[None]), None, by),m.sum()*np.prod(scan.spacing)/1000
     if ml<min_ml: warnings.warn(f'{scan.path and scan.path.name}: the mask (of the label, or of a first pass) holds {ml:.2g} ml of the labels {"1 and more" if labels is None else list(labels)}: the window stands at {otherwise:g} HU', stacklevel=2)
-    return window(scan, otherwise if ml<min_ml else level, width)
+    x = window(scan, otherwise if ml<min_ml else level, width)
+    return x if beside is None else x.new(data=np.concatenate([x.data,window(scan, *beside).data]))
