@@ -118,7 +118,7 @@ def _prepare(case, image, label, labels, store, recipe, dtype):
     done.unlink(missing_ok=True)
     img = read_scan(image); lab = read_label(label, img, labels)
     with warnings.catch_warnings(record=True) as said: warnings.simplefilter('always'); x = apply_recipe(img, recipe, lab)
-    said = [str(w.message) for w in said if issubclass(w.category,UserWarning)]
+    said = [str(w.message) for w in said if not issubclass(w.category,(FutureWarning,DeprecationWarning))]
     if img.data.dtype.kind=='f' and (n := (~np.isfinite(img.data)).sum()): raise ValueError(f'{case}: {n} voxels of the image are NaN or infinite: repair it')
     if x.data.min()<0 or x.data.max()>1 or not np.isfinite(x.data).all(): raise ValueError(f'{case}: values after the recipe lie outside of 0..1: end it with `normalise` or `window`')
     _save_npy(store/f'{case}.img.npy', np.stack([(z if dtype=='float16' else np.round(z*full_scale[dtype])).astype(dtype) for z in x.data.transpose(1,0,2,3)]))    # slice by slice: no second copy in floats
