@@ -13,7 +13,7 @@ import numpy as np, torch
 from .scan import Scan, to_grid
 from .read import read_scan, read_cohort, readers, stem, _files
 from .prep import apply_recipe, sees_mask, _save_npy
-from .patch import neighbours, centre_spans
+from .patch import box_coords, neighbours, centre_spans
 from .runfolder import write_json
 from .train import load_models
 from .organ import apply_gate
@@ -22,22 +22,31 @@ from .organ import apply_gate
 flip_axes = dict(x=-1, y=-2, z=-3)
 pads = dict(zeros='constant', reflect='reflect')          # how slices are padded -> mode of `np.pad`
 
-def _flip(x, axes, context=0): # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X), where z turns the order of the neighbours around
+def _flip(x, axes, context=0, keep=0): # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X), where z turns the order of the neighbours around; the last `keep` channels stay
+    if keep: return torch.cat([_flip(x[:,:-keep],axes,context),x[:,-keep:]],1)
     for a in axes:
         if a=='z' and x.ndim==4: x = x.unflatten(1,(2*context+1,-1)).flip(1).flatten(1,2)
         else: x = x.flip(flip_axes[a])
     return x
+
+def _swapped(q, axes, swap): # probabilities (B,classes,...): what changes its name in the mirror gets its own back
+    to = list(range(q.shape[1]))
+    for a in axes:
+        for l,r in (swap or {}).get(a,()): to[l],to[r] = to[r],to[l]
+    return q if to==sorted(to) else q[:,to]
 
 def mean_probs(
     nets:list, # models: logits (B,classes,[Z,]Y,X) from a batch
     x, # a batch (B,k*C,Y,X) or (B,C,Z,Y,X)
     tta=('',), # flips to average over
     context:int=0, # neighbours that are channels of x
+    swap:dict=None, # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
+    bs:int=None, # views that go through a model at once; None: all flips of the batch
 )->torch.Tensor: # probabilities (B,classes,[Z,]Y,X)
-    "Mean probabilities over models and flips; all flips go through a model in one batch"
-    views = torch.cat([_flip(x,f,context) for f in tta])
-    p = sum(net(views).as_subclass(torch.Tensor).float().softmax(1) for net in nets)/len(nets)
-    return sum(_flip(q,f if x.ndim==5 else f.replace('z','')) for f,q in zip(tta,p.split(len(x))))/len(tta)
+    "Mean probabilities over models and flips; places (see `box_coords`) are not mirrored"
+    keep = 3*(getattr(nets[0],'coord',None)=='absolute'); views = torch.cat([_flip(x,f,context,keep) for f in tta])
+    p = sum(torch.cat([net(v).as_subclass(torch.Tensor).float().softmax(1) for v in views.split(bs or len(views))]) for net in nets)/len(nets)
+    return sum(_swapped(_flip(q,f if x.ndim==5 else f.replace('z','')),f,swap) for f,q in zip(tta,p.split(len(x))))/len(tta)
 
 def _padded(scan, size): # (Y,X) that slices are padded to, and where they lie in it
     full = [s if n<=s else -(-n//32)*32 for n,s in zip(scan.shape[1:],size)]
@@ -50,13 +59,24 @@ def _batches(scan, size, context, bs, dev, pad): # all slices with their neighbo
         x = torch.stack([neighbours(img,z,context).flatten(0,1) for z in zs.tolist()]).float()
         yield zs,x.to(dev, memory_format=torch.channels_last)
 
-def _slices(nets, scan, size, context, tta, bs, dev, pad):
+def _slices(nets, scan, size, context, tta, bs, dev, pad, swap):
     full,(ty,tx) = _padded(scan, size); out = None
     for zs,x in _batches(scan, size, context, bs or max(1, 32*64*64*2//(full[0]*full[1]*len(tta))), dev, pad):
-        p = mean_probs(nets, x, tta, context)
+        p = mean_probs(nets, x, tta, context, swap)
         if out is None: out = np.empty((p.shape[1],*scan.shape), np.float32)
         out[:,zs.numpy()] = p[...,ty,tx].movedim(1,0).cpu().numpy()
     return out
+
+def _boxes(nets, scan, size, tta, bs, overlap, dev, swap, vote):
+    from monai.inferers import sliding_window_inference
+    at = [centre_spans(n,max(n,s))[1] for n,s in zip(scan.shape,size)]                       # a case that is smaller than a box is laid in its middle, as in training
+    x = torch.from_numpy(np.pad(scan.data.astype(np.float32), [(0,0),*((t.start,max(n,s)-t.stop) for t,n,s in zip(at,scan.shape,size))]))[None]
+    if getattr(nets[0],'coord',None)=='absolute': x = torch.cat([x,box_coords(torch.tensor([scan.shape]), -torch.tensor([[t.start for t in at]]), x.shape[2:])],1)
+    def ask(w):
+        p = mean_probs(nets, w, tta, swap=swap, bs=bs)
+        return torch.nn.functional.one_hot(p.argmax(1),p.shape[1]).movedim(-1,1).float() if vote else p
+    p = sliding_window_inference(x, size, bs or 1, ask, overlap, mode='constant' if vote else 'gaussian', sw_device=dev, device='cpu')
+    return p[0][(slice(None),*at)].numpy()
 
 @torch.inference_mode()
 def predict_scan(
@@ -65,9 +85,11 @@ def predict_scan(
     size:tuple, # what training used. (Y,X): smaller slices are padded to it, larger ones to a multiple of 32. (Z,Y,X): boxes in a sliding window
     context:int=1, # neighbour slices on each side; boxes have none
     tta=('',), # flips to average over: '' none, 'x', 'y', 'z' and joined ones as 'xz'
-    bs:int=None, # slices or boxes a batch; None: slices as many as 32 of 64x64 px with one flip take, boxes one
+    bs:int=None, # slices, or views of boxes, a batch; None: slices as many as 32 of 64x64 px with one flip take, boxes one with all its flips
     overlap:float=.5, # of boxes, share of a side
     pad:str='zeros', # around slices: 'zeros', or 'reflect' for pictures, whose outside is not black
+    swap:dict=None, # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
+    vote:bool=False, # boxes that overlap: True counts votes of their labels instead of averaging probabilities
 )->Scan: # probabilities (classes,Z,Y,X) on the grid of `scan`
     "Mean probabilities of a prepared scan over models and flips"
     if not nets or isinstance(nets,torch.nn.Module): raise ValueError('nets: a list of models is expected, with one at least')
@@ -77,11 +99,8 @@ def predict_scan(
     if not (scan.data.min()>=-1e-3 and scan.data.max()<=1+1e-3): raise ValueError(f'{scan.path and scan.path.name}: values {scan.data.min():g} to {scan.data.max():g}: prepare the scan first with `apply_recipe`, its values are 0 to 1 then')      # NaN too
     dev = next(nets[0].parameters()).device
     for net in nets: net.eval()
-    if len(size)==2: return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev, pad))
-    from monai.inferers import sliding_window_inference
-    x = torch.from_numpy(np.ascontiguousarray(scan.data, np.float32))[None]
-    p = sliding_window_inference(x, size, bs or 1, lambda w: mean_probs(nets, w, tta), overlap, mode='gaussian', sw_device=dev, device='cpu')
-    return scan.new(data=p[0].numpy())
+    if len(size)==2: return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev, pad, swap))
+    return scan.new(data=_boxes(nets, scan, size, tta, bs, overlap, dev, swap, vote))
 
 # %% ../nbs/32_infer.ipynb #57e9c2ac
 @torch.inference_mode()
@@ -108,7 +127,7 @@ def save_run(
     channels:int=1, # of the image files
     context:int=1, # neighbour slices
     tta=('',), # legal flips
-    **info, # anything else worth keeping; `pad`, see `predict_scan`; `first=True`: a run in the folder first/ gives the mask for steps that follow an organ; `gate=.5`: classifiers in gate/foldN/ refuse labels in slices where they are less likely than that; `end='.nii'`: how label maps are named
+    **info, # anything else worth keeping; `pad`, see `predict_scan`; `first=True`: a run in the folder first/ gives the mask for steps that follow an organ; `gate=.5`: classifiers in gate/foldN/ refuse labels in slices where they are less likely than that; `end='.nii'`: how label maps are named; `swap={'x':[[1,2]]}`: labels that change places in a mirror; `overlap=.25` of boxes
 )->None:
     "Write run.json: all that `predict` needs beside the weights"
     write_json(Path(run)/'run.json', dict(recipe=recipe, labels={str(k):v for k,v in labels.items()}, size=list(size), channels=channels, context=context, tta=list(tta))|info)
@@ -154,7 +173,7 @@ def predict_probs(
     "Probabilities of a whole case, on its original grid"
     if len(img.data)!=run['channels']: raise ValueError(f'{img.path and img.path.name}: image has {len(img.data)} channels, the run was trained on {run["channels"]}: give images of the same kind')
     x = apply_recipe(img, run['recipe'], first_mask(run, img) if mask is None else mask)
-    p = predict_scan(run['nets'], x, run['size'], run['context'], run['tta'] if tta else ('',), pad=run.get('pad','zeros'))
+    p = predict_scan(run['nets'], x, run['size'], run['context'], run['tta'] if tta else ('',), pad=run.get('pad','zeros'), swap=run.get('swap'), overlap=run.get('overlap',.5))
     if run.get('gate'): p = p.new(data=apply_gate(p.data, presence_probs(run['gate_nets'], x, run['size'], run['context'], pad=run.get('pad','zeros')), run['gate']))
     if p.shape==img.shape and np.allclose(p.affine, img.affine): return p
     back = to_grid(p, img, order=1)

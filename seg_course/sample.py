@@ -10,7 +10,7 @@ import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
 from fastai.data.load import DataLoader
 from fastai.torch_core import TensorImage, TensorMask
 from .prep import load_points
-from .patch import aim, first_seen, tiles
+from .patch import aim, box_coords, first_seen, tiles
 from .memory import CaseMemory
 from .chart import show_slice
 
@@ -54,6 +54,7 @@ class BatchSource(DataLoader):
         context:int=None, # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
         about_fg:bool=True, # patches of weighted slices are cut about their foreground; False: anywhere in them
         tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
+        coords:bool=False, # three more channels: where each voxel of a box lies in its case (z,y,x), -1..1; added after `tfms`
         n_batches:int=None, # batches an epoch; None: as many as the slices, or one box a case, fill
         seed:int=0, # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
         device='cpu', # where batches are drawn, cut and augmented
@@ -69,9 +70,10 @@ class BatchSource(DataLoader):
         self.box = len(size)==3
         if self.box and not about_fg: raise ValueError('about_fg=False: a box is aimed at foreground or it is not; set fg_share instead')
         if self.box and context: raise ValueError(f'context={context}: boxes (Z,Y,X) have their neighbours inside; leave it out')
+        if coords and not self.box: raise ValueError(f'coords=True with size {tuple(size)}: places are told to boxes (Z,Y,X)')
         names,case_id = np.unique(idx.case, return_inverse=True); have = len(names) if self.box else len(idx)
         if train and n_batches is None and bs>have: raise ValueError(f'a batch of {bs} is larger than the store of {have} {"cases" if self.box else "slices"}: set bs to {have} at most, or n_batches')
-        self.idx,self.size,self.train,self.fg_share,self.tfms,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,seed,0
+        self.idx,self.size,self.train,self.fg_share,self.tfms,self.coords,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,coords,seed,0
         self.cases,self.fg_labels,self.even,self.about_fg = CaseMemory(store, names, device, memory),fg_labels,even,about_fg
         self.context = 0 if self.box else int(any(len(a)>1 for a in self.cases.labs)) if context is None else context
         dev,shapes = self.cases.device,[tuple(a.shape) for a in self.cases.labs]
@@ -123,6 +125,7 @@ class BatchSource(DataLoader):
             x,y = (x.movedim(2,1) if self.box else x.flatten(1,2)).float()*self.cases.scale, y if self.box else y[:,0]
             g.manual_seed(self._seed(b))
             for t in self.tfms: x,y = t(x,y,g)
+            if self.coords: x = torch.cat([x,box_coords(self.shape[plan[b][:,0]], plan[b][:,1:], self.size)],1)
             yield TensorImage(x),TensorMask(y.long())
         self.cases.check(); self.epoch += 1                             # what changed on the way is found before a model is saved
 

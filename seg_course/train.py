@@ -168,6 +168,7 @@ class Resume(Callback):
         for i,p in enumerate(self._opt_params()):
             st = {k.split('.')[2]:v for k,v in t.items() if k.startswith(f'opt.{i}.')}
             if st: learn.opt.opt.state[p] = {k:(v.to(p.device) if k=='step' else torch.empty_like(p).copy_(v)) for k,v in st.items()}   # in the memory layout of p: fused AdamW relies on it
+        if (ema := getattr(learn,'ema',None)) is not None: ema.mean,ema.steps = {k[4:]:v.to(learn.dls.device) for k,v in t.items() if k.startswith('ema.')},meta['ema_steps']
         self.rows,self.smooth = meta['rows'],meta.get('smooth',self.smooth)
         return len(self.rows)
     def before_fit(self):
@@ -191,11 +192,12 @@ class Resume(Callback):
         t = {f'model.{k}':v for k,v in _tensors(self.learn.model.state_dict()).items()}
         for i,p in enumerate(self._opt_params()):
             t |= {f'opt.{i}.{k}':v for k,v in _tensors(self.learn.opt.opt.state.get(p,{})).items()}
-        mean = self.learn.recorder.smooth_loss; self.folder.mkdir(parents=True, exist_ok=True)
-        meta = dict(rows=self.rows, smooth=(mean.count,float(mean.val)), want=self.want|dict(arch=self.learn.arch))
+        mean = self.learn.recorder.smooth_loss; self.folder.mkdir(parents=True, exist_ok=True); ema = getattr(self.learn,'ema',None)
+        if ema is not None: t |= {f'ema.{k}':v for k,v in _tensors(ema.mean).items()}
+        meta = dict(ema_steps=ema.steps if ema is not None else 0, rows=self.rows, smooth=(mean.count,float(mean.val)), want=self.want|dict(arch=self.learn.arch))
         _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(meta))))
 
-_usual = dict(schedule='one_cycle', warmup=6, accumulate=1, keep=0, freeze_epochs=None)        # settings that are written down only where they differ
+_usual = dict(schedule='one_cycle', warmup=6, accumulate=1, keep=0, freeze_epochs=None, ema=0., half=False)        # settings that are written down only where they differ
 
 def _same(folder, old, new): # settings of a run that goes on
     old = {k:v for k,v in _usual.items() if old}|old
@@ -210,7 +212,7 @@ class KeepBest(Callback):
     def after_epoch(self):
         if self.epoch<len(self.rows()): return
         best = self.names({r['epoch']:r['dice'] for r in self.rows()}|{self.epoch:float(self.learn.recorder.log[3])}); now = f'epoch{self.epoch:03}.safetensors'
-        if now in best: self.folder.mkdir(parents=True, exist_ok=True); _atomic(self.folder/now, lambda p: save_file(_tensors(self.learn.model.state_dict()), p))
+        if now in best: self.folder.mkdir(parents=True, exist_ok=True); _atomic(self.folder/now, lambda p: save_file(_tensors(self.learn.ema.mean if hasattr(self.learn,'ema') else self.learn.model.state_dict()), p))
     def before_epoch(self): self.tidy()
     def tidy(self): # only what `Resume` has on record: a checkpoint that was pushed out may come back if its rival's epoch is done again
         best = self.names({r['epoch']:r['dice'] for r in self.rows()})
@@ -234,7 +236,7 @@ def fit_fold(
     folder,n = Path(folder),len(learn.dls.train)
     if not (isinstance(epochs,int) and epochs>0 and lr>0 and lr<float('inf')): raise ValueError(f'epochs {epochs}, lr {lr}: a whole number and a number above 0 are expected')
     if accumulate<1 or n%accumulate: raise ValueError(f'accumulate {accumulate}: the {n} batches of an epoch cannot be dealt into such groups; choose a divisor')
-    keep = int(schedule=='plateau') if keep is None else keep; given = dict(schedule=schedule, warmup=warmup, accumulate=accumulate, keep=keep, freeze_epochs=freeze_epochs); cases = sha1('|'.join(sorted(learn.dls.train.idx.case.unique())).encode()).hexdigest()[:12]
+    keep = int(schedule=='plateau') if keep is None else keep; given = dict(schedule=schedule, warmup=warmup, accumulate=accumulate, keep=keep, freeze_epochs=freeze_epochs, ema=getattr(getattr(learn,'ema',None),'decay',0.), half=hasattr(learn,'half_precision')); cases = sha1('|'.join(sorted(learn.dls.train.idx.case.unique())).encode()).hexdigest()[:12]
     want = dict(epochs=epochs, lr=lr, seed=seed, cases=cases)|{k:v for k,v in given.items() if v!=_usual[k]}
     if (folder/'model.json').exists():
         _same(folder, json.loads((folder/'model.json').read_text()), want)

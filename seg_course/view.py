@@ -168,6 +168,7 @@ def compare_movie(
     fps:int=8, # slices a second
     margin:int=2, # slices shown beyond the labels
     size:float=1.7, # width of a picture, inches
+    step:int=1, # from one shown slice to the next: 2 makes a film of half the size
     **kw, # passed to `draw_slice`
 )->Path: # the path
     "Truth and predictions side by side, slice after slice, where any of them has foreground"
@@ -178,7 +179,7 @@ def compare_movie(
     if path.suffix not in ('.gif','.mp4'): raise ValueError(f'{path.name}: name a .gif or an .mp4 file')
     on = np.nonzero(sum((np.moveaxis(m,ax,0)>0).sum((1,2)) for m in labels.values()))[0]
     lo,hi = (max(on[0]-margin,0),min(on[-1]+margin+1,scan.shape[ax])) if len(on) else (0,scan.shape[ax])
-    frames = np.stack([iio.imread(png(draw_slice(scan, labels, plane, k, size=size, **kw)))[...,:3] for k in range(lo,hi)])
+    frames = np.stack([iio.imread(png(draw_slice(scan, labels, plane, k, size=size, **kw)))[...,:3] for k in range(lo,hi,step)])
     if path.suffix=='.gif': iio.imwrite(path, frames, duration=1000/fps, loop=0)
     else: iio.imwrite(path, frames[:,:frames.shape[1]//2*2,:frames.shape[2]//2*2], plugin='FFMPEG', fps=fps, macro_block_size=1)     # H.264 wants even sides
     return path
