@@ -25,6 +25,7 @@ from .volume import *
 from .loss import *
 from .metric import *
 from .convention import *
+from .compare import *
 from .runfolder import *
 from .schedule import *
 from .train import *
