@@ -126,10 +126,11 @@ def run(
     print(f'run folder {dir_}: open report.html')
 
 def read_params(
-    path, # JSON file
+    path, # JSON file; a bare name that is not here is looked for beside the lessons, like ct_train.json
 )->dict: # settings
     "Settings from a JSON file"
-    try: got = json.loads(Path(path).read_text())
+    beside = next(iter(lesson_files().values())).parent/path
+    try: got = json.loads((Path(path) if Path(path).exists() or not beside.exists() else beside).read_text())
     except OSError: raise ValueError(f'{path}: no such parameter file') from None
     except ValueError as e: raise ValueError(f'{path}: is no JSON ({e})') from None
     if not isinstance(got,dict): raise ValueError(f'{path}: holds a {type(got).__name__}: an object {{"name": value}} is expected')

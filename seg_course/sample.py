@@ -39,6 +39,19 @@ def slice_weights(
     w = fg.double()/n; return fg_share*w/w.sum().clamp(min=1e-9)+(1-fg_share)*(~fg).double()/(~fg).sum().clamp(min=1)
 
 # %% ../nbs/19_sample.ipynb #76f4763f
+def _check_source(idx, size, bs, n_batches, context, seed, fg_share, tfms, about_fg, coords): # what a source refuses, before any work
+    if not len(idx): raise ValueError('no slices to draw from: the index is empty')
+    if not isinstance(size,(list,tuple)): raise ValueError(f'size {size!r}: (Y,X) or (Z,Y,X) is expected')
+    if len(size) not in (2,3) or not all(isinstance(s,(int,np.integer)) and s>0 for s in size): raise ValueError(f'size {tuple(size)}: (Y,X) or (Z,Y,X), whole numbers above 0, is expected')
+    for k,v,lo in (('bs',bs,1),('n_batches',n_batches,1),('context',context,0),('seed',seed,0)):
+        if not (isinstance(v,(int,np.integer)) and v>=lo or v is None and k in ('n_batches','context')): raise ValueError(f'{k} {v!r}: a whole number of at least {lo} is expected')
+    if fg_share is not None and not (isinstance(fg_share,(int,float)) and 0<=fg_share<=1): raise ValueError(f'fg_share {fg_share!r}: a share lies between 0 and 1')
+    if not isinstance(tfms,(list,tuple)) or not all(map(callable,tfms)): raise ValueError('tfms: a list of functions (x, y, generator) is expected')
+    box = len(size)==3
+    if box and not about_fg: raise ValueError('about_fg=False: a box is aimed at foreground or it is not; set fg_share instead')
+    if box and context: raise ValueError(f'context={context}: boxes (Z,Y,X) have their neighbours inside; leave it out')
+    if coords and not box: raise ValueError(f'coords=True with size {tuple(size)}: places are told to boxes (Z,Y,X)')
+
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
     def __init__(self,
@@ -60,17 +73,7 @@ class BatchSource(DataLoader):
         device='cpu', # where batches are drawn, cut and augmented
         memory:str='auto', # where the store lies: 'device', 'host', 'disk', see `memory_tier`
     ):
-        if not len(idx): raise ValueError('no slices to draw from: the index is empty')
-        if not isinstance(size,(list,tuple)): raise ValueError(f'size {size!r}: (Y,X) or (Z,Y,X) is expected')
-        if len(size) not in (2,3) or not all(isinstance(s,(int,np.integer)) and s>0 for s in size): raise ValueError(f'size {tuple(size)}: (Y,X) or (Z,Y,X), whole numbers above 0, is expected')
-        for k,v,lo in (('bs',bs,1),('n_batches',n_batches,1),('context',context,0),('seed',seed,0)):
-            if not (isinstance(v,(int,np.integer)) and v>=lo or v is None and k in ('n_batches','context')): raise ValueError(f'{k} {v!r}: a whole number of at least {lo} is expected')
-        if fg_share is not None and not (isinstance(fg_share,(int,float)) and 0<=fg_share<=1): raise ValueError(f'fg_share {fg_share!r}: a share lies between 0 and 1')
-        if not isinstance(tfms,(list,tuple)) or not all(map(callable,tfms)): raise ValueError('tfms: a list of functions (x, y, generator) is expected')
-        self.box = len(size)==3
-        if self.box and not about_fg: raise ValueError('about_fg=False: a box is aimed at foreground or it is not; set fg_share instead')
-        if self.box and context: raise ValueError(f'context={context}: boxes (Z,Y,X) have their neighbours inside; leave it out')
-        if coords and not self.box: raise ValueError(f'coords=True with size {tuple(size)}: places are told to boxes (Z,Y,X)')
+        _check_source(idx, size, bs, n_batches, context, seed, fg_share, tfms, about_fg, coords); self.box = len(size)==3
         names,case_id = np.unique(idx.case, return_inverse=True); have = len(names) if self.box else len(idx)
         if train and n_batches is None and bs>have: raise ValueError(f'a batch of {bs} is larger than the store of {have} {"cases" if self.box else "slices"}: set bs to {have} at most, or n_batches')
         self.idx,self.size,self.train,self.fg_share,self.tfms,self.coords,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,coords,seed,0
