@@ -32,8 +32,8 @@ def swap_labels(
     swap, # pairs of them, as in `rand_flip`
 )->torch.Tensor: # the same labels, each pair exchanged
     "Left becomes right"
-    to = {a:b for p in swap for a,b in (tuple(p),tuple(p)[::-1])}
-    if len(to)!=2*len(swap): raise ValueError(f'swap {list(swap)}: pairs of labels are expected, and each label once')
+    pairs = [tuple(p) if isinstance(p,(list,tuple)) else (p,) for p in swap]; to = {a:b for p in pairs if len(p)==2 for a,b in (p,p[::-1])}
+    if len(to)!=2*len(pairs): raise ValueError(f'swap {list(swap)}: pairs of labels are expected, and each label once')
     out = y
     for a,b in to.items(): out = torch.where(y==a, b, out)
     return out
@@ -143,8 +143,9 @@ def rand_warp(
     "Turn, scale, shift and bend each box on its own, in one interpolation"
     if x.ndim!=5: raise ValueError(f'images {tuple(x.shape)}: boxes (B,C,Z,Y,X) are expected; for slices take `rand_affine` and `rand_elastic`')
     if not 0<=scale<1: raise ValueError(f'scale {scale}: 0 to below 1 is expected; .15 means .85 to 1.15 times as large')
+    if isinstance(degrees,(list,tuple)) and len(degrees)!=3 or len(spacing)!=3: raise ValueError(f'degrees {degrees}, spacing {spacing}: one angle or three (about z, y, x) and three lengths (z,y,x) are expected')
     on = draw(x,g,n=1)<p; most = torch.as_tensor(degrees, dtype=torch.float32, device=x.device).expand(3)*math.pi/180
-    half = torch.tensor([n*s/2 for n,s in zip(x.shape[2:],spacing)], device=x.device).flip(0)                    # (x,y,z), half a side
+    half = torch.tensor([n*float(s)/2 for n,s in zip(x.shape[2:],spacing)], device=x.device).flip(0)                    # (x,y,z), half a side
     m = turn_matrix(draw(x,g,-1,1,n=3)*on*most)/(1+draw(x,g,-1,1,n=1)*on*scale)[:,:,None]
     grid = space_grid(torch.cat([m*half/half[:,None], (2*draw(x,g,-1,1,n=3)*on*shift)[:,:,None]],2), x.shape[2:])
     if px: grid = grid+push_field(x,g,px,nodes)*on[:,:,None,None,None]

@@ -28,17 +28,20 @@ def whole_scores(
     return out|dict(msd_mm=np.nan if none else float(np.nanmean(d['msd_mm'])), hd_mm=np.nan if none else float(np.nanmax(d['hd_mm'])))
 
 # %% ../nbs/28_compare.ipynb #7a52169b
+def _pairs(a, b, least=3): # both as arrays, checked
+    a,b = np.asarray(a,float),np.asarray(b,float)
+    if a.shape!=b.shape or a.ndim!=1: raise ValueError(f'scores {a.shape} and {b.shape}: one score a case is expected, for the same cases in the same order')
+    if len(a)<least: raise ValueError(f'{len(a)} cases: fewer than {least} say nothing about a difference')
+    if not np.isfinite([a,b]).all(): raise ValueError('a score is NaN: give such cases a score, or leave them out for both models and say so')
+    return a,b
+
 def paired_test(
     a, # scores of the first model, a case each
     b, # scores of the second one for the same cases, in the same order
     seed:int=0, # of the bootstrap
 )->dict: # cases, gain (mean of b-a), low and high (95 % of the bootstrap), better (share of cases in which b is better), p (Wilcoxon, two-sided)
     "Is the second model better on these cases?"
-    a,b = np.asarray(a,float),np.asarray(b,float)
-    if a.shape!=b.shape or a.ndim!=1: raise ValueError(f'scores {a.shape} and {b.shape}: one score a case is expected, for the same cases in the same order')
-    if len(a)<3: raise ValueError(f'{len(a)} cases: fewer than 3 say nothing about a difference')
-    if not np.isfinite([a,b]).all(): raise ValueError('a score is NaN: give such cases a score, or leave them out for both models and say so')
-    d = b-a
+    a,b = _pairs(a, b); d = b-a
     if not d.any(): return dict(cases=len(d), gain=0., low=0., high=0., better=0., p=1.)
     c = stats.bootstrap((d,), np.mean, method='percentile', rng=np.random.default_rng(seed)).confidence_interval
     return dict(cases=len(d), gain=d.mean(), low=c.low, high=c.high, better=(d>0).mean(), p=stats.wilcoxon(a,b).pvalue)
@@ -51,14 +54,14 @@ def small_samples(
     seed:int=0, # of the draw
 )->np.ndarray: # mean gain of b in each sample
     "The gain that validations of n cases would have shown"
-    d = np.asarray(b,float)-np.asarray(a,float)
+    a,b = _pairs(a,b,1); d = b-a
     if not 1<=n<=len(d): raise ValueError(f'n {n}: 1 to {len(d)} cases are there')
     if math.comb(len(d),n)<=most: return np.array([d[list(k)].mean() for k in itertools.combinations(range(len(d)),n)])
     rng = np.random.default_rng(seed); return np.array([d[rng.choice(len(d),n,replace=False)].mean() for _ in range(most)])
 
 # %% ../nbs/28_compare.ipynb #135d4d9f
 def plot_paired(
-    scores:dict, # name -> scores of the same cases; the first is compared with each other one
+    scores:dict, # name -> scores of the same cases in the same order
     ax=None, # where to draw; None: a new figure
     score:str='Dice', # name of the axis
 )->plt.Axes:

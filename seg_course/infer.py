@@ -32,7 +32,9 @@ def _flip(x, axes, context=0, keep=0): # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X
 def _swapped(q, axes, swap): # probabilities (B,classes,...): what changes its name in the mirror gets its own back
     to = list(range(q.shape[1]))
     for a in axes:
-        for l,r in (swap or {}).get(a,()): to[l],to[r] = to[r],to[l]
+        for l,r in (swap or {}).get(a,()):
+            if max(l,r)>=len(to): raise ValueError(f'swap {swap}: the network knows labels 0 to {len(to)-1}')
+            to[l],to[r] = to[r],to[l]
     return q if to==sorted(to) else q[:,to]
 
 def _ask(net, x): # probabilities of one batch
@@ -90,7 +92,7 @@ def predict_scan(
     context:int=1, # neighbour slices on each side; boxes have none
     tta=('',), # flips to average over: '' none, 'x', 'y', 'z' and joined ones as 'xz'
     bs:int=None, # slices, or views of boxes, a batch; None: slices as many as 32 of 64x64 px with one flip take, small boxes several, large ones one, with all flips
-    overlap:float=.5, # of boxes, share of a side
+    overlap:float=.5, # of boxes, share of a side, below 1; or three of them
     pad:str='zeros', # around slices: 'zeros', or 'reflect' for pictures, whose outside is not black
     swap:dict=None, # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
     vote:bool=False, # boxes that overlap: True counts votes of their labels instead of averaging probabilities
@@ -99,8 +101,11 @@ def predict_scan(
     if not nets or isinstance(nets,torch.nn.Module): raise ValueError('nets: a list of models is expected, with one at least')
     bad = [f for f in tta if set(f)-set(flip_axes)]
     if bad or not tta or isinstance(tta,str): raise ValueError(f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected')
+    if len({getattr(net,'coord',None) for net in nets})>1: raise ValueError('nets: some are told absolute places and some are not: predict with each kind on its own, and average the probabilities')
+    if swap and (not isinstance(swap,dict) or set(swap)-set(flip_axes)): raise ValueError(f'swap {swap!r}: axes and pairs of labels are expected, like {{"x": [(1,2)]}}')
     if pad not in pads: raise ValueError(f'pad {pad!r}: choose one of {sorted(pads)}')
     if not (scan.data.min()>=-1e-3 and scan.data.max()<=1+1e-3): raise ValueError(f'{scan.path and scan.path.name}: values {scan.data.min():g} to {scan.data.max():g}: prepare the scan first with `apply_recipe`, its values are 0 to 1 then')      # NaN too
+    if not (0<=np.min(overlap) and np.max(overlap)<1): raise ValueError(f'overlap {overlap}: a share of 0 to below 1 is expected')
     dev = next(nets[0].parameters()).device
     for net in nets: net.eval()
     if len(size)==2: return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev, pad, swap))
@@ -131,7 +136,7 @@ def save_run(
     channels:int=1, # of the image files
     context:int=1, # neighbour slices
     tta=('',), # legal flips
-    **info, # anything else worth keeping; `pad`, see `predict_scan`; `first=True`: a run in the folder first/ gives the mask for steps that follow an organ; `gate=.5`: classifiers in gate/foldN/ refuse labels in slices where they are less likely than that; `end='.nii'`: how label maps are named; `swap={'x':[[1,2]]}`: labels that change places in a mirror; `overlap=.25` of boxes
+    **info, # anything else worth keeping; `pad`, see `predict_scan`; `first=True`: a run in the folder first/ gives the mask for steps that follow an organ; `gate=.5`: classifiers in gate/foldN/ refuse labels in slices where they are less likely than that; `end='.nii'`: how label maps are named; `swap={'x':[[1,2]]}`: labels that change places in a mirror; `overlap=.25` of boxes; `vote=True`: boxes that overlap vote
 )->None:
     "Write run.json: all that `predict` needs beside the weights"
     write_json(Path(run)/'run.json', dict(recipe=recipe, labels={str(k):v for k,v in labels.items()}, size=list(size), channels=channels, context=context, tta=list(tta))|info)
@@ -177,7 +182,7 @@ def predict_probs(
     "Probabilities of a whole case, on its original grid"
     if len(img.data)!=run['channels']: raise ValueError(f'{img.path and img.path.name}: image has {len(img.data)} channels, the run was trained on {run["channels"]}: give images of the same kind')
     x = apply_recipe(img, run['recipe'], first_mask(run, img) if mask is None else mask)
-    p = predict_scan(run['nets'], x, run['size'], run['context'], run['tta'] if tta else ('',), pad=run.get('pad','zeros'), swap=run.get('swap'), overlap=run.get('overlap',.5))
+    p = predict_scan(run['nets'], x, run['size'], run['context'], run['tta'] if tta else ('',), pad=run.get('pad','zeros'), swap=run.get('swap'), overlap=run.get('overlap',.5), vote=run.get('vote',False))
     if run.get('gate'): p = p.new(data=apply_gate(p.data, presence_probs(run['gate_nets'], x, run['size'], run['context'], pad=run.get('pad','zeros')), run['gate']))
     if p.shape==img.shape and np.allclose(p.affine, img.affine): return p
     back = to_grid(p, img, order=1)

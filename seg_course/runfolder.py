@@ -41,7 +41,7 @@ def start_run(
     return run
 
 # %% ../nbs/29_runfolder.ipynb #9f044434
-limits = dict(epochs=(1,10**5), batches=(1,10**6), bs=(1,4096), lr=(1e-8,1), fg_share=(0,1), seed=(0,2**32-1), max_cases=(0,10**9), n_folds=(2,100), cases=(0,10**5), context=(0,50))    # smallest and largest sensible value
+limits = dict(epochs=(1,10**5), batches=(1,10**6), bs=(1,4096), lr=(1e-8,1), fg_share=(0,1), seed=(0,2**32-1), max_cases=(0,10**9), n_folds=(2,100), cases=(0,10**5), context=(0,50), overlap=(0,.95), wd=(0,1), ce=(0,100), ema=(0,.9999), members=(1,50), ablate_epochs=(0,10**5), bend=(0,50))    # smallest and largest sensible value
 
 def check_device(device:str): # 'cpu', 'cuda' or 'cuda:1'
     "`ValueError` if there is no such device here"
@@ -57,6 +57,7 @@ def check_settings(
     bad = [f'{k} = {v!r}: from {limits[k][0]:g} to {limits[k][1]:g} is expected' for k,v in kw.items() if k in limits and v is not None and not (isinstance(v,(int,float)) and limits[k][0]<=v<=limits[k][1])]
     bad += [f'{k} = {v!r}: choose one of {list(known)}' for k,v,known in choices if v not in known]
     bad += [f'{k} = {v!r}: {n} numbers above 0 are expected, or an empty list' for k,v,n in sizes if len(v) and not (len(v)==n and all(isinstance(i,(int,float)) and i>0 for i in v))]
+    if 'widths' in kw and not (isinstance(w := kw['widths'],(list,tuple)) and len(w)>1 and all(isinstance(i,int) and i>0 for i in w)): bad.append(f'widths = {w!r}: two whole numbers above 0 at least are expected, the channels of the levels')
     f,n = kw.get('folds'),kw.get('n_folds',10**6)
     if f is not None and not (isinstance(f,(list,tuple)) and len(f) and all(isinstance(i,int) and 0<=i<n for i in f)): bad.append(f'folds = {f!r}: a list of numbers from 0 to {n-1} is expected')
     if bad: raise ValueError('; '.join(bad))

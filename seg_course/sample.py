@@ -142,6 +142,7 @@ class BatchSource(DataLoader):
     def show_batch(self, b=None, max_n=6, **kw):
         "The slice itself, or the middle plane, of some patches with their labels; three channels are shown as colours"
         x,y = (t.cpu() for t in b or self.one_batch())
+        if self.coords: x = x[:,:-3]
         if self.box: x,y = x[:,:,x.shape[2]//2],y[:,y.shape[1]//2]
         n,c = min(max_n,len(x)),x.shape[1] if self.box else x.shape[1]//(2*self.context+1); mid = x[:,self.context*c:][:,:c]
         axs = plt.subplots(1,n,figsize=(1.8*n,2.4),dpi=72,squeeze=False)[1][0]

@@ -106,7 +106,7 @@ class Ema(Callback):
     "Keeps a moving average of the weights, with which validation and the end of the training go on"
     order = 55                                                  # around the Recorder's validation; before `Resume`, which writes the mean down too
     def __init__(self,
-        decay:float=.99, # share of the old mean at each step, below 1
+        decay:float=.99, # share of the old mean at each batch, below 1; at batch t at most t/(t+9)
     ):
         if not 0<=decay<1: raise ValueError(f'decay {decay}: 0 to below 1 is expected')
         self.decay,self.mean,self.steps,self.own = decay,None,0,None
@@ -121,14 +121,14 @@ class Ema(Callback):
                 else: self.mean[k].copy_(v)                                              # counters of batches
     def before_validate(self): self.own = {k:v.detach().clone() for k,v in self.learn.model.state_dict().items()}; self.learn.model.load_state_dict(self.mean)
     def after_validate(self): self.learn.model.load_state_dict(self.own); self.own = None
-    def after_fit(self): self.learn.model.load_state_dict(self.mean)
+    def after_fit(self): self.learn.model.load_state_dict(self.mean); self.mean = None         # the next fit begins a new mean
 
 # %% ../nbs/30_schedule.ipynb #40945a74
 def has_bf16(
     device='cpu', # or 'cuda'
 )->bool: # True if bfloat16 is no emulation there
     "Does half precision pay on this device?"
-    if torch.device(device).type=='cuda': return torch.cuda.is_bf16_supported()
+    if torch.device(device).type=='cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
     return any(getattr(torch.cpu, f'_is_{k}_supported', lambda: False)() for k in ('avx512_bf16','amx_tile'))
 
 class HalfPrecision(Callback):
