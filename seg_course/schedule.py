@@ -4,10 +4,10 @@
 
 # %% auto #0
 __all__ = ['schedules', 'half_cosine', 'steps_down', 'one_cycle', 'lr_schedule', 'plateau', 'Plateau', 'Fade', 'Retire', 'Ema',
-           'has_bf16', 'HalfPrecision', 'EpochCost', 'plot_history']
+           'has_bf16', 'HalfPrecision', 'give_back', 'EpochCost', 'plot_history']
 
 # %% ../nbs/30_schedule.ipynb #58177eb8
-import math, time
+import ctypes, math, time
 from pathlib import Path
 import matplotlib.pyplot as plt, numpy as np, pandas as pd, psutil, torch
 from fastai.callback.core import Callback, CancelFitException
@@ -143,10 +143,16 @@ class HalfPrecision(Callback):
         if getattr(self,'cast',None) is not None: self.cast.__exit__(None,None,None); self.cast = None
 
 # %% ../nbs/30_schedule.ipynb #16bf9f97
+def give_back()->None:
+    "Hand freed memory back to the system: glibc keeps it in pieces, and a process of many epochs grows to a multiple of what it needs"
+    try: ctypes.CDLL('libc.so.6').malloc_trim(0)
+    except (OSError,AttributeError): pass                       # another C library, which has no such call
+
 class EpochCost(Callback):
     "Measures each epoch: seconds of training, share of them not spent waiting for batches (`busy`), memory"
     order = 60                                                  # after fastai's Recorder, which waits for the device
     def before_train(self):
+        give_back()
         if torch.cuda.is_available(): torch.cuda.reset_peak_memory_stats()
         self.start = self.tick = time.perf_counter(); self.waited = 0.
     def before_batch(self):
