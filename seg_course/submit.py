@@ -21,14 +21,14 @@ from .post import apply_post, check_post
 
 # %% ../nbs/36_submit.ipynb #dd2f3607
 def write_label(
-    msk, # labels (Z,Y,X), integers 0..255
+    msk, # labels (Z,Y,X), integers 0..255, in NIfTI files to 32767
     image, # file (or DICOM folder) of the image it belongs to: the header of a NIfTI file is kept
     path, # file to write: .nii.gz, or .png for a picture
 )->Path: # the path
     "A label map with the geometry of its image, bit for bit; whole or not at all"
-    like = read_scan(image); msk = np.asarray(msk); path = Path(path)
+    like = read_scan(image); msk = np.asarray(msk); path = Path(path); most = 255 if path.suffix=='.png' else 32767
     if msk.shape!=like.shape: raise ValueError(f'{path.name}: labels {msk.shape} do not fit the image {like.shape} (z,y,x): bring them to its grid with `to_grid`')
-    if msk.dtype.kind not in 'iub' or msk.min()<0 or msk.max()>255: raise ValueError(f'{path.name}: labels are integers from 0 to 255, not {msk.dtype} from {msk.min()} to {msk.max()}')
+    if msk.dtype.kind not in 'iub' or msk.min()<0 or msk.max()>most: raise ValueError(f'{path.name}: labels are integers from 0 to {most}, not {msk.dtype} from {msk.min()} to {msk.max()}')
     path.parent.mkdir(parents=True, exist_ok=True); part = path.with_name(f'.part{os.getpid()}.{path.name}')
     if path.suffix=='.png':
         from PIL import Image
@@ -36,8 +36,8 @@ def write_label(
     else:
         src = nib.load(image) if suffix(image) in ('.nii','.nii.gz') else nib.Nifti1Image(np.zeros(like.shape[::-1],np.uint8), like.affine); hdr = src.header.copy()
         hdr.extensions.clear(); [hdr.__setitem__(k,b'') for k in ('descrip','db_name','aux_file','intent_name') if k in hdr]            # free text may hold a name
-        hdr.set_data_dtype(np.uint8); hdr['scl_slope'],hdr['scl_inter'],hdr['cal_max'],hdr['cal_min'] = 1,0,0,0
-        nib.save(type(src)(np.ascontiguousarray(msk.T.astype(np.uint8)), src.affine, hdr), part)
+        kind = np.uint8 if msk.max()<256 else np.int16; hdr.set_data_dtype(kind); hdr['scl_slope'],hdr['scl_inter'],hdr['cal_max'],hdr['cal_min'] = 1,0,0,0
+        nib.save(type(src)(np.ascontiguousarray(msk.T.astype(kind)), src.affine, hdr), part)
     os.replace(part, path)
     return path
 
@@ -78,6 +78,7 @@ def predict_files(
     device:str='cpu', # 'cpu' or 'cuda'
     tta:bool=True, # average over the run's flips?
     rtstruct:bool=False, # for DICOM images: contours too, as <case>.dcm beside the label map
+    values:dict=None, # label -> value in the files, for a challenge with values of its own, as {1:205, 2:420}; None: labels as they are
     end:str=None, # of the label maps' names, see `label_name`; None: what the run says, else '.nii.gz'
 )->list: # the label maps written
     "Label maps for images, with the files of a run and nothing else"
@@ -86,9 +87,11 @@ def predict_files(
     if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
     if any(Path(f).parent.resolve()==out.resolve() for f in files.values()): raise ValueError(f'{out}: predictions would overwrite the images; name another folder')
     if rtstruct and (odd := [c for c,f in files.items() if suffix(f) in mask_readers]): raise ValueError(f'{odd[:5]} are no DICOM series: contours are drawn on DICOM slices; leave rtstruct out')
+    lut = np.arange(256, dtype=np.int16)
+    for c,v in (values or {}).items(): lut[int(c)] = v
     done = []
     for case,f in progress_bar(files.items(), leave=False):
-        msk = apply_post(predict_probs(model, read_scan(f), tta).data, model['post']); done.append(write_label(msk, f, out/label_name(case,f,end or model.get('end','.nii.gz'))))
+        msk = apply_post(predict_probs(model, read_scan(f), tta).data, model['post']); done.append(write_label(msk if values is None else lut[msk], f, out/label_name(case,f,end or model.get('end','.nii.gz'))))
         if rtstruct: write_contours(msk, f, out/f'{case}.dcm', {c:n for c,n in model['labels'].items() if c}, case)
     return done
 
