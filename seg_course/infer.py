@@ -101,7 +101,7 @@ def predict_scan(
     if not nets or isinstance(nets,torch.nn.Module): raise ValueError('nets: a list of models is expected, with one at least')
     bad = [f for f in tta if set(f)-set(flip_axes)]
     if bad or not tta or isinstance(tta,str): raise ValueError(f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected')
-    if len({getattr(net,'coord',None) for net in nets})>1: raise ValueError('nets: some are told absolute places and some are not: predict with each kind on its own, and average the probabilities')
+    if len({getattr(net,'coord',None)=='absolute' for net in nets})>1: raise ValueError('nets: some are told absolute places and some are not: predict with each kind on its own, and average the probabilities')
     if swap and (not isinstance(swap,dict) or set(swap)-set(flip_axes)): raise ValueError(f'swap {swap!r}: axes and pairs of labels are expected, like {{"x": [(1,2)]}}')
     if pad not in pads: raise ValueError(f'pad {pad!r}: choose one of {sorted(pads)}')
     if not (scan.data.min()>=-1e-3 and scan.data.max()<=1+1e-3): raise ValueError(f'{scan.path and scan.path.name}: values {scan.data.min():g} to {scan.data.max():g}: prepare the scan first with `apply_recipe`, its values are 0 to 1 then')      # NaN too

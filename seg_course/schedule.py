@@ -152,7 +152,6 @@ class EpochCost(Callback):
     "Measures each epoch: seconds of training, share of them not spent waiting for batches (`busy`), memory"
     order = 60                                                  # after fastai's Recorder, which waits for the device
     def before_train(self):
-        give_back()
         if torch.cuda.is_available(): torch.cuda.reset_peak_memory_stats()
         self.start = self.tick = time.perf_counter(); self.waited = 0.
     def before_batch(self):

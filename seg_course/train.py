@@ -25,7 +25,7 @@ from safetensors.torch import save_file, load_file
 from .loss import DiceCELoss
 from .metric import dice
 from .model import seg_unet
-from .schedule import EpochCost, Plateau, lr_schedule, plot_history
+from .schedule import EpochCost, Plateau, give_back, lr_schedule, plot_history
 from .sample import BatchSource
 from .volume import build_unet, encoder_of, to_device, unet_split
 from .prep import _atomic
@@ -189,7 +189,7 @@ class Resume(Callback):
         self.learn.recorder.smooth_loss.count,self.learn.recorder.smooth_loss.val = self.smooth[0],torch.tensor(self.smooth[1])       # the running mean of the training loss goes on too
         if not (self.folder/'state.safetensors').exists(): self.save()
     def before_epoch(self):
-        self.t0 = time.time(); self.learn.dls.train.epoch = self.epoch
+        give_back(); self.t0 = time.time(); self.learn.dls.train.epoch = self.epoch
         torch.manual_seed(self.want['seed']*1009+self.epoch)
         if self.frozen is not None: self.learn.freeze_to(-1 if self.epoch<self.frozen else 0)
     def after_epoch(self):
