@@ -2,69 +2,169 @@
 
 usage: python .ci/browser.py [FOLDER]      screenshots go to FOLDER (default: runs/browser); needs `chromium` on the path
 """
-import json, os, shutil, socket, subprocess, sys, tempfile, time, urllib.request
+
+import json
+import os
+import shutil
+import socket
+import subprocess
+import sys
+import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
-LESSON = 'nbs/lessons/00_look_first.ipynb'
+LESSON = "nbs/lessons/00_look_first.ipynb"
+
 
 def free_port():
-    with socket.socket() as s: s.bind(('127.0.0.1',0)); return s.getsockname()[1]
+    with socket.socket() as s:
+        s.bind(("127.0.0.1", 0))
+        return s.getsockname()[1]
+
 
 def start_lab(folder, port):
     "JupyterLab on this machine only, without a token"
-    for name,value in (('notebook-extension/tracker','{"windowingMode": "none"}'),('apputils-extension/notification','{"fetchNews": "false"}')):        # all cells are in the page; no question about news
-        f = folder/f'settings/@jupyterlab/{name}.jupyterlab-settings'; f.parent.mkdir(parents=True, exist_ok=True); f.write_text(value)
-    env = dict(os.environ, JUPYTER_CONFIG_DIR=str(folder/'config'), JUPYTERLAB_SETTINGS_DIR=str(folder/'settings'), JUPYTERLAB_WORKSPACES_DIR=str(folder/'workspaces'))
-    lab = subprocess.Popen([sys.executable,'-m','jupyterlab','--no-browser','--allow-root',f'--port={port}','--ip=127.0.0.1','--IdentityProvider.token=','--LabApp.news_url=','--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate'],
-        cwd=folder, env=env, stdout=open(folder/'lab.log','w'), stderr=subprocess.STDOUT)
+    for name, value in (
+        ("notebook-extension/tracker", '{"windowingMode": "none"}'),
+        ("apputils-extension/notification", '{"fetchNews": "false"}'),
+    ):  # all cells are in the page; no question about news
+        f = folder / f"settings/@jupyterlab/{name}.jupyterlab-settings"
+        f.parent.mkdir(parents=True, exist_ok=True)
+        f.write_text(value)
+    env = dict(
+        os.environ,
+        JUPYTER_CONFIG_DIR=str(folder / "config"),
+        JUPYTERLAB_SETTINGS_DIR=str(folder / "settings"),
+        JUPYTERLAB_WORKSPACES_DIR=str(folder / "workspaces"),
+    )
+    lab = subprocess.Popen(
+        [
+            sys.executable,
+            "-m",
+            "jupyterlab",
+            "--no-browser",
+            "--allow-root",
+            f"--port={port}",
+            "--ip=127.0.0.1",
+            "--IdentityProvider.token=",
+            "--LabApp.news_url=",
+            "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
+        ],
+        cwd=folder,
+        env=env,
+        stdout=open(folder / "lab.log", "w"),
+        stderr=subprocess.STDOUT,
+    )
     for _ in range(120):
-        try: urllib.request.urlopen(f'http://127.0.0.1:{port}/api', timeout=2); return lab
-        except OSError: time.sleep(.5)
-    lab.kill(); raise SystemExit('JupyterLab did not start:\n'+(folder/'lab.log').read_text()[-2000:])
+        try:
+            urllib.request.urlopen(f"http://127.0.0.1:{port}/api", timeout=2)
+            return lab
+        except OSError:
+            time.sleep(0.5)
+    lab.kill()
+    raise SystemExit("JupyterLab did not start:\n" + (folder / "lab.log").read_text()[-2000:])
+
 
 def run_all(page, file, seconds):
-    "Run all cells from the menu; done when the saved notebook says so "
-    for menu,item in (('Edit','Clear Outputs of All Cells'),('Run','Run All Cells')): page.get_by_text(menu, exact=True).first.click(); page.get_by_text(item, exact=True).click()
-    for _ in range(seconds//3):
-        page.wait_for_timeout(3000); page.keyboard.press('Control+s'); page.wait_for_timeout(500)
-        code = [c for c in json.loads(file.read_text())['cells'] if c['cell_type']=='code']
-        failed = [o for c in code for o in c['outputs'] if o['output_type']=='error']
-        if failed: raise AssertionError(f'a cell of the lesson failed in the browser: {failed[0]["ename"]}: {failed[0]["evalue"]}')
-        if all(c['execution_count'] for c in code): return
-    raise AssertionError(f'{sum(not c["execution_count"] for c in code)} cells were not run in {seconds} s')
+    "Run all cells from the menu; done when the saved notebook says so"
+    for menu, item in (("Edit", "Clear Outputs of All Cells"), ("Run", "Run All Cells")):
+        page.get_by_text(menu, exact=True).first.click()
+        page.get_by_text(item, exact=True).click()
+    for _ in range(seconds // 3):
+        page.wait_for_timeout(3000)
+        page.keyboard.press("Control+s")
+        page.wait_for_timeout(500)
+        code = [c for c in json.loads(file.read_text())["cells"] if c["cell_type"] == "code"]
+        failed = [o for c in code for o in c["outputs"] if o["output_type"] == "error"]
+        if failed:
+            raise AssertionError(
+                f"a cell of the lesson failed in the browser: {failed[0]['ename']}: {failed[0]['evalue']}"
+            )
+        if all(c["execution_count"] for c in code):
+            return
+    raise AssertionError(
+        f"{sum(not c['execution_count'] for c in code)} cells were not run in {seconds} s"
+    )
+
 
 def main(out):
-    chromium = next((p for n in ('chromium','chromium-browser','google-chrome') if (p := shutil.which(n))), None)
-    if not chromium: print('no Chromium here (Debian: apt-get install chromium): browser test left out'); return
+    chromium = next(
+        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
+        None,
+    )
+    if not chromium:
+        print("no Chromium here (Debian: apt-get install chromium): browser test left out")
+        return
     from playwright.sync_api import sync_playwright
-    out.mkdir(parents=True, exist_ok=True); folder = Path(tempfile.mkdtemp()); shutil.copy(ROOT/LESSON, folder/'lesson.ipynb')
-    port = free_port(); lab = start_lab(folder, port)
+
+    out.mkdir(parents=True, exist_ok=True)
+    folder = Path(tempfile.mkdtemp())
+    shutil.copy(ROOT / LESSON, folder / "lesson.ipynb")
+    port = free_port()
+    lab = start_lab(folder, port)
     try:
         with sync_playwright() as p:
-            browser = p.chromium.launch(executable_path=chromium, args=['--no-sandbox','--disable-gpu'])
-            page = browser.new_page(viewport=dict(width=1400,height=1000)); page.goto(f'http://127.0.0.1:{port}/lab/tree/lesson.ipynb')
-            page.wait_for_selector('.jp-CodeCell', timeout=90_000); page.wait_for_timeout(3000)
-            run_all(page, folder/'lesson.ipynb', 300)
+            browser = p.chromium.launch(
+                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
+            )
+            page = browser.new_page(viewport=dict(width=1400, height=1000))
+            page.goto(f"http://127.0.0.1:{port}/lab/tree/lesson.ipynb")
+            page.wait_for_selector(".jp-CodeCell", timeout=90_000)
+            page.wait_for_timeout(3000)
+            run_all(page, folder / "lesson.ipynb", 300)
             cell = page.locator('.jp-CodeCell:has-text("browse(img")').first
-            cell.scroll_into_view_if_needed(); viewer = cell.locator('.jp-OutputArea-output:has(.widget-image)').first; viewer.wait_for(timeout=20_000); page.wait_for_timeout(1500)
-            picture = viewer.locator('img').first
-            handle = viewer.locator('.noUi-handle').first
-            def shoot(name): picture.scroll_into_view_if_needed(); return picture.screenshot(path=out/f'{name}.png')
-            before = shoot('before'); again = shoot('before'); assert before==again, 'the picture changes by itself'
-            handle.focus(); [page.keyboard.press('ArrowRight') for _ in range(3)]; page.wait_for_timeout(2500); after = shoot('after_arrow_keys')
-            assert after!=before, 'three arrow keys on the slider did not change the slice'
-            viewer.get_by_role('button', name='coronal').click(); page.wait_for_timeout(2500); coronal = shoot('coronal'); assert coronal!=after, 'the button coronal did nothing'
-            viewer.locator('select').select_option('mediastinum'); page.wait_for_timeout(2500); assert shoot('mediastinum')!=coronal, 'the window did not change'
-            def figures(): # of all other cells, as saved
-                page.keyboard.press('Control+s'); page.wait_for_timeout(1500)
-                return [o['data']['image/png'] for c in json.loads((folder/'lesson.ipynb').read_text())['cells'] for o in c.get('outputs',()) if 'image/png' in o.get('data',{})]
-            shown = figures(); viewer.get_by_role('button', name='axial').click(); page.wait_for_timeout(2500)
-            assert shown, 'the notebook shows no figure'
-            assert figures()==shown, 'a figure that no control belongs to has changed'
-            page.screenshot(path=out/'page.png'); browser.close()
-        print(f'browser test passed: screenshots in {out}')
-    finally:
-        lab.terminate(); lab.wait(20); shutil.rmtree(folder, ignore_errors=True)
+            cell.scroll_into_view_if_needed()
+            viewer = cell.locator(".jp-OutputArea-output:has(.widget-image)").first
+            viewer.wait_for(timeout=20_000)
+            page.wait_for_timeout(1500)
+            picture = viewer.locator("img").first
+            handle = viewer.locator(".noUi-handle").first
 
-if __name__=='__main__': main(Path(sys.argv[1] if len(sys.argv)>1 else ROOT/'runs/browser').resolve())
+            def shoot(name):
+                picture.scroll_into_view_if_needed()
+                return picture.screenshot(path=out / f"{name}.png")
+
+            before = shoot("before")
+            again = shoot("before")
+            assert before == again, "the picture changes by itself"
+            handle.focus()
+            [page.keyboard.press("ArrowRight") for _ in range(3)]
+            page.wait_for_timeout(2500)
+            after = shoot("after_arrow_keys")
+            assert after != before, "three arrow keys on the slider did not change the slice"
+            viewer.get_by_role("button", name="coronal").click()
+            page.wait_for_timeout(2500)
+            coronal = shoot("coronal")
+            assert coronal != after, "the button coronal did nothing"
+            viewer.locator("select").select_option("mediastinum")
+            page.wait_for_timeout(2500)
+            assert shoot("mediastinum") != coronal, "the window did not change"
+
+            def figures():  # of all other cells, as saved
+                page.keyboard.press("Control+s")
+                page.wait_for_timeout(1500)
+                return [
+                    o["data"]["image/png"]
+                    for c in json.loads((folder / "lesson.ipynb").read_text())["cells"]
+                    for o in c.get("outputs", ())
+                    if "image/png" in o.get("data", {})
+                ]
+
+            shown = figures()
+            viewer.get_by_role("button", name="axial").click()
+            page.wait_for_timeout(2500)
+            assert shown, "the notebook shows no figure"
+            assert figures() == shown, "a figure that no control belongs to has changed"
+            page.screenshot(path=out / "page.png")
+            browser.close()
+        print(f"browser test passed: screenshots in {out}")
+    finally:
+        lab.terminate()
+        lab.wait(20)
+        shutil.rmtree(folder, ignore_errors=True)
+
+
+if __name__ == "__main__":
+    main(Path(sys.argv[1] if len(sys.argv) > 1 else ROOT / "runs/browser").resolve())

@@ -2,18 +2,28 @@
 
 usage: python benchmarks/growth.py        phantoms; each line runs in a program of its own, whose worker processes are started within the clock: that weighs on few cases
 """
-import json, os, subprocess, sys, tempfile, time
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
 from functools import partial
 from pathlib import Path
+
 from common import keep
 from memory import peak_of
 
-SIZES,CORES = (25,100,400),sorted({1,os.cpu_count()})
+SIZES, CORES = (25, 100, 400), sorted({1, os.cpu_count()})
+
 
 def work(root, n, cores, to):
     "All steps on n cases with so many cores; writes JSON"
     os.sched_setaffinity(0, range(cores))
-    import torch; torch.set_num_threads(cores)
+    import torch
+
+    torch.set_num_threads(cores)
     from seg_course.augment import rand_affine, rand_flip, rand_intensity
     from seg_course.check import check_cohort
     from seg_course.infer import predict_scan
@@ -21,27 +31,64 @@ def work(root, n, cores, to):
     from seg_course.prep import apply_recipe, prepare
     from seg_course.read import read_cohort, read_scan
     from seg_course.sample import BatchSource
+
     out = {}
-    def clock(name, count, f): t = time.perf_counter(); r = f(); out[name] = round(count/(time.perf_counter()-t),1); return r
-    df = read_cohort(root).iloc[:n]; recipe = [['normalise',{}]]
-    clock('cases checked a second', n, lambda: check_cohort(df, n_jobs=cores))
+
+    def clock(name, count, f):
+        t = time.perf_counter()
+        r = f()
+        out[name] = round(count / (time.perf_counter() - t), 1)
+        return r
+
+    df = read_cohort(root).iloc[:n]
+    recipe = [["normalise", {}]]
+    clock("cases checked a second", n, lambda: check_cohort(df, n_jobs=cores))
     with tempfile.TemporaryDirectory() as tmp:
-        idx = clock('cases prepared a second', n, lambda: prepare(df, recipe, tmp, n_jobs=cores))
-        src = BatchSource(tmp, idx, (64,64), 64, train=True, fg_share=.5, tfms=[rand_flip,rand_affine,rand_intensity], n_batches=200)
-        clock('samples a second', 200*64, lambda: [0 for _ in src])
-        net = seg_unet('resnet18', pretrained=False, n_out=3, size=(64,64)).eval()
-        clock('cases predicted a second', min(n,50), lambda: [predict_scan([net], apply_recipe(read_scan(f),recipe), (64,64)) for f in df.image[:50]])
+        idx = clock("cases prepared a second", n, lambda: prepare(df, recipe, tmp, n_jobs=cores))
+        src = BatchSource(
+            tmp,
+            idx,
+            (64, 64),
+            64,
+            train=True,
+            fg_share=0.5,
+            tfms=[rand_flip, rand_affine, rand_intensity],
+            n_batches=200,
+        )
+        clock("samples a second", 200 * 64, lambda: [0 for _ in src])
+        net = seg_unet("resnet18", pretrained=False, n_out=3, size=(64, 64)).eval()
+        clock(
+            "cases predicted a second",
+            min(n, 50),
+            lambda: [
+                predict_scan([net], apply_recipe(read_scan(f), recipe), (64, 64))
+                for f in df.image[:50]
+            ],
+        )
     Path(to).write_text(json.dumps(out))
+
 
 def main():
     from seg_course.phantom import phantoms
+
     rows = {}
     with tempfile.TemporaryDirectory() as tmp:
-        root = phantoms['Task04_Hippocampus'](Path(tmp)/'ph', n=max(SIZES))
-        for n,c in [(n,max(CORES)) for n in SIZES]+[(SIZES[1],c) for c in CORES[:-1]]:
-            to = Path(tmp)/'out.json'; p = subprocess.Popen([sys.executable,__file__,str(root),str(n),str(c),str(to)], stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-            top,_ = peak_of(p); key = f'{n} cases, {c} core{"s"*(c>1)}'
-            rows[key] = json.loads(to.read_text())|{'peak MB':round(top)}; print(key, rows[key], flush=True)
-    keep('growth', rows)
+        root = phantoms["Task04_Hippocampus"](Path(tmp) / "ph", n=max(SIZES))
+        for n, c in [(n, max(CORES)) for n in SIZES] + [(SIZES[1], c) for c in CORES[:-1]]:
+            to = Path(tmp) / "out.json"
+            p = subprocess.Popen(
+                [sys.executable, __file__, str(root), str(n), str(c), str(to)],
+                stdout=subprocess.DEVNULL,
+                stderr=subprocess.DEVNULL,
+            )
+            top, _ = peak_of(p)
+            key = f"{n} cases, {c} core{'s' * (c > 1)}"
+            rows[key] = json.loads(to.read_text()) | {"peak MB": round(top)}
+            print(key, rows[key], flush=True)
+    keep("growth", rows)
 
-if __name__=='__main__': work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]) if len(sys.argv)>1 else main()
+
+if __name__ == "__main__":
+    work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]) if len(
+        sys.argv
+    ) > 1 else main()

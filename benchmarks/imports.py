@@ -2,14 +2,44 @@
 
 usage: python benchmarks/imports.py
 """
-import subprocess, sys, time
+
+import subprocess
+import sys
+import time
+
 from common import keep
+
 
 def seconds(code):
     "Best of three processes"
-    def once(): t = time.perf_counter(); subprocess.run([sys.executable,'-c',code], check=True, stderr=subprocess.DEVNULL); return time.perf_counter()-t
+
+    def once():
+        t = time.perf_counter()
+        subprocess.run([sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL)
+        return time.perf_counter() - t
+
     return min(once() for _ in range(3))
 
-if __name__=='__main__':
-    bare = seconds('pass'); lib,everything,fastai = (seconds(c)-bare for c in ('import seg_course','from seg_course.all import *','from fastai.vision.all import *'))
-    keep('imports', dict(imports={'seg_course':round(lib,3), 'seg_course.all':round(everything,2), 'fastai.vision.all':round(fastai,2), 'ratio':round(everything/fastai,2)}), unit='seconds')
+
+if __name__ == "__main__":
+    bare = seconds("pass")
+    lib, everything, fastai = (
+        seconds(c) - bare
+        for c in (
+            "import seg_course",
+            "from seg_course.all import *",
+            "from fastai.vision.all import *",
+        )
+    )
+    keep(
+        "imports",
+        dict(
+            imports={
+                "seg_course": round(lib, 3),
+                "seg_course.all": round(everything, 2),
+                "fastai.vision.all": round(fastai, 2),
+                "ratio": round(everything / fastai, 2),
+            }
+        ),
+        unit="seconds",
+    )

@@ -2,50 +2,121 @@
 
 usage: python benchmarks/reading.py        real cases are used where $SEG_COURSE_DATA has them, else phantoms of the same size
 """
-import os, tempfile, time, warnings
+
+import os
+import tempfile
+import time
+import warnings
 from pathlib import Path
+
 import numpy as np
 from common import keep
+
 from seg_course.anatomy import thorax
-from seg_course.scan import Scan
-from seg_course.dicom import read_dicom, write_dicom
-from seg_course.rtstruct import read_rtstruct, write_rtstruct
-from seg_course.polygon import fill_polygons
-from seg_course.phantom import phantoms
-from seg_course.read import read_cohort
 from seg_course.check import check_cohort
+from seg_course.dicom import read_dicom, write_dicom
 from seg_course.explore import mask_targets
+from seg_course.phantom import phantoms
+from seg_course.polygon import fill_polygons
+from seg_course.read import read_cohort
+from seg_course.rtstruct import read_rtstruct, write_rtstruct
+from seg_course.scan import Scan
 from seg_course.tissue import nest
+
 
 def best(f, n=3):
     "Shortest of n runs, seconds"
     out = []
-    for _ in range(n): t = time.perf_counter(); f(); out.append(time.perf_counter()-t)
+    for _ in range(n):
+        t = time.perf_counter()
+        f()
+        out.append(time.perf_counter() - t)
     return min(out)
 
-def decode(folder): # what pydicom alone needs
+
+def decode(folder):  # what pydicom alone needs
     from pydicom import dcmread
-    for f in sorted(Path(folder).iterdir()): dcmread(f).pixel_array
+
+    for f in sorted(Path(folder).iterdir()):
+        dcmread(f).pixel_array
+
 
 def main():
-    warnings.simplefilter('ignore'); base = os.environ.get('SEG_COURSE_DATA',''); real = lambda n: base and (Path(base)/n).is_dir()
+    warnings.simplefilter("ignore")
+    base = os.environ.get("SEG_COURSE_DATA", "")
+    real = lambda n: base and (Path(base) / n).is_dir()
     with tempfile.TemporaryDirectory() as tmp:
-        d = Path(tmp); out = {}
-        hip = Path(base)/'Task04_Hippocampus' if real('Task04_Hippocampus') else phantoms['Task04_Hippocampus'](d/'hip', n=200)
-        t = time.perf_counter(); df = read_cohort(hip); bad = check_cohort(df, n_jobs=2)
-        out['read and check, 2 processes started from nothing'] = dict(cases=len(df), data='real' if real('Task04_Hippocampus') else 'phantom', faults=len(bad), seconds=round(time.perf_counter()-t,2))
-        hu,o = thorax(np.random.default_rng(0), (134,512,512), (2,.75,.75), tumours=[(40,False)]); ct = Scan(hu[None],np.diag([-.75,-.75,2,1])); write_dicom(ct, d/'ct')
-        ours,theirs = best(lambda: read_dicom(d/'ct')),best(lambda: decode(d/'ct'))
-        out['DICOM series 512x512x134'] = dict(seconds=round(ours,2), pydicom_decodes_in=round(theirs,2), ratio=round(ours/theirs,2))
-        rois = {'GTV-1':'tumour','Lung-Left':'lung_left','Lung-Right':'lung_right','Heart':'heart'}
-        rs = write_rtstruct({n:o[k] for n,k in rois.items()}, ct, d/'rs.dcm')
-        out['RTSTRUCT of four structures on 512x512x134'] = dict(seconds=round(best(lambda: read_rtstruct(rs, ct, {n:i for i,n in enumerate(rois,1)})),2))
-        if real('NSCLC-Radiomics'):
-            p = Path(base)/'NSCLC-Radiomics/dicom_subset'; img = read_dicom(p); f = next(p.glob('RT*'))
-            out['RTSTRUCT of LUNG1-001, four structures on 512x512x37'] = dict(seconds=round(best(lambda: read_rtstruct(f, img, {'Lung-Left':1,'Lung-Right':2,'Spinal-Cord':3,'GTV-1':4})),2))
-        rng = np.random.default_rng(0); m = np.zeros((1,942,1716),np.uint8); g = rng.random((1,942,1716),np.float32)
-        for i in range(50): m[0][nest((942,1716),(60+90*(i//10)*2-(i//10),80+170*(i%10)),rng.uniform(20,3000),rng)] = 1
-        out['statistics of a 1716x942 mask'] = dict(targets=len(mask_targets(m,(1,1,1),g)), milliseconds=round(1000*best(lambda: mask_targets(m,(1,1,1),g),5),1))
-        keep('reading', out)
+        d = Path(tmp)
+        out = {}
+        hip = (
+            Path(base) / "Task04_Hippocampus"
+            if real("Task04_Hippocampus")
+            else phantoms["Task04_Hippocampus"](d / "hip", n=200)
+        )
+        t = time.perf_counter()
+        df = read_cohort(hip)
+        bad = check_cohort(df, n_jobs=2)
+        out["read and check, 2 processes started from nothing"] = dict(
+            cases=len(df),
+            data="real" if real("Task04_Hippocampus") else "phantom",
+            faults=len(bad),
+            seconds=round(time.perf_counter() - t, 2),
+        )
+        hu, o = thorax(
+            np.random.default_rng(0), (134, 512, 512), (2, 0.75, 0.75), tumours=[(40, False)]
+        )
+        ct = Scan(hu[None], np.diag([-0.75, -0.75, 2, 1]))
+        write_dicom(ct, d / "ct")
+        ours, theirs = best(lambda: read_dicom(d / "ct")), best(lambda: decode(d / "ct"))
+        out["DICOM series 512x512x134"] = dict(
+            seconds=round(ours, 2),
+            pydicom_decodes_in=round(theirs, 2),
+            ratio=round(ours / theirs, 2),
+        )
+        rois = {
+            "GTV-1": "tumour",
+            "Lung-Left": "lung_left",
+            "Lung-Right": "lung_right",
+            "Heart": "heart",
+        }
+        rs = write_rtstruct({n: o[k] for n, k in rois.items()}, ct, d / "rs.dcm")
+        out["RTSTRUCT of four structures on 512x512x134"] = dict(
+            seconds=round(
+                best(lambda: read_rtstruct(rs, ct, {n: i for i, n in enumerate(rois, 1)})), 2
+            )
+        )
+        if real("NSCLC-Radiomics"):
+            p = Path(base) / "NSCLC-Radiomics/dicom_subset"
+            img = read_dicom(p)
+            f = next(p.glob("RT*"))
+            out["RTSTRUCT of LUNG1-001, four structures on 512x512x37"] = dict(
+                seconds=round(
+                    best(
+                        lambda: read_rtstruct(
+                            f, img, {"Lung-Left": 1, "Lung-Right": 2, "Spinal-Cord": 3, "GTV-1": 4}
+                        )
+                    ),
+                    2,
+                )
+            )
+        rng = np.random.default_rng(0)
+        m = np.zeros((1, 942, 1716), np.uint8)
+        g = rng.random((1, 942, 1716), np.float32)
+        for i in range(50):
+            m[0][
+                nest(
+                    (942, 1716),
+                    (60 + 90 * (i // 10) * 2 - (i // 10), 80 + 170 * (i % 10)),
+                    rng.uniform(20, 3000),
+                    rng,
+                )
+            ] = 1
+        out["statistics of a 1716x942 mask"] = dict(
+            targets=len(mask_targets(m, (1, 1, 1), g)),
+            milliseconds=round(1000 * best(lambda: mask_targets(m, (1, 1, 1), g), 5), 1),
+        )
+        keep("reading", out)
 
-if __name__=='__main__': main()
+
+if __name__ == "__main__":
+    main()

@@ -2,16 +2,38 @@
 
 usage: python benchmarks/report.py
 """
+
 import json
-import matplotlib; matplotlib.use('agg')
-import matplotlib.pyplot as plt
+
+import matplotlib
+
+matplotlib.use("agg")
 from pathlib import Path
+
+import matplotlib.pyplot as plt
 from common import PACKAGES, RESULTS
 
 HERE = Path(__file__).resolve().parent
 
-TITLES = dict(sampling='(a) Oversampled, augmented samples', epoch='(a) An epoch', step='(b) Training step', decoder='(b) Dice of the decoders', preparation='(c) Preparation', inference='(d) Sliding window and flips', window3d='(d) 3D networks in a sliding window', chest='Chest CTs of full size', organs='Organs at full size', scoring='Scores of a case',
-              post='(e) Post-processing', hysteresis='(e) Hysteresis and its tuning', augment='Augmentation of pictures', growth='(f) Growth with cohort and cores', memory='Memory of a whole run', reading='Reading', imports='Imports')
+TITLES = dict(
+    sampling="(a) Oversampled, augmented samples",
+    epoch="(a) An epoch",
+    step="(b) Training step",
+    decoder="(b) Dice of the decoders",
+    preparation="(c) Preparation",
+    inference="(d) Sliding window and flips",
+    window3d="(d) 3D networks in a sliding window",
+    chest="Chest CTs of full size",
+    organs="Organs at full size",
+    scoring="Scores of a case",
+    post="(e) Post-processing",
+    hysteresis="(e) Hysteresis and its tuning",
+    augment="Augmentation of pictures",
+    growth="(f) Growth with cohort and cores",
+    memory="Memory of a whole run",
+    reading="Reading",
+    imports="Imports",
+)
 HEAD = """# Benchmarks
 
 Written by `python benchmarks/report.py` from the files in `results/`; do not edit. Each script is one row of figures and runs alone; rivals work in the same process
@@ -21,30 +43,79 @@ and the same minute, in turn, on the same data, and the best of their rounds cou
 ![how many times as fast as the best rival](ratios.png)
 """
 
-def better(unit): return 1 if unit and unit.endswith('second') or unit=='samples/s' else -1
+
+def better(unit):
+    return 1 if unit and unit.endswith("second") or unit == "samples/s" else -1
+
 
 def table(rows):
     "Rows as a Markdown table"
-    cols = list(dict.fromkeys(c for r in rows.values() for c in r)); cols = [c for c in cols if c!='ratio']+['ratio']*('ratio' in cols)
-    cell = lambda v: '' if v is None else f'{v:,g}' if isinstance(v,float) and v<1e3 else f'{v:,.0f}' if isinstance(v,(int,float)) else ', '.join(map(str,v)) if isinstance(v,list) else str(v)
-    return '\n'.join([f'| | {" | ".join(cols)} |', '|---'*(len(cols)+1)+'|', *(f'| {n} | {" | ".join(cell(r.get(c)) for c in cols)} |' for n,r in rows.items())])
+    cols = list(dict.fromkeys(c for r in rows.values() for c in r))
+    cols = [c for c in cols if c != "ratio"] + ["ratio"] * ("ratio" in cols)
+    cell = lambda v: (
+        ""
+        if v is None
+        else f"{v:,g}"
+        if isinstance(v, float) and v < 1e3
+        else f"{v:,.0f}"
+        if isinstance(v, (int, float))
+        else ", ".join(map(str, v))
+        if isinstance(v, list)
+        else str(v)
+    )
+    return "\n".join(
+        [
+            f"| | {' | '.join(cols)} |",
+            "|---" * (len(cols) + 1) + "|",
+            *(f"| {n} | {' | '.join(cell(r.get(c)) for c in cols)} |" for n, r in rows.items()),
+        ]
+    )
+
 
 def main():
-    out,bars = [HEAD],{}
-    for stem,title in TITLES.items():
-        for f in (RESULTS/f'{stem}.json',RESULTS/f'{stem}_gpu.json'):
-            if not f.exists(): continue
-            d = json.loads(f.read_text()); m = d['machine']; where = m['gpu'] if f.stem.endswith('gpu') else f'{m["cpu"]}, {m["cores"]} cores'
-            unit = d.get('unit'); out.append(f'## {title}\n\n`python benchmarks/{stem}.py`, {d["date"]}, {where}{f"; {unit}" if unit else ""}\n\n{table(d["rows"])}\n')
-            for k,r in d['rows'].items():
-                if 'ratio' in r and unit: bars[f'{stem}: {k}'+('' if f.stem==stem else ', GPU')] = r['ratio']**better(unit)
-            versions = {p:m[p] for p in PACKAGES if p in m}
-    out.append('## Versions\n\n'+', '.join(f'{p} {v}' for p,v in versions.items()))
-    (HERE/'README.md').write_text('\n'.join(out)+'\n')
-    fig,ax = plt.subplots(figsize=(8,.28*len(bars)+1),dpi=80); names = list(bars)[::-1]
-    ax.barh(names, [bars[n] for n in names], color=['#4c72b0' if bars[n]>=1 else '#c44e52' for n in names]); ax.axvline(1,color='k',lw=1); ax.set_xscale('log')
-    for i,n in enumerate(names): ax.text(bars[n]*1.03, i, f'{bars[n]:.2f}x', va='center', fontsize=8)
-    ax.set(xlabel='times as fast as the best rival (log scale)', xlim=(min(.5,*bars.values())*.8,max(bars.values())*1.5)); ax.set_xticks(t := [t for t in (.5,1,2,5,10,20,50) if t<max(bars.values())*1.5], [f'{k:g}' for k in t]); ax.set_xticks([], minor=True)
-    fig.tight_layout(); fig.savefig(HERE/'ratios.png')
+    out, bars = [HEAD], {}
+    for stem, title in TITLES.items():
+        for f in (RESULTS / f"{stem}.json", RESULTS / f"{stem}_gpu.json"):
+            if not f.exists():
+                continue
+            d = json.loads(f.read_text())
+            m = d["machine"]
+            where = m["gpu"] if f.stem.endswith("gpu") else f"{m['cpu']}, {m['cores']} cores"
+            unit = d.get("unit")
+            out.append(
+                f"## {title}\n\n`python benchmarks/{stem}.py`, {d['date']}, {where}{f'; {unit}' if unit else ''}\n\n{table(d['rows'])}\n"
+            )
+            for k, r in d["rows"].items():
+                if "ratio" in r and unit:
+                    bars[f"{stem}: {k}" + ("" if f.stem == stem else ", GPU")] = r[
+                        "ratio"
+                    ] ** better(unit)
+            versions = {p: m[p] for p in PACKAGES if p in m}
+    out.append("## Versions\n\n" + ", ".join(f"{p} {v}" for p, v in versions.items()))
+    (HERE / "README.md").write_text("\n".join(out) + "\n")
+    fig, ax = plt.subplots(figsize=(8, 0.28 * len(bars) + 1), dpi=80)
+    names = list(bars)[::-1]
+    ax.barh(
+        names,
+        [bars[n] for n in names],
+        color=["#4c72b0" if bars[n] >= 1 else "#c44e52" for n in names],
+    )
+    ax.axvline(1, color="k", lw=1)
+    ax.set_xscale("log")
+    for i, n in enumerate(names):
+        ax.text(bars[n] * 1.03, i, f"{bars[n]:.2f}x", va="center", fontsize=8)
+    ax.set(
+        xlabel="times as fast as the best rival (log scale)",
+        xlim=(min(0.5, *bars.values()) * 0.8, max(bars.values()) * 1.5),
+    )
+    ax.set_xticks(
+        t := [t for t in (0.5, 1, 2, 5, 10, 20, 50) if t < max(bars.values()) * 1.5],
+        [f"{k:g}" for k in t],
+    )
+    ax.set_xticks([], minor=True)
+    fig.tight_layout()
+    fig.savefig(HERE / "ratios.png")
 
-if __name__=='__main__': main()
+
+if __name__ == "__main__":
+    main()

@@ -12,148 +12,247 @@ from scipy.ndimage import gaussian_filter
 
 # %% ../nbs/00_anatomy.ipynb #47e9f0bc
 def tube_label(
-    shape:tuple, # size of the volume (z,y,x), voxels
-    rng:np.random.Generator, # source of all randomness
-)->np.ndarray: # uint8 (z,y,x): 0 background, 1 anterior, 2 posterior
+    shape: tuple,  # size of the volume (z,y,x), voxels
+    rng: np.random.Generator,  # source of all randomness
+) -> np.ndarray:  # uint8 (z,y,x): 0 background, 1 anterior, 2 posterior
     "A bent tube with a thick anterior head and a thin posterior tail"
-    z,y,x = np.indices(shape)
-    nz,ny,nx = shape
-    t = (y-ny*rng.uniform(.12,.2))/(ny*rng.uniform(.62,.7))
-    cx = nx*rng.uniform(.42,.55)+rng.uniform(2,6)*(t-.5)**2*4
-    cz = nz*rng.uniform(.45,.55)-rng.uniform(4,9)*(t-.5)
-    r = rng.uniform(2.4,3.2)+rng.uniform(2.2,3.4)*np.clip(t,0,1)**2
-    tube = ((x-cx)**2+(z-cz)**2 < r**2) & (t>0) & (t<1)
-    return np.where(tube, np.where(t>rng.uniform(.5,.58),1,2), 0).astype(np.uint8)
+    z, y, x = np.indices(shape)
+    nz, ny, nx = shape
+    t = (y - ny * rng.uniform(0.12, 0.2)) / (ny * rng.uniform(0.62, 0.7))
+    cx = nx * rng.uniform(0.42, 0.55) + rng.uniform(2, 6) * (t - 0.5) ** 2 * 4
+    cz = nz * rng.uniform(0.45, 0.55) - rng.uniform(4, 9) * (t - 0.5)
+    r = rng.uniform(2.4, 3.2) + rng.uniform(2.2, 3.4) * np.clip(t, 0, 1) ** 2
+    tube = ((x - cx) ** 2 + (z - cz) ** 2 < r**2) & (t > 0) & (t < 1)
+    return np.where(tube, np.where(t > rng.uniform(0.5, 0.58), 1, 2), 0).astype(np.uint8)
 
 # %% ../nbs/00_anatomy.ipynb #0c3eb11e
 def tube_image(
-    msk:np.ndarray, # labels (z,y,x)
-    rng:np.random.Generator, # source of all randomness
-)->np.ndarray: # float32 (z,y,x), about 0 to 1
+    msk: np.ndarray,  # labels (z,y,x)
+    rng: np.random.Generator,  # source of all randomness
+) -> np.ndarray:  # float32 (z,y,x), about 0 to 1
     "An MR-like image of `msk`: texture, bright distractors, bias field and noise"
-    def blobs(sigma): g = gaussian_filter(rng.standard_normal(msk.shape), sigma); return g/g.std()
-    obj = gaussian_filter((msk>0).astype(float), .6)
-    img = .45+.07*blobs(3)+.16*(blobs(2.5)>1.4)*(1-obj)+.2*obj
-    return np.clip(img*(1+.1*blobs(12))+.035*rng.standard_normal(msk.shape), 0, None).astype(np.float32)
+
+    def blobs(sigma):
+        g = gaussian_filter(rng.standard_normal(msk.shape), sigma)
+        return g / g.std()
+
+    obj = gaussian_filter((msk > 0).astype(float), 0.6)
+    img = 0.45 + 0.07 * blobs(3) + 0.16 * (blobs(2.5) > 1.4) * (1 - obj) + 0.2 * obj
+    return np.clip(
+        img * (1 + 0.1 * blobs(12)) + 0.035 * rng.standard_normal(msk.shape), 0, None
+    ).astype(np.float32)
 
 # %% ../nbs/00_anatomy.ipynb #e16a1df6
 def mm_grid(
-    shape:tuple, # (z,y,x), voxels
-    spacing:tuple, # (z,y,x), mm
-)->np.ndarray: # float32 (3,z,y,x): position of each voxel in mm, the middle of the volume at 0
+    shape: tuple,  # (z,y,x), voxels
+    spacing: tuple,  # (z,y,x), mm
+) -> np.ndarray:  # float32 (3,z,y,x): position of each voxel in mm, the middle of the volume at 0
     "Where each voxel is"
-    return np.stack(np.meshgrid(*[(np.arange(n)-(n-1)/2)*s for n,s in zip(shape,spacing)], indexing='ij')).astype(np.float32)
+    return np.stack(
+        np.meshgrid(
+            *[(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing)], indexing="ij"
+        )
+    ).astype(np.float32)
+
 
 def ellipsoid(
-    g:np.ndarray, # from `mm_grid`
-    centre, # (z,y,x), mm
-    radii, # (z,y,x), mm
-)->np.ndarray: # bool (z,y,x)
+    g: np.ndarray,  # from `mm_grid`
+    centre,  # (z,y,x), mm
+    radii,  # (z,y,x), mm
+) -> np.ndarray:  # bool (z,y,x)
     "All voxels inside an ellipsoid"
-    return sum(((a-c)/r)**2 for a,c,r in zip(g,centre,radii))<1
+    return sum(((a - c) / r) ** 2 for a, c, r in zip(g, centre, radii)) < 1
+
 
 def tube(
-    g:np.ndarray, # from `mm_grid`
-    points, # (n,3): the middle line, (z,y,x) in mm
-    radius:float, # mm
-)->np.ndarray: # bool (z,y,x)
+    g: np.ndarray,  # from `mm_grid`
+    points,  # (n,3): the middle line, (z,y,x) in mm
+    radius: float,  # mm
+) -> np.ndarray:  # bool (z,y,x)
     "All voxels nearer than `radius` to the line through `points`"
-    p = np.asarray(points, np.float32); out = np.zeros(g.shape[1:], bool)
-    for a,b in zip(p[:-1],p[1:]):
-        t = np.clip(sum((g[i]-a[i])*(b-a)[i] for i in range(3))/((b-a)@(b-a)), 0, 1)
-        out |= sum((g[i]-a[i]-t*(b-a)[i])**2 for i in range(3))<radius**2
+    p = np.asarray(points, np.float32)
+    out = np.zeros(g.shape[1:], bool)
+    for a, b in zip(p[:-1], p[1:]):
+        t = np.clip(sum((g[i] - a[i]) * (b - a)[i] for i in range(3)) / ((b - a) @ (b - a)), 0, 1)
+        out |= sum((g[i] - a[i] - t * (b - a)[i]) ** 2 for i in range(3)) < radius**2
     return out
 
 # %% ../nbs/00_anatomy.ipynb #664cf676
-def _texture(shape, rng, sigma): n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma); return n/n.std()
+def _texture(shape, rng, sigma):
+    n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma)
+    return n / n.std()
+
 
 def lung_tumour(
-    g:np.ndarray, # from `mm_grid`
-    lungs:np.ndarray, # bool (z,y,x)
-    rng:np.random.Generator, # source of all randomness
-    diameter_mm:float, # of the tumour
-    wall:bool, # True: it touches the chest wall or the mediastinum
-)->np.ndarray: # bool (z,y,x), at least one voxel
+    g: np.ndarray,  # from `mm_grid`
+    lungs: np.ndarray,  # bool (z,y,x)
+    rng: np.random.Generator,  # source of all randomness
+    diameter_mm: float,  # of the tumour
+    wall: bool,  # True: it touches the chest wall or the mediastinum
+) -> np.ndarray:  # bool (z,y,x), at least one voxel
     "A lumpy ball inside the lungs"
-    r = diameter_mm/2; step = [abs(g[i].flat[-1]-g[i].flat[0])/max(n-1,1) for i,n in enumerate(lungs.shape)]
-    d = edt(lungs, anisotropy=tuple(step))                           # mm to the border of the lung
-    ok = (d>.2*r)&(d<.6*r) if wall else d>=min(2*r, d.max())
-    at = np.argwhere(ok if ok.any() else d==d.max()); k = tuple(at[rng.integers(len(at))])
-    far = sum((a-a[k])**2 for a in g)**.5
-    out = lungs&(far<r*(1+.12*_texture(lungs.shape, rng, 3)))
+    r = diameter_mm / 2
+    step = [abs(g[i].flat[-1] - g[i].flat[0]) / max(n - 1, 1) for i, n in enumerate(lungs.shape)]
+    d = edt(lungs, anisotropy=tuple(step))  # mm to the border of the lung
+    ok = (d > 0.2 * r) & (d < 0.6 * r) if wall else d >= min(2 * r, d.max())
+    at = np.argwhere(ok if ok.any() else d == d.max())
+    k = tuple(at[rng.integers(len(at))])
+    far = sum((a - a[k]) ** 2 for a in g) ** 0.5
+    out = lungs & (far < r * (1 + 0.12 * _texture(lungs.shape, rng, 3)))
     out[k] = True
     return out
 
-def _vessels(g, rng, n=16): # branches from both hila to the rim, thinner on the way; `n` a lung
-    out = np.zeros(g.shape[1:], bool); lines = [g[0,:,0,0],g[1,0,:,0],g[2,0,0,:]]
-    for side in np.repeat((-1,1),n):
-        d = rng.normal(size=3); d[2] = side*abs(d[2])+side*.3; d *= rng.uniform(25,60)/np.linalg.norm(d); r = rng.uniform(2,4)
-        a = np.array([5,22,side*30.])+rng.normal(size=3)*[12,6,4]; b = a+d; c = b+d*.7+rng.normal(size=3)*12
-        for p,q,w in ((a,b,r),(b,c,.65*r)):
-            box = tuple(slice(*np.searchsorted(k, [min(u,v)-w,max(u,v)+w])) for k,u,v in zip(lines,p,q))       # only there: a tenth of the time
-            out[box] |= tube(g[(slice(None),*box)], [p,q], w)
+
+def _vessels(g, rng, n=16):  # branches from both hila to the rim, thinner on the way; `n` a lung
+    out = np.zeros(g.shape[1:], bool)
+    lines = [g[0, :, 0, 0], g[1, 0, :, 0], g[2, 0, 0, :]]
+    for side in np.repeat((-1, 1), n):
+        d = rng.normal(size=3)
+        d[2] = side * abs(d[2]) + side * 0.3
+        d *= rng.uniform(25, 60) / np.linalg.norm(d)
+        r = rng.uniform(2, 4)
+        a = np.array([5, 22, side * 30.0]) + rng.normal(size=3) * [12, 6, 4]
+        b = a + d
+        c = b + d * 0.7 + rng.normal(size=3) * 12
+        for p, q, w in ((a, b, r), (b, c, 0.65 * r)):
+            box = tuple(
+                slice(*np.searchsorted(k, [min(u, v) - w, max(u, v) + w]))
+                for k, u, v in zip(lines, p, q)
+            )  # only there: a tenth of the time
+            out[box] |= tube(g[(slice(None), *box)], [p, q], w)
     return out
 
+
 def thorax(
-    rng:np.random.Generator, # source of all randomness
-    shape:tuple=(40,96,128), # (z,y,x), voxels
-    spacing:tuple=(5,3,3), # (z,y,x), mm
-    tumours:list=(), # (diameter in mm, True if it touches the wall) of each
-    contrast=None, # blood with contrast agent? True or False, or (lowest, highest) HU of it; None: drawn
-)->tuple: # (int16 HU (z,y,x), dict of bool (z,y,x): body, lung_left, lung_right, heart, oesophagus, trachea, aorta, tumour)
+    rng: np.random.Generator,  # source of all randomness
+    shape: tuple = (40, 96, 128),  # (z,y,x), voxels
+    spacing: tuple = (5, 3, 3),  # (z,y,x), mm
+    tumours: list = (),  # (diameter in mm, True if it touches the wall) of each
+    contrast=None,  # blood with contrast agent? True or False, or (lowest, highest) HU of it; None: drawn
+) -> tuple:  # (int16 HU (z,y,x), dict of bool (z,y,x): body, lung_left, lung_right, heart, oesophagus, trachea, aorta, tumour)
     "A chest CT and all that is in it"
-    g = mm_grid(shape, spacing)/rng.uniform(.9,1.05)                           # small and large patients
-    g[0] += rng.uniform(-15,15); g[1] += rng.uniform(-10,10); g[2] += rng.uniform(-10,10)
-    z,y,x = g; top = 110; w = rng.uniform(-5,5,8)
-    outer = lambda s: np.abs(x/(165*s))**2.5+np.abs(y/(105*s))**2.5<1
-    o = dict(body=outer(1), lung_left=ellipsoid(g,(0,0,75),(115,82,58))&outer(.86), lung_right=ellipsoid(g,(0,0,-75),(115,82,60))&outer(.86))
-    o['heart'] = ellipsoid(g,(-30+w[0],-28+w[1],22+w[2]),(48,42,56))
-    o['trachea'] = tube(g,[(200,16+w[3],w[4]),(30,22+w[3],w[4])],8)
-    bronchi = tube(g,[(30,22+w[3],w[4]),(8,25,-45)],6)|tube(g,[(30,22+w[3],w[4]),(8,25,45)],6)
-    o['oesophagus'] = tube(g,[(200,38,4+w[5]),(40,40,6+w[5]),(-40,42+w[6],10),(-200,30,18)],7+w[7]/5)
-    arch = [(200*0-15,-8,-8),(45,-12,-10),(68,4,2),(66,34,18),(45,58,24),(-200,56,20)]
-    o['aorta'] = tube(g,arch,12+w[0]/4)
-    spine = tube(g,[(-200,82,0),(200,82,0)],17); canal = tube(g,[(-200,98,0),(200,98,0)],7)
-    ribs = outer(.93)&~outer(.87)&(np.sin((z+.5*y+.2*np.abs(x))/13)>.55)
-    for k in ('trachea','aorta'): o['oesophagus'] &= ~o[k]
-    o['heart'] &= ~(o['aorta']|o['oesophagus']|o['trachea']); lungs = (o['lung_left']|o['lung_right'])&(np.abs(x)>18)&~(spine|bronchi)
-    for k in ('heart','oesophagus','trachea','aorta'): lungs &= ~o[k]
-    o['tumour'] = np.zeros(shape,bool)
-    for mm,wall in tumours: o['tumour'] |= lung_tumour(g, lungs, rng, mm, wall)
-    contrast = rng.random()<.5 if contrast is None else contrast; blood = rng.uniform(*(contrast if isinstance(contrast,(tuple,list)) else (110,180) if contrast else (30,45)))
-    hu = np.full(shape,-1000,np.float32)
-    hu[(np.abs(x)<190)&(y>112)&(y<120+x**2/2000)] = 120                        # the table
-    for m,v in ((outer(1),-100),(outer(.94),50),(np.abs(x/45)**2+np.abs(y/70)**2<1,-80),(ribs,350),(lungs,-830),(o['heart'],blood-5),(o['aorta'],blood),(o['oesophagus'],35),
-                (bronchi,-950),(o['trachea'],-1000),(spine,230),(canal,20)): hu[m] = v
-    hu += outer(1)*12*_texture(shape, rng, 3)
-    vessels = lungs&_vessels(g, rng)
-    hu[vessels] = blood; hu[o['oesophagus']&(_texture(shape,rng,2)>1.8)] = -500  # some swallowed air
-    hu[o['tumour']] = rng.uniform(20,50)
-    hu = gaussian_filter(hu, (.3,.6,.6))+rng.normal(0, rng.uniform(15,30), shape)
-    o['lung_left'],o['lung_right'] = lungs&(x>0)&~o['tumour'],lungs&(x<0)&~o['tumour']
-    return np.clip(hu,-1024,3071).round().astype(np.int16),o
+    g = mm_grid(shape, spacing) / rng.uniform(0.9, 1.05)  # small and large patients
+    g[0] += rng.uniform(-15, 15)
+    g[1] += rng.uniform(-10, 10)
+    g[2] += rng.uniform(-10, 10)
+    z, y, x = g
+    top = 110
+    w = rng.uniform(-5, 5, 8)
+    outer = lambda s: np.abs(x / (165 * s)) ** 2.5 + np.abs(y / (105 * s)) ** 2.5 < 1
+    o = dict(
+        body=outer(1),
+        lung_left=ellipsoid(g, (0, 0, 75), (115, 82, 58)) & outer(0.86),
+        lung_right=ellipsoid(g, (0, 0, -75), (115, 82, 60)) & outer(0.86),
+    )
+    o["heart"] = ellipsoid(g, (-30 + w[0], -28 + w[1], 22 + w[2]), (48, 42, 56))
+    o["trachea"] = tube(g, [(200, 16 + w[3], w[4]), (30, 22 + w[3], w[4])], 8)
+    bronchi = tube(g, [(30, 22 + w[3], w[4]), (8, 25, -45)], 6) | tube(
+        g, [(30, 22 + w[3], w[4]), (8, 25, 45)], 6
+    )
+    o["oesophagus"] = tube(
+        g,
+        [(200, 38, 4 + w[5]), (40, 40, 6 + w[5]), (-40, 42 + w[6], 10), (-200, 30, 18)],
+        7 + w[7] / 5,
+    )
+    arch = [
+        (200 * 0 - 15, -8, -8),
+        (45, -12, -10),
+        (68, 4, 2),
+        (66, 34, 18),
+        (45, 58, 24),
+        (-200, 56, 20),
+    ]
+    o["aorta"] = tube(g, arch, 12 + w[0] / 4)
+    spine = tube(g, [(-200, 82, 0), (200, 82, 0)], 17)
+    canal = tube(g, [(-200, 98, 0), (200, 98, 0)], 7)
+    ribs = outer(0.93) & ~outer(0.87) & (np.sin((z + 0.5 * y + 0.2 * np.abs(x)) / 13) > 0.55)
+    for k in ("trachea", "aorta"):
+        o["oesophagus"] &= ~o[k]
+    o["heart"] &= ~(o["aorta"] | o["oesophagus"] | o["trachea"])
+    lungs = (o["lung_left"] | o["lung_right"]) & (np.abs(x) > 18) & ~(spine | bronchi)
+    for k in ("heart", "oesophagus", "trachea", "aorta"):
+        lungs &= ~o[k]
+    o["tumour"] = np.zeros(shape, bool)
+    for mm, wall in tumours:
+        o["tumour"] |= lung_tumour(g, lungs, rng, mm, wall)
+    contrast = rng.random() < 0.5 if contrast is None else contrast
+    blood = rng.uniform(
+        *(contrast if isinstance(contrast, (tuple, list)) else (110, 180) if contrast else (30, 45))
+    )
+    hu = np.full(shape, -1000, np.float32)
+    hu[(np.abs(x) < 190) & (y > 112) & (y < 120 + x**2 / 2000)] = 120  # the table
+    for m, v in (
+        (outer(1), -100),
+        (outer(0.94), 50),
+        (np.abs(x / 45) ** 2 + np.abs(y / 70) ** 2 < 1, -80),
+        (ribs, 350),
+        (lungs, -830),
+        (o["heart"], blood - 5),
+        (o["aorta"], blood),
+        (o["oesophagus"], 35),
+        (bronchi, -950),
+        (o["trachea"], -1000),
+        (spine, 230),
+        (canal, 20),
+    ):
+        hu[m] = v
+    hu += outer(1) * 12 * _texture(shape, rng, 3)
+    vessels = lungs & _vessels(g, rng)
+    hu[vessels] = blood
+    hu[o["oesophagus"] & (_texture(shape, rng, 2) > 1.8)] = -500  # some swallowed air
+    hu[o["tumour"]] = rng.uniform(20, 50)
+    hu = gaussian_filter(hu, (0.3, 0.6, 0.6)) + rng.normal(0, rng.uniform(15, 30), shape)
+    o["lung_left"], o["lung_right"] = lungs & (x > 0) & ~o["tumour"], lungs & (x < 0) & ~o["tumour"]
+    return np.clip(hu, -1024, 3071).round().astype(np.int16), o
 
 # %% ../nbs/00_anatomy.ipynb #1c1f02fb
 def whole_heart(
-    rng:np.random.Generator, # source of all randomness
-    shape:tuple=(56,72,72), # (z,y,x), voxels
-    spacing:tuple=(2.5,2,2), # (z,y,x), mm
-    modality:str='ct', # 'ct' or 'mr'
-)->tuple: # (int16 (z,y,x): HU, or MR units from 0; uint8 (z,y,x): labels 0..7)
+    rng: np.random.Generator,  # source of all randomness
+    shape: tuple = (56, 72, 72),  # (z,y,x), voxels
+    spacing: tuple = (2.5, 2, 2),  # (z,y,x), mm
+    modality: str = "ct",  # 'ct' or 'mr'
+) -> tuple:  # (int16 (z,y,x): HU, or MR units from 0; uint8 (z,y,x): labels 0..7)
     "A heart with its seven structures"
-    if modality not in ('ct','mr'): raise ValueError(f'modality {modality!r}: choose ct or mr')
-    g = mm_grid(shape, spacing)/rng.uniform(.9,1.1); w = rng.uniform(-3,3,10)
-    tilt = np.deg2rad(rng.uniform(25,40)); z,y,x = g; g = np.stack([z*np.cos(tilt)+x*np.sin(tilt), y, -z*np.sin(tilt)+x*np.cos(tilt)])   # its axis points left and down
-    lv,ra = (-14+w[0],4+w[1],16+w[2]),(14+w[3],0+w[4],-30)
-    lab = np.zeros(shape,np.uint8); wall = rng.uniform(8,11)
-    for c,m in ((7,tube(g,[(0,-24,2),(30,-20,2+w[5]),(44,0,8)],9)), (6,tube(g,[(8,2,0),(34,-4,-8+w[6]),(60,-2,-10)],11)),
-                (4,ellipsoid(g,ra,(20,18,17))), (5,ellipsoid(g,(-14+w[7],-16,-10),(28,20,26))), (2,ellipsoid(g,(22+w[8],22,8+w[9]),(16,17,24))),
-                (1,ellipsoid(g,lv,(28+wall,19+wall,19+wall))&(g[0]<16)), (3,ellipsoid(g,lv,(28,19,19))&(g[0]<16))): lab[m] = c
-    sac = ellipsoid(g,(0,0,0),(62,52,56)); lungs = (~sac)&(np.abs(x)>20)&(y<40)
-    level = dict(ct=[50,110,340,350,250,240,345,270], mr=[300,330,620,640,560,600,650,500])[modality]
-    img = np.select([lab>0,lungs,sac],[np.array(level,np.float32)[lab]+rng.uniform(-15,15,8).astype(np.float32)[lab],*(dict(ct=(-820,-60),mr=(60,430))[modality])], level[0]).astype(np.float32)
-    img += 18*_texture(shape,rng,2)
-    img[(lungs)&(_texture(shape,rng,1)>1.9)] = level[4]                          # vessels of the lung, as bright as the heart
-    img = gaussian_filter(img,(.4,.6,.6))+rng.normal(0,25,shape)
-    if modality=='mr': img = np.clip(img*(1+.2*_texture(shape,rng,15)),0,None)*rng.uniform(.3,4)
-    return np.clip(img,-1024 if modality=='ct' else 0,32767).round().astype(np.int16),lab
+    if modality not in ("ct", "mr"):
+        raise ValueError(f"modality {modality!r}: choose ct or mr")
+    g = mm_grid(shape, spacing) / rng.uniform(0.9, 1.1)
+    w = rng.uniform(-3, 3, 10)
+    tilt = np.deg2rad(rng.uniform(25, 40))
+    z, y, x = g
+    g = np.stack(
+        [z * np.cos(tilt) + x * np.sin(tilt), y, -z * np.sin(tilt) + x * np.cos(tilt)]
+    )  # its axis points left and down
+    lv, ra = (-14 + w[0], 4 + w[1], 16 + w[2]), (14 + w[3], 0 + w[4], -30)
+    lab = np.zeros(shape, np.uint8)
+    wall = rng.uniform(8, 11)
+    for c, m in (
+        (7, tube(g, [(0, -24, 2), (30, -20, 2 + w[5]), (44, 0, 8)], 9)),
+        (6, tube(g, [(8, 2, 0), (34, -4, -8 + w[6]), (60, -2, -10)], 11)),
+        (4, ellipsoid(g, ra, (20, 18, 17))),
+        (5, ellipsoid(g, (-14 + w[7], -16, -10), (28, 20, 26))),
+        (2, ellipsoid(g, (22 + w[8], 22, 8 + w[9]), (16, 17, 24))),
+        (1, ellipsoid(g, lv, (28 + wall, 19 + wall, 19 + wall)) & (g[0] < 16)),
+        (3, ellipsoid(g, lv, (28, 19, 19)) & (g[0] < 16)),
+    ):
+        lab[m] = c
+    sac = ellipsoid(g, (0, 0, 0), (62, 52, 56))
+    lungs = (~sac) & (np.abs(x) > 20) & (y < 40)
+    level = dict(
+        ct=[50, 110, 340, 350, 250, 240, 345, 270], mr=[300, 330, 620, 640, 560, 600, 650, 500]
+    )[modality]
+    img = np.select(
+        [lab > 0, lungs, sac],
+        [
+            np.array(level, np.float32)[lab] + rng.uniform(-15, 15, 8).astype(np.float32)[lab],
+            *(dict(ct=(-820, -60), mr=(60, 430))[modality]),
+        ],
+        level[0],
+    ).astype(np.float32)
+    img += 18 * _texture(shape, rng, 2)
+    img[(lungs) & (_texture(shape, rng, 1) > 1.9)] = level[
+        4
+    ]  # vessels of the lung, as bright as the heart
+    img = gaussian_filter(img, (0.4, 0.6, 0.6)) + rng.normal(0, 25, shape)
+    if modality == "mr":
+        img = np.clip(img * (1 + 0.2 * _texture(shape, rng, 15)), 0, None) * rng.uniform(0.3, 4)
+    return np.clip(img, -1024 if modality == "ct" else 0, 32767).round().astype(np.int16), lab

@@ -7,173 +7,295 @@ __all__ = ['draw', 'rand_flip', 'swap_labels', 'warp', 'affine_maps', 'plane_gri
            'space_grid', 'push_field', 'rand_warp', 'rand_intensity', 'rand_noise']
 
 # %% ../nbs/20_augment.ipynb #969b6011
-import math, torch
+import math
+
+import torch
 import torch.nn.functional as F
 
 # %% ../nbs/20_augment.ipynb #451dd09f
-def draw(x, g, lo=0., hi=1., n=None): # uniform in lo..hi, one a sample, broadcastable to x; or (B,n)
+def draw(
+    x, g, lo=0.0, hi=1.0, n=None
+):  # uniform in lo..hi, one a sample, broadcastable to x; or (B,n)
     "A random number for each sample of a batch"
-    return torch.rand((len(x),*((1,)*(x.ndim-1) if n is None else (n,))), generator=g, device=x.device)*(hi-lo)+lo
+    return (
+        torch.rand(
+            (len(x), *((1,) * (x.ndim - 1) if n is None else (n,))), generator=g, device=x.device
+        )
+        * (hi - lo)
+        + lo
+    )
 
 # %% ../nbs/20_augment.ipynb #54df58a9
 def rand_flip(
-    x, y, g, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
-    axis:int=-1, # -1 flips X, -2 flips Y, -3 flips Z of volumes: only what is legal for the data
-    p:float=.5, # share of samples that are flipped
-    swap=(), # pairs of labels that change places in the mirror, e.g. [(1,2)] for a left and a right organ
-)->tuple: # (x, y)
+    x,
+    y,
+    g,  # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
+    axis: int = -1,  # -1 flips X, -2 flips Y, -3 flips Z of volumes: only what is legal for the data
+    p: float = 0.5,  # share of samples that are flipped
+    swap=(),  # pairs of labels that change places in the mirror, e.g. [(1,2)] for a left and a right organ
+) -> tuple:  # (x, y)
     "Mirror some samples of a batch"
-    if axis not in (-1,-2,-3)[:x.ndim-2]: raise ValueError(f'axis {axis} of images {tuple(x.shape)}: -1 is X, -2 is Y{", -3 is Z" if x.ndim==5 else "; slices with neighbours have no Z to flip"}')
-    do = draw(x,g)<p
-    return torch.where(do, x.flip(axis), x), torch.where(do[:,0], swap_labels(y.flip(axis),swap), y)
+    if axis not in (-1, -2, -3)[: x.ndim - 2]:
+        raise ValueError(
+            f"axis {axis} of images {tuple(x.shape)}: -1 is X, -2 is Y{', -3 is Z' if x.ndim == 5 else '; slices with neighbours have no Z to flip'}"
+        )
+    do = draw(x, g) < p
+    return torch.where(do, x.flip(axis), x), torch.where(
+        do[:, 0], swap_labels(y.flip(axis), swap), y
+    )
+
 
 def swap_labels(
-    y, # labels, integer
-    swap, # pairs of them, as in `rand_flip`
-)->torch.Tensor: # the same labels, each pair exchanged
+    y,  # labels, integer
+    swap,  # pairs of them, as in `rand_flip`
+) -> torch.Tensor:  # the same labels, each pair exchanged
     "Left becomes right"
-    pairs = [tuple(p) if isinstance(p,(list,tuple)) else (p,) for p in swap]; to = {a:b for p in pairs if len(p)==2 for a,b in (p,p[::-1])}
-    if len(to)!=2*len(pairs): raise ValueError(f'swap {list(swap)}: pairs of labels are expected, and each label once')
+    pairs = [tuple(p) if isinstance(p, (list, tuple)) else (p,) for p in swap]
+    to = {a: b for p in pairs if len(p) == 2 for a, b in (p, p[::-1])}
+    if len(to) != 2 * len(pairs):
+        raise ValueError(f"swap {list(swap)}: pairs of labels are expected, and each label once")
     out = y
-    for a,b in to.items(): out = torch.where(y==a, b, out)
+    for a, b in to.items():
+        out = torch.where(y == a, b, out)
     return out
 
 # %% ../nbs/20_augment.ipynb #c6443501
 def warp(
-    x, y, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X)
-    grid, # (B,Y,X,2): x and y of where each pixel comes from, -1..1, as in `grid_sample`
-    pad:str='zeros', # what lies outside: 'zeros', 'border' or 'reflection'
-)->tuple: # (x, y)
+    x,
+    y,  # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X)
+    grid,  # (B,Y,X,2): x and y of where each pixel comes from, -1..1, as in `grid_sample`
+    pad: str = "zeros",  # what lies outside: 'zeros', 'border' or 'reflection'
+) -> tuple:  # (x, y)
     "Move image and label alike; bilinear for the one, nearest for the other"
     kw = dict(padding_mode=pad, align_corners=False)
-    yt = F.grid_sample(y.reshape(len(y),-1,*y.shape[-2:]).float(), grid, mode='nearest', **kw)
-    return F.grid_sample(x.reshape(len(x),-1,*x.shape[-2:]), grid, **kw).view(x.shape), yt.view(y.shape).to(y.dtype)
+    yt = F.grid_sample(y.reshape(len(y), -1, *y.shape[-2:]).float(), grid, mode="nearest", **kw)
+    return F.grid_sample(x.reshape(len(x), -1, *x.shape[-2:]), grid, **kw).view(x.shape), yt.view(
+        y.shape
+    ).to(y.dtype)
+
 
 def affine_maps(
-    x, # a batch: only its size and device count
-    turn=0., # (B,1) angle, radians
-    zoom=1., # (B,1): 2 makes things twice as large
-    shift=0., # (B,2) x and y, shares of the side
-    shear=0., # (B,2) x and y
-)->torch.Tensor: # (B,2,3) for `plane_grid`
+    x,  # a batch: only its size and device count
+    turn=0.0,  # (B,1) angle, radians
+    zoom=1.0,  # (B,1): 2 makes things twice as large
+    shift=0.0,  # (B,2) x and y, shares of the side
+    shear=0.0,  # (B,2) x and y
+) -> torch.Tensor:  # (B,2,3) for `plane_grid`
     "From the result back to the image, in the plane of the pixels: the aspect of the sides is in it, or circles would become ellipses"
-    h,w = x.shape[-2:]; r = h/w
-    one = torch.ones(len(x),1,device=x.device)
-    a,s,t,k = turn*one,one/zoom,2*shift*one.repeat(1,2),shear*one.repeat(1,2)
-    c,n = a.cos()*s,a.sin()*s
-    return torch.stack([torch.cat([c+k[:,:1]*n,(k[:,:1]*c-n)*r,t[:,:1]],1), torch.cat([(n+k[:,1:]*c)/r,c-k[:,1:]*n,t[:,1:]],1)],1)
+    h, w = x.shape[-2:]
+    r = h / w
+    one = torch.ones(len(x), 1, device=x.device)
+    a, s, t, k = turn * one, one / zoom, 2 * shift * one.repeat(1, 2), shear * one.repeat(1, 2)
+    c, n = a.cos() * s, a.sin() * s
+    return torch.stack(
+        [
+            torch.cat([c + k[:, :1] * n, (k[:, :1] * c - n) * r, t[:, :1]], 1),
+            torch.cat([(n + k[:, 1:] * c) / r, c - k[:, 1:] * n, t[:, 1:]], 1),
+        ],
+        1,
+    )
+
 
 def plane_grid(
-    th, # (B,2,3), from `affine_maps`
-    h:int, w:int, # sides of the result, pixels
-)->torch.Tensor: # (B,Y,X,2), as `affine_grid` of torch with align_corners=False, in a tenth of its time on a CPU
+    th,  # (B,2,3), from `affine_maps`
+    h: int,
+    w: int,  # sides of the result, pixels
+) -> (
+    torch.Tensor
+):  # (B,Y,X,2), as `affine_grid` of torch with align_corners=False, in a tenth of its time on a CPU
     "Where each pixel of the result comes from: a share of its column plus a share of its row, no matrix product for every pixel"
     out = torch.empty(len(th), h, w, 2, device=th.device)
-    u,v = ((torch.arange(n, device=th.device)*2+1)/n-1 for n in (w,h))
-    for k in (0,1): torch.add(th[:,k,0,None,None]*u, (th[:,k,1,None]*v+th[:,k,2,None])[:,:,None], out=out[...,k])
+    u, v = ((torch.arange(n, device=th.device) * 2 + 1) / n - 1 for n in (w, h))
+    for k in (0, 1):
+        torch.add(
+            th[:, k, 0, None, None] * u,
+            (th[:, k, 1, None] * v + th[:, k, 2, None])[:, :, None],
+            out=out[..., k],
+        )
     return out
 
+
 def rand_affine(
-    x, y, g, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
-    degrees:float=15, # largest turn in the plane, either way
-    scale:float=.15, # 0.15: 0.85 to 1.15 times as large
-    shift:float=.05, # largest shift as a share of the side
-    p:float=1., # share of samples
-    pad:str='zeros', # what lies outside: 'zeros', 'border' or 'reflection'
-)->tuple: # (x, y)
+    x,
+    y,
+    g,  # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
+    degrees: float = 15,  # largest turn in the plane, either way
+    scale: float = 0.15,  # 0.15: 0.85 to 1.15 times as large
+    shift: float = 0.05,  # largest shift as a share of the side
+    p: float = 1.0,  # share of samples
+    pad: str = "zeros",  # what lies outside: 'zeros', 'border' or 'reflection'
+) -> tuple:  # (x, y)
     "Turn, scale and shift each sample on its own"
-    if not 0<=scale<1: raise ValueError(f'scale {scale}: 0 to below 1 is expected; .15 means .85 to 1.15 times as large')
-    on = draw(x,g,n=1)<p
-    th = affine_maps(x, draw(x,g,-1,1,n=1)*on*math.radians(degrees), 1+draw(x,g,-1,1,n=1)*on*scale, draw(x,g,-1,1,n=2)*on*shift)
+    if not 0 <= scale < 1:
+        raise ValueError(
+            f"scale {scale}: 0 to below 1 is expected; .15 means .85 to 1.15 times as large"
+        )
+    on = draw(x, g, n=1) < p
+    th = affine_maps(
+        x,
+        draw(x, g, -1, 1, n=1) * on * math.radians(degrees),
+        1 + draw(x, g, -1, 1, n=1) * on * scale,
+        draw(x, g, -1, 1, n=2) * on * shift,
+    )
     return warp(x, y, plane_grid(th, *x.shape[-2:]), pad)
 
 # %% ../nbs/20_augment.ipynb #96386a2d
 def rand_elastic(
-    x, y, g, # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
-    px:float=4., # largest push of a node, pixels
-    nodes:int=5, # of the coarse grid, along each side
-    p:float=.5, # share of samples
-    pad:str='zeros', # what lies outside
-)->tuple: # (x, y)
+    x,
+    y,
+    g,  # images (B,C,[Z,]Y,X), labels (B,[Z,]Y,X), generator
+    px: float = 4.0,  # largest push of a node, pixels
+    nodes: int = 5,  # of the coarse grid, along each side
+    p: float = 0.5,  # share of samples
+    pad: str = "zeros",  # what lies outside
+) -> tuple:  # (x, y)
     "Bend images and labels in the plane"
-    h,w = x.shape[-2:]
-    push = torch.rand((len(x),2,nodes,nodes), generator=g, device=x.device)*2-1
-    push = push*px*(draw(x,g,n=1)<p)[:,:,None,None]; push[:,0] *= 2/w; push[:,1] *= 2/h
-    return warp(x, y, plane_grid(affine_maps(x),h,w)+F.interpolate(push, (h,w), mode='bicubic', align_corners=True).movedim(1,-1), pad)
+    h, w = x.shape[-2:]
+    push = torch.rand((len(x), 2, nodes, nodes), generator=g, device=x.device) * 2 - 1
+    push = push * px * (draw(x, g, n=1) < p)[:, :, None, None]
+    push[:, 0] *= 2 / w
+    push[:, 1] *= 2 / h
+    return warp(
+        x,
+        y,
+        plane_grid(affine_maps(x), h, w)
+        + F.interpolate(push, (h, w), mode="bicubic", align_corners=True).movedim(1, -1),
+        pad,
+    )
 
 # %% ../nbs/20_augment.ipynb #f862e50e
 def turn_matrix(
-    angles, # (B,3) about z, y and x, radians
-)->torch.Tensor: # (B,3,3), for vectors (x,y,z)
+    angles,  # (B,3) about z, y and x, radians
+) -> torch.Tensor:  # (B,3,3), for vectors (x,y,z)
     "Turns about the three axes, one after the other"
-    (cz,cy,cx),(sz,sy,sx) = angles.cos().T,angles.sin().T; o,i = torch.zeros_like(cz),torch.ones_like(cz)
-    def mat(*r): return torch.stack(r,1).view(-1,3,3)
-    return mat(cz,-sz,o,sz,cz,o,o,o,i)@mat(cy,o,sy,o,i,o,-sy,o,cy)@mat(i,o,o,o,cx,-sx,o,sx,cx)
+    (cz, cy, cx), (sz, sy, sx) = angles.cos().T, angles.sin().T
+    o, i = torch.zeros_like(cz), torch.ones_like(cz)
+
+    def mat(*r):
+        return torch.stack(r, 1).view(-1, 3, 3)
+
+    return (
+        mat(cz, -sz, o, sz, cz, o, o, o, i)
+        @ mat(cy, o, sy, o, i, o, -sy, o, cy)
+        @ mat(i, o, o, o, cx, -sx, o, sx, cx)
+    )
+
 
 def space_grid(
-    th, # (B,3,4) affine map from the result back to the image, in -1..1, as for `affine_grid` of torch
-    shape:tuple, # (Z,Y,X) of the result
-)->torch.Tensor: # (B,Z,Y,X,3)
+    th,  # (B,3,4) affine map from the result back to the image, in -1..1, as for `affine_grid` of torch
+    shape: tuple,  # (Z,Y,X) of the result
+) -> torch.Tensor:  # (B,Z,Y,X,3)
     "`plane_grid` in 3D: where each voxel of the result comes from"
-    w,v,u = ((torch.arange(n, device=th.device)*2+1)/n-1 for n in shape); t = th[...,None,None,None]
-    return torch.stack([t[:,k,0]*u+t[:,k,1]*v[:,None]+(t[:,k,2]*w[:,None,None]+t[:,k,3]) for k in range(3)],-1)
+    w, v, u = ((torch.arange(n, device=th.device) * 2 + 1) / n - 1 for n in shape)
+    t = th[..., None, None, None]
+    return torch.stack(
+        [
+            t[:, k, 0] * u + t[:, k, 1] * v[:, None] + (t[:, k, 2] * w[:, None, None] + t[:, k, 3])
+            for k in range(3)
+        ],
+        -1,
+    )
+
 
 def push_field(
-    x, g, # a batch (B,C,Z,Y,X): only its size and device count; generator
-    px:float, # largest push of a node, voxels
-    nodes:int=4, # of the coarse grid, along each side
-)->torch.Tensor: # (B,Z,Y,X,3) to add to a grid
+    x,
+    g,  # a batch (B,C,Z,Y,X): only its size and device count; generator
+    px: float,  # largest push of a node, voxels
+    nodes: int = 4,  # of the coarse grid, along each side
+) -> torch.Tensor:  # (B,Z,Y,X,3) to add to a grid
     "Random arrows on a coarse grid, joined smoothly: bicubic in the plane, then across the planes"
-    b,(Z,Y,X) = len(x),x.shape[2:]
-    a = (torch.rand((b,3,nodes,nodes,nodes), generator=g, device=x.device)*2-1)*(2*px/torch.tensor((X,Y,Z), device=x.device)).view(1,3,1,1,1)
-    a = F.interpolate(a.flatten(1,2), (Y,X), mode='bicubic', align_corners=True).view(b,3,nodes,Y*X)
-    return F.interpolate(a, (Z,Y*X), mode='bicubic', align_corners=True).view(b,3,Z,Y,X).movedim(1,-1)
+    b, (Z, Y, X) = len(x), x.shape[2:]
+    a = (torch.rand((b, 3, nodes, nodes, nodes), generator=g, device=x.device) * 2 - 1) * (
+        2 * px / torch.tensor((X, Y, Z), device=x.device)
+    ).view(1, 3, 1, 1, 1)
+    a = F.interpolate(a.flatten(1, 2), (Y, X), mode="bicubic", align_corners=True).view(
+        b, 3, nodes, Y * X
+    )
+    return (
+        F.interpolate(a, (Z, Y * X), mode="bicubic", align_corners=True)
+        .view(b, 3, Z, Y, X)
+        .movedim(1, -1)
+    )
+
 
 def rand_warp(
-    x, y, g, # images (B,C,Z,Y,X), labels (B,Z,Y,X), generator
-    degrees=15, # largest turn, either way; or three of them, about z, y and x
-    scale:float=.15, # 0.15: 0.85 to 1.15 times as large
-    shift:float=.05, # largest shift as a share of the side
-    px:float=0., # largest push of a node of the elastic grid, voxels; 0: nothing is bent
-    nodes:int=4, # of that grid, along each side
-    spacing:tuple=(1,1,1), # (z,y,x) of a voxel, mm or any unit: turns are true turns
-    p:float=1., # share of samples
-    pad:str='zeros', # what lies outside: 'zeros', 'border' or 'reflection'
-)->tuple: # (x, y)
+    x,
+    y,
+    g,  # images (B,C,Z,Y,X), labels (B,Z,Y,X), generator
+    degrees=15,  # largest turn, either way; or three of them, about z, y and x
+    scale: float = 0.15,  # 0.15: 0.85 to 1.15 times as large
+    shift: float = 0.05,  # largest shift as a share of the side
+    px: float = 0.0,  # largest push of a node of the elastic grid, voxels; 0: nothing is bent
+    nodes: int = 4,  # of that grid, along each side
+    spacing: tuple = (1, 1, 1),  # (z,y,x) of a voxel, mm or any unit: turns are true turns
+    p: float = 1.0,  # share of samples
+    pad: str = "zeros",  # what lies outside: 'zeros', 'border' or 'reflection'
+) -> tuple:  # (x, y)
     "Turn, scale, shift and bend each box on its own, in one interpolation"
-    if x.ndim!=5: raise ValueError(f'images {tuple(x.shape)}: boxes (B,C,Z,Y,X) are expected; for slices take `rand_affine` and `rand_elastic`')
-    if not 0<=scale<1: raise ValueError(f'scale {scale}: 0 to below 1 is expected; .15 means .85 to 1.15 times as large')
-    if isinstance(degrees,(list,tuple)) and len(degrees)!=3 or len(spacing)!=3: raise ValueError(f'degrees {degrees}, spacing {spacing}: one angle or three (about z, y, x) and three lengths (z,y,x) are expected')
-    on = draw(x,g,n=1)<p; most = torch.as_tensor(degrees, dtype=torch.float32, device=x.device).expand(3)*math.pi/180
-    half = torch.tensor([n*float(s)/2 for n,s in zip(x.shape[2:],spacing)], device=x.device).flip(0)                    # (x,y,z), half a side
-    m = turn_matrix(draw(x,g,-1,1,n=3)*on*most)/(1+draw(x,g,-1,1,n=1)*on*scale)[:,:,None]
-    grid = space_grid(torch.cat([m*half/half[:,None], (2*draw(x,g,-1,1,n=3)*on*shift)[:,:,None]],2), x.shape[2:])
-    if px: grid = grid+push_field(x,g,px,nodes)*on[:,:,None,None,None]
+    if x.ndim != 5:
+        raise ValueError(
+            f"images {tuple(x.shape)}: boxes (B,C,Z,Y,X) are expected; for slices take `rand_affine` and `rand_elastic`"
+        )
+    if not 0 <= scale < 1:
+        raise ValueError(
+            f"scale {scale}: 0 to below 1 is expected; .15 means .85 to 1.15 times as large"
+        )
+    if isinstance(degrees, (list, tuple)) and len(degrees) != 3 or len(spacing) != 3:
+        raise ValueError(
+            f"degrees {degrees}, spacing {spacing}: one angle or three (about z, y, x) and three lengths (z,y,x) are expected"
+        )
+    on = draw(x, g, n=1) < p
+    most = torch.as_tensor(degrees, dtype=torch.float32, device=x.device).expand(3) * math.pi / 180
+    half = torch.tensor(
+        [n * float(s) / 2 for n, s in zip(x.shape[2:], spacing)], device=x.device
+    ).flip(0)  # (x,y,z), half a side
+    m = (
+        turn_matrix(draw(x, g, -1, 1, n=3) * on * most)
+        / (1 + draw(x, g, -1, 1, n=1) * on * scale)[:, :, None]
+    )
+    grid = space_grid(
+        torch.cat(
+            [m * half / half[:, None], (2 * draw(x, g, -1, 1, n=3) * on * shift)[:, :, None]], 2
+        ),
+        x.shape[2:],
+    )
+    if px:
+        grid = grid + push_field(x, g, px, nodes) * on[:, :, None, None, None]
     kw = dict(padding_mode=pad, align_corners=False)
-    return F.grid_sample(x, grid, **kw), F.grid_sample(y[:,None].float(), grid, mode='nearest', **kw)[:,0].to(y.dtype)
+    return F.grid_sample(x, grid, **kw), F.grid_sample(
+        y[:, None].float(), grid, mode="nearest", **kw
+    )[:, 0].to(y.dtype)
 
 # %% ../nbs/20_augment.ipynb #3e14f5c6
 def rand_intensity(
-    x, y, g, # images (B,C,[Z,]Y,X) in 0..1, labels, generator
-    gamma:float=.3, # exponent exp(-gamma) to exp(gamma)
-    gain:float=.2, # contrast 1-gain to 1+gain about the mean
-    bias:float=.1, # added brightness, either way
-    noise:float=0., # largest standard deviation of white noise
-)->tuple: # (x, y), x in 0..1 again
+    x,
+    y,
+    g,  # images (B,C,[Z,]Y,X) in 0..1, labels, generator
+    gamma: float = 0.3,  # exponent exp(-gamma) to exp(gamma)
+    gain: float = 0.2,  # contrast 1-gain to 1+gain about the mean
+    bias: float = 0.1,  # added brightness, either way
+    noise: float = 0.0,  # largest standard deviation of white noise
+) -> tuple:  # (x, y), x in 0..1 again
     "Gamma, contrast, brightness and noise, each sample its own; labels stay"
-    x = x.clamp(0,1)                                                        # a warp may leave -1e-8, whose logarithm is no number
-    if gamma: x = x.log_().mul_(draw(x,g,-gamma,gamma).exp()).exp_()        # x**gamma in half the time of `pow`
-    m,k = x.flatten(1).mean(1).view(-1,*(1,)*(x.ndim-1)),draw(x,g,1-gain,1+gain)
-    x = x.mul_(k).add_(m*(1-k)+draw(x,g,-bias,bias))
-    if noise: x = x.add_(torch.randn(x.shape, generator=g, device=x.device)*draw(x,g,0,noise))
-    return x.clamp_(0,1),y
+    x = x.clamp(0, 1)  # a warp may leave -1e-8, whose logarithm is no number
+    if gamma:
+        x = (
+            x.log_().mul_(draw(x, g, -gamma, gamma).exp()).exp_()
+        )  # x**gamma in half the time of `pow`
+    m, k = x.flatten(1).mean(1).view(-1, *(1,) * (x.ndim - 1)), draw(x, g, 1 - gain, 1 + gain)
+    x = x.mul_(k).add_(m * (1 - k) + draw(x, g, -bias, bias))
+    if noise:
+        x = x.add_(torch.randn(x.shape, generator=g, device=x.device) * draw(x, g, 0, noise))
+    return x.clamp_(0, 1), y
 
 # %% ../nbs/20_augment.ipynb #f543cb47
 def rand_noise(
-    x, y, g, # images (B,C,[Z,]Y,X) in 0..1, labels, generator
-    sigma:float=.01, # standard deviation
-    p:float=.1, # share of samples
-)->tuple: # (x, y), x in 0..1 again
+    x,
+    y,
+    g,  # images (B,C,[Z,]Y,X) in 0..1, labels, generator
+    sigma: float = 0.01,  # standard deviation
+    p: float = 0.1,  # share of samples
+) -> tuple:  # (x, y), x in 0..1 again
     "White noise on some samples; labels stay"
-    on = draw(x,g)<p
-    return (x+torch.randn(x.shape, generator=g, device=x.device)*sigma*on).clamp(0,1),y
+    on = draw(x, g) < p
+    return (x + torch.randn(x.shape, generator=g, device=x.device) * sigma * on).clamp(0, 1), y

@@ -6,77 +6,163 @@
 __all__ = ['colour_ops', 'policies', 'move', 'rand_autoaugment']
 
 # %% ../nbs/21_autoaugment.ipynb #1ef76958
-import torch, torchvision.transforms as T
+import torch
 import torch.nn.functional as F
+import torchvision.transforms as T
 from torchvision.transforms.v2 import functional as V
+
 from .augment import affine_maps, draw, plane_grid, warp
 
 # %% ../nbs/21_autoaugment.ipynb #df2c9fe5
-def _grey(x): return .2989*x[:,:1]+.587*x[:,1:2]+.114*x[:,2:] if x.shape[1]==3 else x
-def _blur(x): # the border stays, as in Pillow
-    out = x.clone(); out[...,1:-1,1:-1] = (9*F.avg_pool2d(x,3,1)+4*x[...,1:-1,1:-1])/13; return out
-def _mix(poor): return lambda x,m: (poor(x)+m*(x-poor(x))).clamp(0,1)
-def _bytes(f): return lambda x,m: f((x*255).round().byte(), m).float()/255
+def _grey(x):
+    return 0.2989 * x[:, :1] + 0.587 * x[:, 1:2] + 0.114 * x[:, 2:] if x.shape[1] == 3 else x
+
+
+def _blur(x):  # the border stays, as in Pillow
+    out = x.clone()
+    out[..., 1:-1, 1:-1] = (9 * F.avg_pool2d(x, 3, 1) + 4 * x[..., 1:-1, 1:-1]) / 13
+    return out
+
+
+def _mix(poor):
+    return lambda x, m: (poor(x) + m * (x - poor(x))).clamp(0, 1)
+
+
+def _bytes(f):
+    return lambda x, m: f((x * 255).round().byte(), m).float() / 255
+
 
 colour_ops = dict(
-    Brightness=_mix(torch.zeros_like), Contrast=_mix(lambda x: _grey(x).mean((1,2,3),keepdim=True).expand_as(x)), Color=_mix(lambda x: _grey(x).expand_as(x)), Sharpness=_mix(_blur),
-    AutoContrast=lambda x,m: V.autocontrast(x), Equalize=_bytes(lambda b,m: V.equalize(b)), Invert=lambda x,m: 1-x,
-    Solarize=lambda x,m: torch.where(x>=m/255,1-x,x), Posterize=_bytes(lambda b,m: b&(255<<(8-m.round().long().clamp(0,8))).byte()))      # (x (B,C,Y,X) in 0..1, strength (B,1,1,1)) -> x
+    Brightness=_mix(torch.zeros_like),
+    Contrast=_mix(lambda x: _grey(x).mean((1, 2, 3), keepdim=True).expand_as(x)),
+    Color=_mix(lambda x: _grey(x).expand_as(x)),
+    Sharpness=_mix(_blur),
+    AutoContrast=lambda x, m: V.autocontrast(x),
+    Equalize=_bytes(lambda b, m: V.equalize(b)),
+    Invert=lambda x, m: 1 - x,
+    Solarize=lambda x, m: torch.where(x >= m / 255, 1 - x, x),
+    Posterize=_bytes(lambda b, m: b & (255 << (8 - m.round().long().clamp(0, 8))).byte()),
+)  # (x (B,C,Y,X) in 0..1, strength (B,1,1,1)) -> x
 
 # %% ../nbs/21_autoaugment.ipynb #73e85f9d
-def _space(name, strength): # what a strength of 0..9 means; shifts as a share of the side (AutoAugment: 150 of 331 px)
-    s = strength/9
-    return {'Rotate':30*s,'ShearX':.3*s,'ShearY':.3*s,'TranslateX':150/331*s,'TranslateY':150/331*s,'Posterize':8-round(4*s),'Solarize':255*(1-s)}.get(name, .9*s)
-_signed = {'Rotate','ShearX','ShearY','TranslateX','TranslateY','Brightness','Color','Contrast','Sharpness'}
-_moves = dict(Rotate=('turn',torch.pi/180,None), ShearX=('shear',1,0), ShearY=('shear',1,1), TranslateX=('shift',1,0), TranslateY=('shift',1,1))
+def _space(
+    name, strength
+):  # what a strength of 0..9 means; shifts as a share of the side (AutoAugment: 150 of 331 px)
+    s = strength / 9
+    return {
+        "Rotate": 30 * s,
+        "ShearX": 0.3 * s,
+        "ShearY": 0.3 * s,
+        "TranslateX": 150 / 331 * s,
+        "TranslateY": 150 / 331 * s,
+        "Posterize": 8 - round(4 * s),
+        "Solarize": 255 * (1 - s),
+    }.get(name, 0.9 * s)
+
+
+_signed = {
+    "Rotate",
+    "ShearX",
+    "ShearY",
+    "TranslateX",
+    "TranslateY",
+    "Brightness",
+    "Color",
+    "Contrast",
+    "Sharpness",
+}
+_moves = dict(
+    Rotate=("turn", torch.pi / 180, None),
+    ShearX=("shear", 1, 0),
+    ShearY=("shear", 1, 1),
+    TranslateX=("shift", 1, 0),
+    TranslateY=("shift", 1, 1),
+)
+
 
 def move(
-    x, y, # images (B,C,Y,X) in 0..1, labels (B,Y,X)
-    names:list, # an operation for each sample: Rotate, ShearX, ShearY, TranslateX, TranslateY
-    m:list, # strength of each: degrees, shear, or share of the side
-    fill:float=.5, # of the image, where it comes from outside
-)->tuple: # (x, y)
+    x,
+    y,  # images (B,C,Y,X) in 0..1, labels (B,Y,X)
+    names: list,  # an operation for each sample: Rotate, ShearX, ShearY, TranslateX, TranslateY
+    m: list,  # strength of each: degrees, shear, or share of the side
+    fill: float = 0.5,  # of the image, where it comes from outside
+) -> tuple:  # (x, y)
     "Turn, shear or shift each sample as its operation says"
-    kw = dict(turn=torch.zeros(len(x),1), shear=torch.zeros(len(x),2), shift=torch.zeros(len(x),2))
-    for b,(n,v) in enumerate(zip(names,m)): key,unit,col = _moves[n]; kw[key][b,col or 0] = v*unit
-    xw,yw = warp(x-fill, y, plane_grid(affine_maps(x, **{k:v.to(x.device) for k,v in kw.items()}), *x.shape[-2:]))
-    return (xw+fill).clamp(0,1),yw
+    kw = dict(
+        turn=torch.zeros(len(x), 1), shear=torch.zeros(len(x), 2), shift=torch.zeros(len(x), 2)
+    )
+    for b, (n, v) in enumerate(zip(names, m)):
+        key, unit, col = _moves[n]
+        kw[key][b, col or 0] = v * unit
+    xw, yw = warp(
+        x - fill,
+        y,
+        plane_grid(affine_maps(x, **{k: v.to(x.device) for k, v in kw.items()}), *x.shape[-2:]),
+    )
+    return (xw + fill).clamp(0, 1), yw
 
 # %% ../nbs/21_autoaugment.ipynb #b715e888
-policies = tuple(T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies)            # 25 times ((operation, chance, strength), (operation, chance, strength))
+policies = tuple(
+    T.AutoAugment(T.AutoAugmentPolicy.CIFAR10).policies
+)  # 25 times ((operation, chance, strength), (operation, chance, strength))
+
 
 def rand_autoaugment(
-    x, y, g, # images (B,C,Y,X) in 0..1, labels (B,Y,X), generator
-    p:float=.4, # share of samples that get a sub-policy; its own chances may still leave a sample as it is
-    table=policies, # sub-policies to draw from
-    rgb:bool=False, # channels are red, green and blue; False: each channel is a picture of its own, like the neighbours of a slice
-    one_policy:bool=False, # True: the whole batch gets the same sub-policy, as the STAS system did
-    log=None, # a `Counter`: how often each operation was applied is added to it
-)->tuple: # (x, y)
+    x,
+    y,
+    g,  # images (B,C,Y,X) in 0..1, labels (B,Y,X), generator
+    p: float = 0.4,  # share of samples that get a sub-policy; its own chances may still leave a sample as it is
+    table=policies,  # sub-policies to draw from
+    rgb: bool = False,  # channels are red, green and blue; False: each channel is a picture of its own, like the neighbours of a slice
+    one_policy: bool = False,  # True: the whole batch gets the same sub-policy, as the STAS system did
+    log=None,  # a `Counter`: how often each operation was applied is added to it
+) -> tuple:  # (x, y)
     "AutoAugment: a random sub-policy for each sample; the mask moves along"
-    if x.ndim!=4: raise ValueError(f'images {tuple(x.shape)}: AutoAugment works on (B,C,Y,X)')
-    if rgb and x.shape[1]!=3: raise ValueError(f'images {tuple(x.shape)}: red, green and blue are three channels; leave rgb out, or draw pictures with context=0')
-    odd = {o[0] for pair in table for o in pair}-{*colour_ops,*_moves}
-    if odd or not table: raise ValueError(f'table with {sorted(odd) or "no sub-policy"}: its operations are {sorted({*colour_ops,*_moves})}')
-    u = draw(x,g,n=6).cpu()                                                        # to the host and, for each half of the policies, back once: operations are chosen there
-    x,y = x.clone(),y.clone()
-    which = (u[:1,0] if one_policy else u[:,0]).mul(len(table)).long().expand(len(x))
-    for k in (0,1):
+    if x.ndim != 4:
+        raise ValueError(f"images {tuple(x.shape)}: AutoAugment works on (B,C,Y,X)")
+    if rgb and x.shape[1] != 3:
+        raise ValueError(
+            f"images {tuple(x.shape)}: red, green and blue are three channels; leave rgb out, or draw pictures with context=0"
+        )
+    odd = {o[0] for pair in table for o in pair} - {*colour_ops, *_moves}
+    if odd or not table:
+        raise ValueError(
+            f"table with {sorted(odd) or 'no sub-policy'}: its operations are {sorted({*colour_ops, *_moves})}"
+        )
+    u = (
+        draw(x, g, n=6).cpu()
+    )  # to the host and, for each half of the policies, back once: operations are chosen there
+    x, y = x.clone(), y.clone()
+    which = (u[:1, 0] if one_policy else u[:, 0]).mul(len(table)).long().expand(len(x))
+    for k in (0, 1):
         todo = {}
-        for b,i in enumerate(which.tolist()):
-            name,chance,strength = table[i][k]
-            if u[b,1]<p and u[b,2+k]<chance:
-                m = _space(name, strength or 0); m = m*(1 if u[b,4+k]<.5 else -1) if name in _signed else m
-                todo.setdefault('move' if name in _moves else name, []).append((b,name,m))
-                if log is not None: log[name] += 1
+        for b, i in enumerate(which.tolist()):
+            name, chance, strength = table[i][k]
+            if u[b, 1] < p and u[b, 2 + k] < chance:
+                m = _space(name, strength or 0)
+                m = m * (1 if u[b, 4 + k] < 0.5 else -1) if name in _signed else m
+                todo.setdefault("move" if name in _moves else name, []).append((b, name, m))
+                if log is not None:
+                    log[name] += 1
         jobs = [j for op in todo.values() for j in op]
-        sent = torch.tensor([(b,v) for b,_,v in jobs], dtype=torch.float).view(-1,2).to(x.device).split([len(op) for op in todo.values()])
-        for (op,jobs),at in zip(todo.items(),sent):
-            rows,m = at[:,0].long(),at[:,1]
-            xi,yi = x[rows],y[rows]
-            if op=='move': xi,yi = move(xi, yi, [n for _,n,_ in jobs], [v for *_,v in jobs])
+        sent = (
+            torch.tensor([(b, v) for b, _, v in jobs], dtype=torch.float)
+            .view(-1, 2)
+            .to(x.device)
+            .split([len(op) for op in todo.values()])
+        )
+        for (op, jobs), at in zip(todo.items(), sent):
+            rows, m = at[:, 0].long(), at[:, 1]
+            xi, yi = x[rows], y[rows]
+            if op == "move":
+                xi, yi = move(xi, yi, [n for _, n, _ in jobs], [v for *_, v in jobs])
             else:
-                pics = xi if rgb else xi.flatten(0,1)[:,None]
-                xi = colour_ops[op](pics, (1+m if op in _signed else m).repeat_interleave(len(pics)//len(xi)).view(-1,1,1,1)).view(xi.shape)
-            x[rows],y[rows] = xi.to(x.dtype),yi
-    return x,y
+                pics = xi if rgb else xi.flatten(0, 1)[:, None]
+                xi = colour_ops[op](
+                    pics,
+                    (1 + m if op in _signed else m)
+                    .repeat_interleave(len(pics) // len(xi))
+                    .view(-1, 1, 1, 1),
+                ).view(xi.shape)
+            x[rows], y[rows] = xi.to(x.dtype), yi
+    return x, y

@@ -8,229 +8,412 @@ __all__ = ['colours', 'stas_bins', 'planes', 'colour', 'plot_volumes', 'plot_tar
            'plot_positions', 'plot_along_z', 'row_origin', 'show_slice', 'best_slice', 'show_cases', 'contact_sheet']
 
 # %% ../nbs/11_chart.ipynb #4fe5ace0
-import matplotlib.pyplot as plt, numpy as np, pandas as pd
-from .scan import Scan
-from .read import read_case
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+
 from .explore import class_names, fg_ratio
+from .read import read_case
+from .scan import Scan
 
 # %% ../nbs/11_chart.ipynb #29e242c5
-colours = ['#E69F00','#56B4E9','#009E73','#F0E442','#0072B2','#D55E00','#CC79A7'] # Okabe and Ito's: told apart by colour-blind readers
+colours = [
+    "#E69F00",
+    "#56B4E9",
+    "#009E73",
+    "#F0E442",
+    "#0072B2",
+    "#D55E00",
+    "#CC79A7",
+]  # Okabe and Ito's: told apart by colour-blind readers
 
-def colour(c:int): # label, from 1
+
+def colour(c: int):  # label, from 1
     "Colour of label `c` in every figure of this library"
-    return colours[(c-1)%len(colours)]
+    return colours[(c - 1) % len(colours)]
 
-def _ax(ax, w=4, h=3): return ax or plt.subplots(figsize=(w,h),dpi=72)[1]
+
+def _ax(ax, w=4, h=3):
+    return ax or plt.subplots(figsize=(w, h), dpi=72)[1]
+
 
 def plot_volumes(
-    df:pd.DataFrame, # from `case_stats`
-    ax=None, # axes to draw on
-    bins:int=20, # bars
+    df: pd.DataFrame,  # from `case_stats`
+    ax=None,  # axes to draw on
+    bins: int = 20,  # bars
 ):
     "Histogram of target volumes, one colour a label"
     ax = _ax(ax)
-    names = class_names(df); edges = np.histogram_bin_edges(df[[f'ml_{c}' for c in names]].values[~np.isnan(df[[f'ml_{c}' for c in names]].values)], bins)
-    for c,nm in names.items(): ax.hist(df[f'ml_{c}'], bins=edges, alpha=.7, color=colour(c), label=nm)
-    ax.set(xlabel='target volume (ml)', ylabel='cases', title='Target volume'); ax.legend()
+    names = class_names(df)
+    edges = np.histogram_bin_edges(
+        df[[f"ml_{c}" for c in names]].values[~np.isnan(df[[f"ml_{c}" for c in names]].values)],
+        bins,
+    )
+    for c, nm in names.items():
+        ax.hist(df[f"ml_{c}"], bins=edges, alpha=0.7, color=colour(c), label=nm)
+    ax.set(xlabel="target volume (ml)", ylabel="cases", title="Target volume")
+    ax.legend()
     return ax
+
 
 def plot_target_count(
-    ts:pd.DataFrame, # from `target_stats`
-    n_cases:int, # cases of the cohort: those without a target count too
-    ax=None, # axes to draw on
+    ts: pd.DataFrame,  # from `target_stats`
+    n_cases: int,  # cases of the cohort: those without a target count too
+    ax=None,  # axes to draw on
 ):
     "Histogram: how many images hold how many targets"
-    ax = _ax(ax); n = ts.groupby('case').size(); n = np.r_[n,np.zeros(n_cases-len(n))]
-    v,k = np.unique(n,return_counts=True); ax.bar(v,k,color=colour(5))
+    ax = _ax(ax)
+    n = ts.groupby("case").size()
+    n = np.r_[n, np.zeros(n_cases - len(n))]
+    v, k = np.unique(n, return_counts=True)
+    ax.bar(v, k, color=colour(5))
     ax.xaxis.get_major_locator().set_params(integer=True)
-    ax.set(xlabel='targets in an image', ylabel='images', title='Targets per image')
+    ax.set(xlabel="targets in an image", ylabel="images", title="Targets per image")
     return ax
 
+
 def plot_target_sizes(
-    ts:pd.DataFrame, # from `target_stats`
-    ax=None, # axes to draw on
-    size:str='voxels', # 'voxels', 'ml' or 'diameter_mm'
-    names:dict=None, # label -> name
+    ts: pd.DataFrame,  # from `target_stats`
+    ax=None,  # axes to draw on
+    size: str = "voxels",  # 'voxels', 'ml' or 'diameter_mm'
+    names: dict = None,  # label -> name
 ):
     "Box plot of target sizes, a box a label, on a logarithmic axis; whiskers reach to the smallest and the largest"
-    ax = _ax(ax); labs = sorted(ts.label.unique())
-    if not labs: raise ValueError('there is no target: no case has a label with foreground')
-    ax.boxplot([ts[size][ts.label==c] for c in labs], whis=(0,100), tick_labels=[f'{(names or {}).get(c,f"label {c}")}\nn={int((ts.label==c).sum())}' for c in labs], patch_artist=True, boxprops=dict(facecolor='#DDDDDD'), medianprops=dict(color='black'))
-    ax.set_yscale('log'); ax.set(ylabel=dict(voxels='target size (voxels)',ml='target volume (ml)',diameter_mm='diameter (mm)')[size], title='Target size')
+    ax = _ax(ax)
+    labs = sorted(ts.label.unique())
+    if not labs:
+        raise ValueError("there is no target: no case has a label with foreground")
+    ax.boxplot(
+        [ts[size][ts.label == c] for c in labs],
+        whis=(0, 100),
+        tick_labels=[
+            f"{(names or {}).get(c, f'label {c}')}\nn={int((ts.label == c).sum())}" for c in labs
+        ],
+        patch_artist=True,
+        boxprops=dict(facecolor="#DDDDDD"),
+        medianprops=dict(color="black"),
+    )
+    ax.set_yscale("log")
+    ax.set(
+        ylabel=dict(
+            voxels="target size (voxels)", ml="target volume (ml)", diameter_mm="diameter (mm)"
+        )[size],
+        title="Target size",
+    )
     return ax
 
 # %% ../nbs/11_chart.ipynb #026043ff
 def _pie(ax, n, names, cols, title):
     ax.pie(n, colors=cols, startangle=90)
-    ax.legend([f'{nm} {k/sum(n):.2%}' for nm,k in zip(names,n)], fontsize=8, loc='upper center', bbox_to_anchor=(.5,.06), ncols=1+(len(n)>4))
+    ax.legend(
+        [f"{nm} {k / sum(n):.2%}" for nm, k in zip(names, n)],
+        fontsize=8,
+        loc="upper center",
+        bbox_to_anchor=(0.5, 0.06),
+        ncols=1 + (len(n) > 4),
+    )
     ax.set_title(title)
     return ax
 
+
 def plot_classes(
-    df:pd.DataFrame, # from `case_stats`
-    ax=None, # axes to draw on
+    df: pd.DataFrame,  # from `case_stats`
+    ax=None,  # axes to draw on
 ):
     "Pie of the share of voxels of each class"
-    fg_ratio(df); names = class_names(df); n = [df.n_0.sum(),*(df[f'n_{c}'].sum() for c in names)]
-    return _pie(_ax(ax,3.5), n, ['background',*names.values()], ['#DDDDDD',*map(colour,names)], 'Share of voxels')
+    fg_ratio(df)
+    names = class_names(df)
+    n = [df.n_0.sum(), *(df[f"n_{c}"].sum() for c in names)]
+    return _pie(
+        _ax(ax, 3.5),
+        n,
+        ["background", *names.values()],
+        ["#DDDDDD", *map(colour, names)],
+        "Share of voxels",
+    )
+
 
 def plot_shares(
-    counts, # name -> number: train, valid, test; or public, private
-    ax=None, # axes to draw on
-    title:str='Cases', # title
+    counts,  # name -> number: train, valid, test; or public, private
+    ax=None,  # axes to draw on
+    title: str = "Cases",  # title
 ):
     "Pie of how the cases are shared out"
-    counts = dict(counts); return _pie(_ax(ax,3.5), list(counts.values()), [f'{k}: {v},' for k,v in counts.items()], [colour(i+1) for i in range(len(counts))], title)
+    counts = dict(counts)
+    return _pie(
+        _ax(ax, 3.5),
+        list(counts.values()),
+        [f"{k}: {v}," for k, v in counts.items()],
+        [colour(i + 1) for i in range(len(counts))],
+        title,
+    )
 
-stas_bins = (0,.01,.02,.03,.04,.05,.10,1)                   # mask over image area, the bins of TEAM_1137's split (lesson stas)
+
+stas_bins = (
+    0,
+    0.01,
+    0.02,
+    0.03,
+    0.04,
+    0.05,
+    0.10,
+    1,
+)  # mask over image area, the bins of TEAM_1137's split (lesson stas)
+
 
 def plot_ratio_bins(
-    df:pd.DataFrame, # from `case_stats`; with a column `fold` (or `split`) the bars are stacked by it
-    ax=None, # axes to draw on
-    edges=stas_bins, # of the bins, 0 to 1; the lower edge belongs to the bin
-    by:str='fold', # column that stacks the bars
+    df: pd.DataFrame,  # from `case_stats`; with a column `fold` (or `split`) the bars are stacked by it
+    ax=None,  # axes to draw on
+    edges=stas_bins,  # of the bins, 0 to 1; the lower edge belongs to the bin
+    by: str = "fold",  # column that stacks the bars
 ):
     "Bars: cases in each bin of foreground share, by fold"
-    df = df[df.label!='']; ax = _ax(ax,5); b = np.clip(np.digitize(fg_ratio(df),edges)-1,0,len(edges)-2); x = np.arange(len(edges)-1); low = np.zeros(len(x))
-    part = df[by] if by in df else pd.Series('all cases',df.index)
-    for i,v in enumerate(sorted(part.unique(),key=str)): n = np.bincount(b[(part==v).values],minlength=len(x)); ax.bar(x,n,bottom=low,color=colour(i+1),label=f'{by} {v}' if by in df else v); low = low+n
-    ax.set_xticks(x,[f'{a:.3g}-{c:.3g}' for a,c in zip(edges[:-1],edges[1:])],rotation=40,fontsize=8); ax.set(xlabel='foreground share', ylabel='cases', title='Foreground share'); ax.legend(fontsize=8)
+    df = df[df.label != ""]
+    ax = _ax(ax, 5)
+    b = np.clip(np.digitize(fg_ratio(df), edges) - 1, 0, len(edges) - 2)
+    x = np.arange(len(edges) - 1)
+    low = np.zeros(len(x))
+    part = df[by] if by in df else pd.Series("all cases", df.index)
+    for i, v in enumerate(sorted(part.unique(), key=str)):
+        n = np.bincount(b[(part == v).values], minlength=len(x))
+        ax.bar(x, n, bottom=low, color=colour(i + 1), label=f"{by} {v}" if by in df else v)
+        low = low + n
+    ax.set_xticks(
+        x, [f"{a:.3g}-{c:.3g}" for a, c in zip(edges[:-1], edges[1:])], rotation=40, fontsize=8
+    )
+    ax.set(xlabel="foreground share", ylabel="cases", title="Foreground share")
+    ax.legend(fontsize=8)
     return ax
 
 # %% ../nbs/11_chart.ipynb #23fa59e9
 def plot_intensities(
-    df:pd.DataFrame, # from `case_stats`
-    ax=None, # axes to draw on
-    most:int=30, # cases shown, spread evenly over the cohort sorted by median
+    df: pd.DataFrame,  # from `case_stats`
+    ax=None,  # axes to draw on
+    most: int = 30,  # cases shown, spread evenly over the cohort sorted by median
 ):
     "Box plot of intensities: box 25-75 %, whiskers 1-99 %, a point at the maximum"
-    ax = _ax(ax,5)
-    d = df.sort_values('p50').iloc[np.unique(np.linspace(0,len(df)-1,min(most,len(df))).astype(int))]
-    box = [dict(med=r.p50,q1=r.p25,q3=r.p75,whislo=r.p1,whishi=r.p99,fliers=[r.imax]) for r in d.itertuples()]
-    ax.bxp(box, flierprops=dict(marker='.',markersize=4))
-    ax.set_yscale('symlog'); ax.set_xticks([])
-    ax.set(xlabel=f'{len(d)} of {len(df)} cases, sorted by median', ylabel='intensity (as stored)', title='Intensity of each case')
+    ax = _ax(ax, 5)
+    d = df.sort_values("p50").iloc[
+        np.unique(np.linspace(0, len(df) - 1, min(most, len(df))).astype(int))
+    ]
+    box = [
+        dict(med=r.p50, q1=r.p25, q3=r.p75, whislo=r.p1, whishi=r.p99, fliers=[r.imax])
+        for r in d.itertuples()
+    ]
+    ax.bxp(box, flierprops=dict(marker=".", markersize=4))
+    ax.set_yscale("symlog")
+    ax.set_xticks([])
+    ax.set(
+        xlabel=f"{len(d)} of {len(df)} cases, sorted by median",
+        ylabel="intensity (as stored)",
+        title="Intensity of each case",
+    )
     return ax
 
+
 def plot_class_intensities(
-    img:Scan, # image
-    lab:Scan, # its label
-    ax=None, # axes to draw on
-    window:tuple=None, # (low, high) that a recipe would keep, drawn in
-    names:dict=None, # label -> name
-    bins:int=80, # bars between the 0.1th and the 99.9th percentile
+    img: Scan,  # image
+    lab: Scan,  # its label
+    ax=None,  # axes to draw on
+    window: tuple = None,  # (low, high) that a recipe would keep, drawn in
+    names: dict = None,  # label -> name
+    bins: int = 80,  # bars between the 0.1th and the 99.9th percentile
 ):
     "Intensity histogram of each class, each of area 1, with the chosen window"
-    ax = _ax(ax,5); v = img.data.mean(0) if len(img.data)>1 else img.data[0]; lo,hi = np.percentile(v,[.1,99.9])
-    for c in np.unique(lab.data): ax.hist(v[lab.data[0]==c], bins=bins, range=(lo,hi), density=True, histtype='step', lw=2 if c else 1, color=colour(int(c)) if c else 'grey', label=(names or {}).get(int(c),f'label {c}' if c else 'background'))
-    if window: ax.axvspan(*window, color='#F0E442', alpha=.25, label=f'window {window[0]:g} to {window[1]:g}')
-    ax.set(xlabel='intensity', ylabel='density', title='Intensity by class'); ax.legend(fontsize=8)
+    ax = _ax(ax, 5)
+    v = img.data.mean(0) if len(img.data) > 1 else img.data[0]
+    lo, hi = np.percentile(v, [0.1, 99.9])
+    for c in np.unique(lab.data):
+        ax.hist(
+            v[lab.data[0] == c],
+            bins=bins,
+            range=(lo, hi),
+            density=True,
+            histtype="step",
+            lw=2 if c else 1,
+            color=colour(int(c)) if c else "grey",
+            label=(names or {}).get(int(c), f"label {c}" if c else "background"),
+        )
+    if window:
+        ax.axvspan(
+            *window, color="#F0E442", alpha=0.25, label=f"window {window[0]:g} to {window[1]:g}"
+        )
+    ax.set(xlabel="intensity", ylabel="density", title="Intensity by class")
+    ax.legend(fontsize=8)
     return ax
 
 # %% ../nbs/11_chart.ipynb #5f064a9c
 def plot_geometry(
-    df:pd.DataFrame, # from `case_stats`
-    ax=None, # axes to draw on
+    df: pd.DataFrame,  # from `case_stats`
+    ax=None,  # axes to draw on
 ):
     "Voxel size of each case; the larger the point, the more pixels a slice"
-    ax = _ax(ax); s = np.sqrt(df.ny*df.nx)
-    ax.scatter(df.dx_mm, df.dz_mm, s=10+90*s/s.max(), alpha=.5, color=colour(5))
-    ax.set(xlabel='pixel width (mm)', ylabel='distance of slices (mm)', title=f'{int(s.min())} to {int(s.max())} pixels a side, {df.nz.min()} to {df.nz.max()} slices')
+    ax = _ax(ax)
+    s = np.sqrt(df.ny * df.nx)
+    ax.scatter(df.dx_mm, df.dz_mm, s=10 + 90 * s / s.max(), alpha=0.5, color=colour(5))
+    ax.set(
+        xlabel="pixel width (mm)",
+        ylabel="distance of slices (mm)",
+        title=f"{int(s.min())} to {int(s.max())} pixels a side, {df.nz.min()} to {df.nz.max()} slices",
+    )
     return ax
+
 
 def plot_positions(
-    ts:pd.DataFrame, # from `target_stats`
-    ax=None, # axes to draw on
-    plane:str='axial', # 'axial', 'coronal' or 'sagittal'
-    bins:int=12, # fields a side
+    ts: pd.DataFrame,  # from `target_stats`
+    ax=None,  # axes to draw on
+    plane: str = "axial",  # 'axial', 'coronal' or 'sagittal'
+    bins: int = 12,  # fields a side
 ):
     "Heat map of the centres of all targets, relative to their image"
-    ax = _ax(ax,3.6); v,h = dict(axial='yx',coronal='zx',sagittal='zy')[plane]
-    n,_,_ = np.histogram2d(ts[f'rel_{v}'], ts[f'rel_{h}'], bins=bins, range=((0,1),(0,1)))
-    m = ax.imshow(n, origin='upper' if plane=='axial' else 'lower', extent=(0,1,1,0) if plane=='axial' else (0,1,0,1), cmap='cividis'); plt.colorbar(m, ax=ax, label='targets')
-    ax.set(xlabel=f'{h} (0 first, 1 last voxel)', ylabel=v, title=f'Centres of targets, {plane}')
+    ax = _ax(ax, 3.6)
+    v, h = dict(axial="yx", coronal="zx", sagittal="zy")[plane]
+    n, _, _ = np.histogram2d(ts[f"rel_{v}"], ts[f"rel_{h}"], bins=bins, range=((0, 1), (0, 1)))
+    m = ax.imshow(
+        n,
+        origin="upper" if plane == "axial" else "lower",
+        extent=(0, 1, 1, 0) if plane == "axial" else (0, 1, 0, 1),
+        cmap="cividis",
+    )
+    plt.colorbar(m, ax=ax, label="targets")
+    ax.set(xlabel=f"{h} (0 first, 1 last voxel)", ylabel=v, title=f"Centres of targets, {plane}")
     return ax
 
+
 def plot_along_z(
-    sl:pd.DataFrame, # from `slice_stats`
-    ax=None, # axes to draw on
-    names:dict=None, # label -> name
-    bins:int=25, # steps from the first to the last slice
+    sl: pd.DataFrame,  # from `slice_stats`
+    ax=None,  # axes to draw on
+    names: dict = None,  # label -> name
+    bins: int = 25,  # steps from the first to the last slice
 ):
     "Share of slices that hold each label, from the first to the last"
-    ax = _ax(ax); b = np.minimum((sl.rel_z*bins).astype(int),bins-1)
-    for c in [int(k[2:]) for k in sl if k.startswith('n_') and k!='n_0']: ax.plot((np.arange(bins)+.5)/bins, (sl[f'n_{c}']>0).groupby(b).mean().reindex(range(bins)), color=colour(c), label=(names or {}).get(c,f'label {c}'))
-    ax.set(xlabel='place along z (0 first, 1 last slice)', ylabel='share of slices with it', title='Foreground along z'); ax.legend(fontsize=8)
+    ax = _ax(ax)
+    b = np.minimum((sl.rel_z * bins).astype(int), bins - 1)
+    for c in [int(k[2:]) for k in sl if k.startswith("n_") and k != "n_0"]:
+        ax.plot(
+            (np.arange(bins) + 0.5) / bins,
+            (sl[f"n_{c}"] > 0).groupby(b).mean().reindex(range(bins)),
+            color=colour(c),
+            label=(names or {}).get(c, f"label {c}"),
+        )
+    ax.set(
+        xlabel="place along z (0 first, 1 last slice)",
+        ylabel="share of slices with it",
+        title="Foreground along z",
+    )
+    ax.legend(fontsize=8)
     return ax
 
 # %% ../nbs/11_chart.ipynb #434d8a1c
 planes = dict(axial=0, coronal=1, sagittal=2)
 
+
 def row_origin(
-    scan:Scan, # image
-    plane:str='axial', # 'axial', 'coronal' or 'sagittal'
-)->str: # 'upper' or 'lower', as for `imshow`
+    scan: Scan,  # image
+    plane: str = "axial",  # 'axial', 'coronal' or 'sagittal'
+) -> str:  # 'upper' or 'lower', as for `imshow`
     "Where the first row of a slice is drawn, so that front or head are up"
-    v = scan.affine[:3,1 if plane=='axial' else 2]
-    return 'lower' if v[np.abs(v).argmax()]>0 else 'upper'
+    v = scan.affine[:3, 1 if plane == "axial" else 2]
+    return "lower" if v[np.abs(v).argmax()] > 0 else "upper"
+
 
 def show_slice(
-    img, # grey slice (Y,X), or colours (Y,X,3) from 0 to 255
-    msk=None, # labels (Y,X), or None
-    ax=None, # axes to draw on
-    spacing=(1,1), # (y,x) mm, for the aspect
-    alpha:float=.45, # opacity of the labels
-    title:str='', # title
-    vlim=None, # (black, white); None: 1st and 99th percentile
-    origin:str='lower', # from `row_origin`
-    palette=None, # colours of labels 1, 2, ...; None: those of `colour`
+    img,  # grey slice (Y,X), or colours (Y,X,3) from 0 to 255
+    msk=None,  # labels (Y,X), or None
+    ax=None,  # axes to draw on
+    spacing=(1, 1),  # (y,x) mm, for the aspect
+    alpha: float = 0.45,  # opacity of the labels
+    title: str = "",  # title
+    vlim=None,  # (black, white); None: 1st and 99th percentile
+    origin: str = "lower",  # from `row_origin`
+    palette=None,  # colours of labels 1, 2, ...; None: those of `colour`
 ):
     "A slice with its labels in colour"
-    ax = _ax(ax,3); kw = dict(origin=origin, aspect=spacing[0]/spacing[1], interpolation='nearest')
-    lo,hi = np.percentile(img,[1,99]) if vlim is None else vlim
-    ax.imshow(img, **(dict(cmap='gray', vmin=lo, vmax=hi) if np.ndim(img)==2 else {}), **kw)
-    if msk is not None: ax.imshow(_rgba(msk, alpha, palette), **kw)
-    ax.set_title(title, fontsize=9); ax.axis('off')
+    ax = _ax(ax, 3)
+    kw = dict(origin=origin, aspect=spacing[0] / spacing[1], interpolation="nearest")
+    lo, hi = np.percentile(img, [1, 99]) if vlim is None else vlim
+    ax.imshow(img, **(dict(cmap="gray", vmin=lo, vmax=hi) if np.ndim(img) == 2 else {}), **kw)
+    if msk is not None:
+        ax.imshow(_rgba(msk, alpha, palette), **kw)
+    ax.set_title(title, fontsize=9)
+    ax.axis("off")
     return ax
 
+
 def _rgba(msk, alpha, palette=None):
-    out = np.zeros((*np.shape(msk),4))
+    out = np.zeros((*np.shape(msk), 4))
     for c in np.unique(msk):
-        if c: out[msk==c] = (*plt.matplotlib.colors.to_rgb(palette[(int(c)-1)%len(palette)] if palette else colour(int(c))),alpha)
+        if c:
+            out[msk == c] = (
+                *plt.matplotlib.colors.to_rgb(
+                    palette[(int(c) - 1) % len(palette)] if palette else colour(int(c))
+                ),
+                alpha,
+            )
     return out
 
+
 def best_slice(
-    img:Scan, # image
-    lab:Scan, # its label
-)->tuple: # (slice (Y,X) or (Y,X,3), labels (Y,X), number of the slice)
+    img: Scan,  # image
+    lab: Scan,  # its label
+) -> tuple:  # (slice (Y,X) or (Y,X,3), labels (Y,X), number of the slice)
     "The slice with most foreground"
-    k = int((lab.data[0]>0).sum((1,2)).argmax())
-    return (img.data[:3,k].transpose(1,2,0) if len(img.data)==3 else img.data[0,k]),lab.data[0,k],k
+    k = int((lab.data[0] > 0).sum((1, 2)).argmax())
+    return (
+        (img.data[:3, k].transpose(1, 2, 0) if len(img.data) == 3 else img.data[0, k]),
+        lab.data[0, k],
+        k,
+    )
+
 
 def _sheet(df, pick, titles, cols=6):
-    rows = -(-len(pick)//cols); fig,axs = plt.subplots(rows,min(cols,len(pick)),figsize=(2*min(cols,len(pick)),2.5*rows),dpi=72,squeeze=False)
-    for ax in axs.ravel(): ax.axis('off')
-    for ax,i,t in zip(axs.ravel(),pick,titles):
-        img,lab = read_case(df.loc[i]); s,m,k = best_slice(img, lab or img.new(data=np.zeros((1,*img.shape),np.uint8))); show_slice(s, m, ax, img.spacing[1:], title=t.format(k=k), origin=row_origin(img)); ax.title.set_fontsize(7)
+    rows = -(-len(pick) // cols)
+    fig, axs = plt.subplots(
+        rows,
+        min(cols, len(pick)),
+        figsize=(2 * min(cols, len(pick)), 2.5 * rows),
+        dpi=72,
+        squeeze=False,
+    )
+    for ax in axs.ravel():
+        ax.axis("off")
+    for ax, i, t in zip(axs.ravel(), pick, titles):
+        img, lab = read_case(df.loc[i])
+        s, m, k = best_slice(img, lab or img.new(data=np.zeros((1, *img.shape), np.uint8)))
+        show_slice(s, m, ax, img.spacing[1:], title=t.format(k=k), origin=row_origin(img))
+        ax.title.set_fontsize(7)
     fig.tight_layout()
-    return axs.ravel()[:len(pick)]
+    return axs.ravel()[: len(pick)]
+
 
 def show_cases(
-    df:pd.DataFrame, # from `case_stats`
-    n:int=6, # cases, from the smallest target to the largest
+    df: pd.DataFrame,  # from `case_stats`
+    n: int = 6,  # cases, from the smallest target to the largest
 ):
     "The slice with most foreground of `n` cases, from the smallest target to the largest; axes"
-    vol = df[[f'ml_{c}' for c in class_names(df)]].sum(axis=1)
-    pick = vol.sort_values().index[np.unique(np.linspace(0,len(df)-1,n).astype(int))]
-    if df.nz.max()==1: return _sheet(df, pick, [f'{df.case[i]}\n{vol[i]*1000:.0f} px' for i in pick])
-    return _sheet(df, pick, [f'{df.case[i]}\n{vol[i]:.3g} ml, z={{k}}' for i in pick])
+    vol = df[[f"ml_{c}" for c in class_names(df)]].sum(axis=1)
+    pick = vol.sort_values().index[np.unique(np.linspace(0, len(df) - 1, n).astype(int))]
+    if df.nz.max() == 1:
+        return _sheet(df, pick, [f"{df.case[i]}\n{vol[i] * 1000:.0f} px" for i in pick])
+    return _sheet(df, pick, [f"{df.case[i]}\n{vol[i]:.3g} ml, z={{k}}" for i in pick])
+
 
 def contact_sheet(
-    df:pd.DataFrame, # from `case_stats`
-    why:pd.DataFrame, # from `suspicious`
-    most:int=12, # cases shown
+    df: pd.DataFrame,  # from `case_stats`
+    why: pd.DataFrame,  # from `suspicious`
+    most: int = 12,  # cases shown
 ):
     "The cases that deserve a look, and why; axes"
-    if not len(why): raise ValueError('no case is suspicious: there is nothing to show')
-    by = df.reset_index(drop=True); w = why[:most]; pick = [by.index[by.case==c][0] for c in w.case]
-    return _sheet(by, pick, [f'{c}\n'+'\n'.join(s.replace('{','(').replace('}',')') for s in r.split('; ')[:3]) for c,r in zip(w.case,w.why)])
+    if not len(why):
+        raise ValueError("no case is suspicious: there is nothing to show")
+    by = df.reset_index(drop=True)
+    w = why[:most]
+    pick = [by.index[by.case == c][0] for c in w.case]
+    return _sheet(
+        by,
+        pick,
+        [
+            f"{c}\n" + "\n".join(s.replace("{", "(").replace("}", ")") for s in r.split("; ")[:3])
+            for c, r in zip(w.case, w.why)
+        ],
+    )

@@ -8,94 +8,191 @@ __all__ = ['check_cohort', 'fault_table', 'sound_cohort']
 # %% ../nbs/09_check.ipynb #82de1928
 import warnings
 from hashlib import sha1
-import numpy as np, pandas as pd
+
+import numpy as np
+import pandas as pd
+
+from .read import map_cases, read_label, read_scan
 from .scan import few
-from .read import read_scan, read_label, map_cases
 
 # %% ../nbs/09_check.ipynb #9954e7e4
-def _heard(f, *args): # (result, what it warned of)
-    with warnings.catch_warnings(record=True) as told: warnings.simplefilter('always'); r = f(*args)
-    return r,[str(w.message) for w in told if w.category is UserWarning]
+def _heard(f, *args):  # (result, what it warned of)
+    with warnings.catch_warnings(record=True) as told:
+        warnings.simplefilter("always")
+        r = f(*args)
+    return r, [str(w.message) for w in told if w.category is UserWarning]
 
-def _check_case(case, image, label, labels=''):
-    try: return _look(case, image, label, labels)
-    except Exception as e: return dict(case=case, values=None, channels=None, digest=None),[(case,f'cannot be read ({type(e).__name__}: {str(e).splitlines()[0][:100] if str(e) else ""})','get the files again')]      # one odd file never stops a cohort
+
+def _check_case(case, image, label, labels=""):
+    try:
+        return _look(case, image, label, labels)
+    except Exception as e:
+        return dict(case=case, values=None, channels=None, digest=None), [
+            (
+                case,
+                f"cannot be read ({type(e).__name__}: {str(e).splitlines()[0][:100] if str(e) else ''})",
+                "get the files again",
+            )
+        ]  # one odd file never stops a cohort
+
 
 def _look(case, image, label, labels):
     "Faults of one case, and what the whole cohort has to be compared on"
-    out,res = [],dict(case=case, values=None, channels=None, digest=None)
-    if not image: return res,[(case,'no image for this label','find the image, or remove the label')]
-    try: img,told = _heard(read_scan, image)
-    except ValueError as e: return res,[(case,*_two(e))]
-    out += [(case,t,'look at it, and choose what is meant') for t in told]
-    with np.errstate(all='ignore'):
-        finite = np.isfinite(img.data).all()
-        if not finite: out.append((case,f'image holds NaN or infinity in {int((~np.isfinite(img.data)).sum())} voxels','repair or drop the case'))
-        elif img.data.min()==img.data.max(): out.append((case,f'image is constant ({img.data.flat[0]:g})','get the file again, or drop the case'))
-    res.update(channels=len(img.data), digest=sha1(np.ascontiguousarray(img.data)).hexdigest())
-    if not label: return res,out+[(case,'no label for this image','annotate it, or move the image to the test set')]
+    out, res = [], dict(case=case, values=None, channels=None, digest=None)
+    if not image:
+        return res, [(case, "no image for this label", "find the image, or remove the label")]
     try:
-        lab,told = _heard(read_label, label, img, labels); res['values'] = np.unique(lab.data).tolist()
-        out += [(case,t,'look at it, and correct the drawing') for t in told]
-    except ValueError as e: out.append((case,*_two(e)))
-    return res,out
+        img, told = _heard(read_scan, image)
+    except ValueError as e:
+        return res, [(case, *_two(e))]
+    out += [(case, t, "look at it, and choose what is meant") for t in told]
+    with np.errstate(all="ignore"):
+        finite = np.isfinite(img.data).all()
+        if not finite:
+            out.append(
+                (
+                    case,
+                    f"image holds NaN or infinity in {int((~np.isfinite(img.data)).sum())} voxels",
+                    "repair or drop the case",
+                )
+            )
+        elif img.data.min() == img.data.max():
+            out.append(
+                (
+                    case,
+                    f"image is constant ({img.data.flat[0]:g})",
+                    "get the file again, or drop the case",
+                )
+            )
+    res.update(channels=len(img.data), digest=sha1(np.ascontiguousarray(img.data)).hexdigest())
+    if not label:
+        return res, out + [
+            (case, "no label for this image", "annotate it, or move the image to the test set")
+        ]
+    try:
+        lab, told = _heard(read_label, label, img, labels)
+        res["values"] = np.unique(lab.data).tolist()
+        out += [(case, t, "look at it, and correct the drawing") for t in told]
+    except ValueError as e:
+        out.append((case, *_two(e)))
+    return res, out
+
 
 def _two(e):
     "Our errors read `what is wrong: the way out`"
-    a,_,b = str(e).rpartition(': ')
-    return a,b
+    a, _, b = str(e).rpartition(": ")
+    return a, b
+
 
 def _shared_faults(infos, labels, channels):
     "Faults that only show beside the other cases"
-    out,vals = [],[set(i['values']) for i in infos if i['values'] is not None]
-    full = [s for s in vals if s-{0}]
-    known = set(labels) if labels else {0}|{v for v in set().union(*full) if sum(v in s for s in full)*2>=len(full)}
-    while not labels and max(known)+1 in set().union(*full): known.add(max(known)+1)      # a rare class that continues 0, 1, 2
-    if not labels and max(known)>=2*len(known): out.append(('all cases',f'label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ...','read the cohort with a label map, labels={255:1}; on the command line --labels \'{"255":1}\''))
-    chans = [i['channels'] for i in infos if i['channels']]
+    out, vals = [], [set(i["values"]) for i in infos if i["values"] is not None]
+    full = [s for s in vals if s - {0}]
+    known = (
+        set(labels)
+        if labels
+        else {0} | {v for v in set().union(*full) if sum(v in s for s in full) * 2 >= len(full)}
+    )
+    while not labels and max(known) + 1 in set().union(*full):
+        known.add(max(known) + 1)  # a rare class that continues 0, 1, 2
+    if not labels and max(known) >= 2 * len(known):
+        out.append(
+            (
+                "all cases",
+                f"label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ...",
+                "read the cohort with a label map, labels={255:1}; on the command line --labels '{\"255\":1}'",
+            )
+        )
+    chans = [i["channels"] for i in infos if i["channels"]]
     channels = channels or (max(set(chans), key=chans.count) if chans else 1)
-    same = pd.Series([i['digest'] for i in infos], [i['case'] for i in infos]).dropna()
+    same = pd.Series([i["digest"] for i in infos], [i["case"] for i in infos]).dropna()
     for i in infos:
-        if i['channels'] and i['channels']!=channels: out.append((i['case'],f'image has {i["channels"]} channels, the cohort has {channels}','keep the channel that the others have'))
-        if i['values'] is not None and (odd:=sorted(set(i['values'])-known)): out.append((i['case'],f'label values {few(odd)} are unexpected, known are {few(sorted(known))}','correct the label files, or say what each value means: dataset.json in the Decathlon\'s layout, label_map in a lesson, --labels here'))
-        if i['values'] is not None and not any(i['values']): out.append((i['case'],'label is empty (all background)','annotate it, or say that empty cases are meant (allow_empty=True)'))
-        twins = [c for c in same.index[same==i['digest']] if c!=i['case']] if i['digest'] else []
-        if twins: out.append((i['case'],f'same voxels as {", ".join(twins)}','keep one of them: a twin in the other fold is a leak'))
+        if i["channels"] and i["channels"] != channels:
+            out.append(
+                (
+                    i["case"],
+                    f"image has {i['channels']} channels, the cohort has {channels}",
+                    "keep the channel that the others have",
+                )
+            )
+        if i["values"] is not None and (odd := sorted(set(i["values"]) - known)):
+            out.append(
+                (
+                    i["case"],
+                    f"label values {few(odd)} are unexpected, known are {few(sorted(known))}",
+                    "correct the label files, or say what each value means: dataset.json in the Decathlon's layout, label_map in a lesson, --labels here",
+                )
+            )
+        if i["values"] is not None and not any(i["values"]):
+            out.append(
+                (
+                    i["case"],
+                    "label is empty (all background)",
+                    "annotate it, or say that empty cases are meant (allow_empty=True)",
+                )
+            )
+        twins = (
+            [c for c in same.index[same == i["digest"]] if c != i["case"]] if i["digest"] else []
+        )
+        if twins:
+            out.append(
+                (
+                    i["case"],
+                    f"same voxels as {', '.join(twins)}",
+                    "keep one of them: a twin in the other fold is a leak",
+                )
+            )
     return out
 
+
 def check_cohort(
-    df:pd.DataFrame, # from `read_cohort`
-    labels=None, # expected label values; None: from dataset.json, or what most cases hold
-    allow_empty:bool=False, # True: a label without foreground is no fault
-    n_jobs:int=2, # processes
-)->pd.DataFrame: # case, fault, way_out: a row a fault, none if all is well
+    df: pd.DataFrame,  # from `read_cohort`
+    labels=None,  # expected label values; None: from dataset.json, or what most cases hold
+    allow_empty: bool = False,  # True: a label without foreground is no fault
+    n_jobs: int = 2,  # processes
+) -> pd.DataFrame:  # case, fault, way_out: a row a fault, none if all is well
     "All faults of a cohort in one table"
-    cols = df.reindex(columns=['case','image','label','label_map']).fillna('')
+    cols = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
     got = map_cases(_check_case, cols.itertuples(index=False), len(df), n_jobs)
-    out = [f for _,fs in got for f in fs]+_shared_faults([i for i,_ in got], labels or df.attrs.get('labels'), df.attrs.get('channels'))
-    if allow_empty: out = [f for f in out if not f[1].startswith('label is empty')]
-    return pd.DataFrame(out, columns=['case','fault','way_out']).sort_values('case', ignore_index=True)
+    out = [f for _, fs in got for f in fs] + _shared_faults(
+        [i for i, _ in got], labels or df.attrs.get("labels"), df.attrs.get("channels")
+    )
+    if allow_empty:
+        out = [f for f in out if not f[1].startswith("label is empty")]
+    return pd.DataFrame(out, columns=["case", "fault", "way_out"]).sort_values(
+        "case", ignore_index=True
+    )
 
 # %% ../nbs/09_check.ipynb #079b9563
 def fault_table(
-    bad:pd.DataFrame, # from `check_cohort`
-)->str: # one line a fault, columns aligned
+    bad: pd.DataFrame,  # from `check_cohort`
+) -> str:  # one line a fault, columns aligned
     "The table of faults as text"
-    rows = [('case','fault','way out'),*bad[['case','fault','way_out']].itertuples(index=False)]
-    w = [max(len(r[i]) for r in rows) for i in (0,1)]
-    return '\n'.join(f'{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}' for r in rows)
+    rows = [
+        ("case", "fault", "way out"),
+        *bad[["case", "fault", "way_out"]].itertuples(index=False),
+    ]
+    w = [max(len(r[i]) for r in rows) for i in (0, 1)]
+    return "\n".join(f"{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}" for r in rows)
 
 # %% ../nbs/09_check.ipynb #76621353
 def sound_cohort(
-    df:pd.DataFrame, # from `read_cohort`
-    drop:bool=False, # True: leave faulty cases out and name them
-    **kw, # passed to `check_cohort`
-)->pd.DataFrame: # the cohort without faulty cases
+    df: pd.DataFrame,  # from `read_cohort`
+    drop: bool = False,  # True: leave faulty cases out and name them
+    **kw,  # passed to `check_cohort`
+) -> pd.DataFrame:  # the cohort without faulty cases
     "The cohort if it is sound; `ValueError` with the table of faults if not"
     bad = check_cohort(df, **kw)
-    if not len(bad): return df
-    if not drop or 'all cases' in bad.case.values: raise ValueError(f'{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True, or `-p drop_faulty true` on the command line, leaves them out):\n{fault_table(bad)}')
+    if not len(bad):
+        return df
+    if not drop or "all cases" in bad.case.values:
+        raise ValueError(
+            f"{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True, or `-p drop_faulty true` on the command line, leaves them out):\n{fault_table(bad)}"
+        )
     keep = df[~df.case.isin(bad.case)].reset_index(drop=True)
-    print(f'left out {bad.case.nunique()} faulty cases: {", ".join(bad.case.unique())}')
-    if not len(keep): raise ValueError('no case is left after dropping the faulty ones: repair some, the table of `check_cohort` says how')
+    print(f"left out {bad.case.nunique()} faulty cases: {', '.join(bad.case.unique())}")
+    if not len(keep):
+        raise ValueError(
+            "no case is left after dropping the faulty ones: repair some, the table of `check_cohort` says how"
+        )
     return keep

@@ -7,244 +7,401 @@ __all__ = ['app', 'lesson_files', 'find_lesson', 'lessons', 'lesson_params', 'ch
            'check', 'fetch', 'predict', 'score', 'new', 'join_params', 'main']
 
 # %% ../nbs/39_cli.ipynb #3702d0a6
-import ast, json, os, re, shutil, sys, time, warnings
+import ast
+import json
+import os
+import re
+import shutil
+import sys
+import time
+import warnings
 from importlib.resources import files as package_files
 from pathlib import Path
-import typer
 from typing import Annotated, Optional
 
+import typer
+
 # %% ../nbs/39_cli.ipynb #034c369e
-def lesson_files()->dict: # name -> path of the notebook
+def lesson_files() -> dict:  # name -> path of the notebook
     "The lessons that are installed"
-    return {re.sub(r'^\d+_','',Path(str(f)).stem):Path(str(f)) for f in sorted(package_files('seg_course.lessons').iterdir(), key=lambda f:f.name) if f.name.endswith('.ipynb')}
+    return {
+        re.sub(r"^\d+_", "", Path(str(f)).stem): Path(str(f))
+        for f in sorted(package_files("seg_course.lessons").iterdir(), key=lambda f: f.name)
+        if f.name.endswith(".ipynb")
+    }
+
 
 def find_lesson(
-    name:str, # e.g. 'hippocampus'
-)->Path: # its notebook
+    name: str,  # e.g. 'hippocampus'
+) -> Path:  # its notebook
     "The notebook of a lesson"
     known = lesson_files()
-    if name not in known: raise ValueError(f'unknown lesson {name!r}: there are {", ".join(known)}')
+    if name not in known:
+        raise ValueError(f"unknown lesson {name!r}: there are {', '.join(known)}")
     return known[name]
 
-def _head(path): # title and the sentence under it
-    src = ''.join(json.loads(path.read_text(encoding='utf-8'))['cells'][0]['source'])
-    return [re.search(p, src, re.M)[1] for p in (r'^# (.*)', r'^> (.*)')]
 
-app = typer.Typer(add_completion=False, rich_markup_mode=None, help='Medical image segmentation competitions in notebooks')
+def _head(path):  # title and the sentence under it
+    src = "".join(json.loads(path.read_text(encoding="utf-8"))["cells"][0]["source"])
+    return [re.search(p, src, re.M)[1] for p in (r"^# (.*)", r"^> (.*)")]
+
+
+app = typer.Typer(
+    add_completion=False,
+    rich_markup_mode=None,
+    help="Medical image segmentation competitions in notebooks",
+)
+
 
 @app.command()
 def lessons():
     "List the lessons"
-    for n,p in lesson_files().items(): print(f'{n:14} {_head(p)[0]}\n{"":14} {_head(p)[1]}')
+    for n, p in lesson_files().items():
+        print(f"{n:14} {_head(p)[0]}\n{'':14} {_head(p)[1]}")
 
 # %% ../nbs/39_cli.ipynb #b55a7e78
 def lesson_params(
-    path, # notebook of a lesson
-)->dict: # name -> default value
+    path,  # notebook of a lesson
+) -> dict:  # name -> default value
     "Settings of a lesson"
     import papermill as pm
-    return {k:ast.literal_eval(v['default']) for k,v in pm.inspect_notebook(str(path)).items()}
+
+    return {k: ast.literal_eval(v["default"]) for k, v in pm.inspect_notebook(str(path)).items()}
+
 
 def _cast(name, value, default):
-    if isinstance(value,str) and not isinstance(default,str):
-        try: value = ast.literal_eval({'true':'True','false':'False','none':'None'}.get(value.lower(),value))
-        except (ValueError,SyntaxError): pass
-    ok = type(value)==type(default) or (isinstance(default,float) and type(value)==int)
-    if not ok: raise ValueError(f'parameter {name}: {value!r} is no {type(default).__name__} (the default is {default!r})')
-    return float(value) if isinstance(default,float) else value
+    if isinstance(value, str) and not isinstance(default, str):
+        try:
+            value = ast.literal_eval(
+                {"true": "True", "false": "False", "none": "None"}.get(value.lower(), value)
+            )
+        except (ValueError, SyntaxError):
+            pass
+    ok = type(value) == type(default) or (isinstance(default, float) and type(value) == int)
+    if not ok:
+        raise ValueError(
+            f"parameter {name}: {value!r} is no {type(default).__name__} (the default is {default!r})"
+        )
+    return float(value) if isinstance(default, float) else value
+
 
 def check_params(
-    given:dict, # name -> value, text or typed
-    known:dict, # name -> default, from `lesson_params`
-)->dict: # typed values
+    given: dict,  # name -> value, text or typed
+    known: dict,  # name -> default, from `lesson_params`
+) -> dict:  # typed values
     "Settings with the type of their default; unknown names are refused"
     odd = [k for k in given if k not in known]
-    if odd: raise ValueError(f'unknown parameter {", ".join(odd)}: this lesson has {", ".join(known)}')
-    return {k:_cast(k,v,known[k]) for k,v in given.items()}
+    if odd:
+        raise ValueError(f"unknown parameter {', '.join(odd)}: this lesson has {', '.join(known)}")
+    return {k: _cast(k, v, known[k]) for k, v in given.items()}
 
 # %% ../nbs/39_cli.ipynb #0c70385a
 def _html(nb_path, html_path):
     from nbconvert import HTMLExporter
-    part = html_path.with_name('.part.'+html_path.name)
-    part.write_text(HTMLExporter(template_name='lab').from_filename(str(nb_path))[0], encoding='utf-8')
+
+    part = html_path.with_name(".part." + html_path.name)
+    part.write_text(
+        HTMLExporter(template_name="lab").from_filename(str(nb_path))[0], encoding="utf-8"
+    )
     os.replace(part, html_path)
 
+
 def run_lesson(
-    lesson:str, # name
-    params:dict=None, # settings, see `lesson_params`
-    out:str='', # run folder; '' makes runs/<lesson>/<date-time>
-)->Path: # the run folder, with notebook.ipynb and report.html in it
+    lesson: str,  # name
+    params: dict = None,  # settings, see `lesson_params`
+    out: str = "",  # run folder; '' makes runs/<lesson>/<date-time>
+) -> Path:  # the run folder, with notebook.ipynb and report.html in it
     "Execute a lesson without a browser"
     import papermill as pm
     from papermill.exceptions import PapermillExecutionError
-    path = find_lesson(lesson); params = check_params(params or {}, lesson_params(path))
-    if data := params.get('data'):
-        for p in map(Path, [data] if Path(data).exists() else data.split(',')): # one folder, or several with commas between, where a lesson takes them
-            if not (p.is_dir() and any(p.iterdir())): raise ValueError(f'no data in {p}: no such folder, or it is empty')
-    out = Path(out or params.pop('out','') or f'runs/{lesson}/{time.strftime("%Y%m%d-%H%M%S")}')
-    if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
-    fresh = not out.exists(); made = [p for p in (out,*out.parents) if not p.exists()]; out.mkdir(parents=True, exist_ok=True)
-    print(f'{lesson} -> {out}  (interrupted? the same command with --out {out} continues)', flush=True)
-    os.environ['SEG_COURSE_CLI'] = '1'; os.environ.setdefault('PYTHONWARNINGS','ignore::FutureWarning')       # of libraries, about their next versions
-    part = out/f'.part{os.getpid()}.notebook.ipynb'                                                # an earlier, finished notebook stays until this one is done
-    try: pm.execute_notebook(str(path), str(part), parameters=params|dict(out=str(out)), kernel_name='python3', stdout_file=sys.stdout, progress_bar=sys.stderr.isatty(), extra_arguments=['--IPKernelApp.log_level=40'])
+
+    path = find_lesson(lesson)
+    params = check_params(params or {}, lesson_params(path))
+    if data := params.get("data"):
+        for p in map(
+            Path, [data] if Path(data).exists() else data.split(",")
+        ):  # one folder, or several with commas between, where a lesson takes them
+            if not (p.is_dir() and any(p.iterdir())):
+                raise ValueError(f"no data in {p}: no such folder, or it is empty")
+    out = Path(out or params.pop("out", "") or f"runs/{lesson}/{time.strftime('%Y%m%d-%H%M%S')}")
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; name a folder to write to")
+    fresh = not out.exists()
+    made = [p for p in (out, *out.parents) if not p.exists()]
+    out.mkdir(parents=True, exist_ok=True)
+    print(
+        f"{lesson} -> {out}  (interrupted? the same command with --out {out} continues)", flush=True
+    )
+    os.environ["SEG_COURSE_CLI"] = "1"
+    os.environ.setdefault(
+        "PYTHONWARNINGS", "ignore::FutureWarning"
+    )  # of libraries, about their next versions
+    part = (
+        out / f".part{os.getpid()}.notebook.ipynb"
+    )  # an earlier, finished notebook stays until this one is done
+    try:
+        pm.execute_notebook(
+            str(path),
+            str(part),
+            parameters=params | dict(out=str(out)),
+            kernel_name="python3",
+            stdout_file=sys.stdout,
+            progress_bar=sys.stderr.isatty(),
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )
     except PapermillExecutionError as e:
-        if e.ename=='ValueError':
-            if not any(out.glob('store*')):                                     # refused before any work: leave nothing
+        if e.ename == "ValueError":
+            if not any(out.glob("store*")):  # refused before any work: leave nothing
                 part.unlink(missing_ok=True)
-                if fresh: shutil.rmtree(out, ignore_errors=True); [p.rmdir() for p in made[1:] if not any(p.iterdir())]
-                else: [(out/f).unlink(missing_ok=True) for f in ('params.json','versions.json')]
+                if fresh:
+                    shutil.rmtree(out, ignore_errors=True)
+                    [p.rmdir() for p in made[1:] if not any(p.iterdir())]
+                else:
+                    [(out / f).unlink(missing_ok=True) for f in ("params.json", "versions.json")]
                 raise ValueError(e.evalue) from None
-        os.replace(part, out/'failed.ipynb')
-        if e.ename=='ValueError': raise ValueError(f'{e.evalue} (the cell is in {out/"failed.ipynb"})') from None
-        raise RuntimeError(f'the lesson stopped with {e.ename}: {e.evalue} (the cell and its traceback are in {out/"failed.ipynb"})') from None
-    os.replace(part, out/'notebook.ipynb'); (out/'failed.ipynb').unlink(missing_ok=True)
-    _html(out/'notebook.ipynb', out/'report.html')
+        os.replace(part, out / "failed.ipynb")
+        if e.ename == "ValueError":
+            raise ValueError(f"{e.evalue} (the cell is in {out / 'failed.ipynb'})") from None
+        raise RuntimeError(
+            f"the lesson stopped with {e.ename}: {e.evalue} (the cell and its traceback are in {out / 'failed.ipynb'})"
+        ) from None
+    os.replace(part, out / "notebook.ipynb")
+    (out / "failed.ipynb").unlink(missing_ok=True)
+    _html(out / "notebook.ipynb", out / "report.html")
     return out
+
 
 @app.command()
 def run(
-    lesson: Annotated[str, typer.Argument(help='see `seg_course lessons`')],
-    p: Annotated[Optional[list[str]], typer.Option('-p', '--param', metavar='NAME=VALUE', help='a setting: -p name value, or -p name=value')] = None,
-    params: Annotated[Optional[Path], typer.Option(help='JSON file with settings')] = None,
-    data: Annotated[str, typer.Option(help='folder of the data')] = '',
-    out: Annotated[str, typer.Option(help='run folder; an interrupted one is continued')] = '',
+    lesson: Annotated[str, typer.Argument(help="see `seg_course lessons`")],
+    p: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "-p", "--param", metavar="NAME=VALUE", help="a setting: -p name value, or -p name=value"
+        ),
+    ] = None,
+    params: Annotated[Optional[Path], typer.Option(help="JSON file with settings")] = None,
+    data: Annotated[str, typer.Option(help="folder of the data")] = "",
+    out: Annotated[str, typer.Option(help="run folder; an interrupted one is continued")] = "",
 ):
     "Execute a lesson; leaves model, scores, submission and an HTML report in its run folder"
     known = lesson_params(find_lesson(lesson))
     given = read_params(params) if params else {}
-    bad = [v for v in p or [] if '=' not in v]
-    if bad: raise ValueError(f'parameter {bad[0]!r}: write -p name value, or -p name=value')
-    given |= dict(v.split('=',1) for v in p or [])
-    if data: given['data'] = data
+    bad = [v for v in p or [] if "=" not in v]
+    if bad:
+        raise ValueError(f"parameter {bad[0]!r}: write -p name value, or -p name=value")
+    given |= dict(v.split("=", 1) for v in p or [])
+    if data:
+        given["data"] = data
     dir_ = run_lesson(lesson, check_params(given, known), out)
-    scores = dir_/'scores.csv'
+    scores = dir_ / "scores.csv"
     if scores.exists():
         import pandas as pd
+
         from seg_course.metric import summary
+
         print(summary(pd.read_csv(scores)).round(4).to_string())
-    print(f'run folder {dir_}: open report.html')
+    print(f"run folder {dir_}: open report.html")
+
 
 def read_params(
-    path, # JSON file; a bare name that is not here is looked for beside the lessons, like ct_train.json
-)->dict: # settings
+    path,  # JSON file; a bare name that is not here is looked for beside the lessons, like ct_train.json
+) -> dict:  # settings
     "Settings from a JSON file"
-    beside = next(iter(lesson_files().values())).parent/path
-    try: got = json.loads((Path(path) if Path(path).exists() or not beside.exists() else beside).read_text())
-    except OSError: raise ValueError(f'{path}: no such parameter file') from None
-    except ValueError as e: raise ValueError(f'{path}: is no JSON ({e})') from None
-    if not isinstance(got,dict): raise ValueError(f'{path}: holds a {type(got).__name__}: an object {{"name": value}} is expected')
+    beside = next(iter(lesson_files().values())).parent / path
+    try:
+        got = json.loads(
+            (Path(path) if Path(path).exists() or not beside.exists() else beside).read_text()
+        )
+    except OSError:
+        raise ValueError(f"{path}: no such parameter file") from None
+    except ValueError as e:
+        raise ValueError(f"{path}: is no JSON ({e})") from None
+    if not isinstance(got, dict):
+        raise ValueError(
+            f'{path}: holds a {type(got).__name__}: an object {{"name": value}} is expected'
+        )
     return got
 
 # %% ../nbs/39_cli.ipynb #801da3ec
 @app.command()
 def check(
-    data: Annotated[str, typer.Argument(help='folder of a data set, or a CSV file with the columns case, image, label')],
-    labels: Annotated[str, typer.Option(help='label map as JSON, e.g. \'{"255":1}\' or \'{"GTV1":1}\'')] = '',
-    allow_empty: Annotated[bool, typer.Option(help='labels without foreground are no fault')] = False,
+    data: Annotated[
+        str,
+        typer.Argument(
+            help="folder of a data set, or a CSV file with the columns case, image, label"
+        ),
+    ],
+    labels: Annotated[
+        str, typer.Option(help="label map as JSON, e.g. '{\"255\":1}' or '{\"GTV1\":1}'")
+    ] = "",
+    allow_empty: Annotated[
+        bool, typer.Option(help="labels without foreground are no fault")
+    ] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
-    from seg_course.read import read_cohort
     from seg_course.check import check_cohort, fault_table
+    from seg_course.read import read_cohort
+
     df = read_cohort(data, labels=labels)
     bad = check_cohort(df, allow_empty=allow_empty)
-    if not len(bad): print(f'{len(df)} cases, no fault found'); return
+    if not len(bad):
+        print(f"{len(df)} cases, no fault found")
+        return
     print(fault_table(bad))
-    n = bad.case[bad.case!='all cases'].nunique(); print(f'{len(df) if "all cases" in bad.case.values else n} of {len(df)} cases are faulty')
+    n = bad.case[bad.case != "all cases"].nunique()
+    print(f"{len(df) if 'all cases' in bad.case.values else n} of {len(df)} cases are faulty")
     raise typer.Exit(1)
 
 # %% ../nbs/39_cli.ipynb #6d933b26
 @app.command()
 def fetch(
-    name: Annotated[str, typer.Argument(help='data set, e.g. Task04_Hippocampus')],
-    to: Annotated[str, typer.Option(help='folder to put it in')] = 'data',
+    name: Annotated[str, typer.Argument(help="data set, e.g. Task04_Hippocampus")],
+    to: Annotated[str, typer.Option(help="folder to put it in")] = "data",
 ):
     "Download a data set of the Medical Segmentation Decathlon into data/"
     from seg_course.fetch import fetch_data
+
     print(fetch_data(name, to))
 
 # %% ../nbs/39_cli.ipynb #c913069b
 @app.command()
 def predict(
-    run: Annotated[str, typer.Argument(help='run folder')],
-    images: Annotated[str, typer.Argument(help='an image, a folder of them, or a folder of cases (DICOM, SegTHOR, MM-WHS)')],
-    out: Annotated[str, typer.Argument(help='folder to write')],
-    device: Annotated[str, typer.Option(help='cpu or cuda')] = 'cpu',
-    tta: Annotated[bool, typer.Option(help='average over flips')] = True,
-    rtstruct: Annotated[bool, typer.Option('--rtstruct', help='for DICOM images: contours (RTSTRUCT) beside the label maps')] = False,
+    run: Annotated[str, typer.Argument(help="run folder")],
+    images: Annotated[
+        str,
+        typer.Argument(
+            help="an image, a folder of them, or a folder of cases (DICOM, SegTHOR, MM-WHS)"
+        ),
+    ],
+    out: Annotated[str, typer.Argument(help="folder to write")],
+    device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
+    tta: Annotated[bool, typer.Option(help="average over flips")] = True,
+    rtstruct: Annotated[
+        bool,
+        typer.Option(
+            "--rtstruct", help="for DICOM images: contours (RTSTRUCT) beside the label maps"
+        ),
+    ] = False,
 ):
     "Write a label map for every image, on the grid of the image"
     from seg_course.submit import predict_files
-    t = time.time(); done = predict_files(run, images, out, device, tta, rtstruct)
-    print(f'{len(done)} label maps in {out}, {(time.time()-t)/len(done):.2f} s a case')
+
+    t = time.time()
+    done = predict_files(run, images, out, device, tta, rtstruct)
+    print(f"{len(done)} label maps in {out}, {(time.time() - t) / len(done):.2f} s a case")
+
 
 @app.command()
 def score(
-    preds: Annotated[str, typer.Argument(help='folder of predictions')],
-    labels: Annotated[str, typer.Argument(help='folder of labels, or of the data set')],
-    out: Annotated[str, typer.Option(help='CSV file to write, a row a case')] = '',
-    label_map: Annotated[str, typer.Option(help='what the values of the labels mean, as JSON, e.g. \'{"255":1}\'')] = '',
-    empty: Annotated[float, typer.Option(help='Dice and IoU of a label that neither side holds: 1, 0 or nan')] = 1.,
-    tol_mm: Annotated[float, typer.Option(help='tolerance of the NSD, mm')] = 1.,
-    surface: Annotated[str, typer.Option(help='voxel (as MONAI) or surfel (as DeepMind surface-distance)')] = 'voxel',
+    preds: Annotated[str, typer.Argument(help="folder of predictions")],
+    labels: Annotated[str, typer.Argument(help="folder of labels, or of the data set")],
+    out: Annotated[str, typer.Option(help="CSV file to write, a row a case")] = "",
+    label_map: Annotated[
+        str, typer.Option(help="what the values of the labels mean, as JSON, e.g. '{\"255\":1}'")
+    ] = "",
+    empty: Annotated[
+        float, typer.Option(help="Dice and IoU of a label that neither side holds: 1, 0 or nan")
+    ] = 1.0,
+    tol_mm: Annotated[float, typer.Option(help="tolerance of the NSD, mm")] = 1.0,
+    surface: Annotated[
+        str, typer.Option(help="voxel (as MONAI) or surfel (as DeepMind surface-distance)")
+    ] = "voxel",
 ):
     "Scores per case, in mm, and their means"
     from seg_course.metric import score_files, summary
-    if surface not in ('voxel','surfel'): raise ValueError(f'surface {surface!r}: choose voxel or surfel')
-    sc,notes = score_files(preds, labels, label_map=label_map, empty=empty, tol_mm=tol_mm, surface=surface)
-    for k,what in dict(missing='labels without a prediction (not in the means)', extra='predictions without a label', faults='not scored').items():
-        if notes[k]: print(f'{len(notes[k])} {what}: {"; ".join(notes[k][:20])}{" ..." if len(notes[k])>20 else ""}')
-    if not len(sc): raise ValueError('no case could be scored')
-    if out: Path(out).parent.mkdir(parents=True, exist_ok=True); sc.to_csv(out, index=False)
+
+    if surface not in ("voxel", "surfel"):
+        raise ValueError(f"surface {surface!r}: choose voxel or surfel")
+    sc, notes = score_files(
+        preds, labels, label_map=label_map, empty=empty, tol_mm=tol_mm, surface=surface
+    )
+    for k, what in dict(
+        missing="labels without a prediction (not in the means)",
+        extra="predictions without a label",
+        faults="not scored",
+    ).items():
+        if notes[k]:
+            print(
+                f"{len(notes[k])} {what}: {'; '.join(notes[k][:20])}{' ...' if len(notes[k]) > 20 else ''}"
+            )
+    if not len(sc):
+        raise ValueError("no case could be scored")
+    if out:
+        Path(out).parent.mkdir(parents=True, exist_ok=True)
+        sc.to_csv(out, index=False)
     print(summary(sc).round(4).to_string())
-    print(f'Rules: mean over cases; a label on neither side scores {empty:g}; a label on one side only scores 0 and the diagonal of the image (mm).\n'
-          f'Surfaces: {"border voxels, each counts alike (MONAI)" if surface=="voxel" else "surface elements weighted by area (DeepMind surface-distance)"}. hd95_mm: larger of the two directed 95th percentiles. '
-          f'msd_mm: mean over both surfaces. nsd: share of both surfaces within {tol_mm:g} mm.')
-    if notes['faults']: raise typer.Exit(1)
+    print(
+        f"Rules: mean over cases; a label on neither side scores {empty:g}; a label on one side only scores 0 and the diagonal of the image (mm).\n"
+        f"Surfaces: {'border voxels, each counts alike (MONAI)' if surface == 'voxel' else 'surface elements weighted by area (DeepMind surface-distance)'}. hd95_mm: larger of the two directed 95th percentiles. "
+        f"msd_mm: mean over both surfaces. nsd: share of both surfaces within {tol_mm:g} mm."
+    )
+    if notes["faults"]:
+        raise typer.Exit(1)
 
 # %% ../nbs/39_cli.ipynb #03fb27bd
 @app.command()
 def new(
-    name: Annotated[str, typer.Argument(help='of the competition; NAME.ipynb is written here')],
-    from_: Annotated[str, typer.Option('--from', help='lesson to start from')] = 'template',
+    name: Annotated[str, typer.Argument(help="of the competition; NAME.ipynb is written here")],
+    from_: Annotated[str, typer.Option("--from", help="lesson to start from")] = "template",
 ):
     "Write a notebook for a new competition"
-    path = Path(f'{name}.ipynb'); src = find_lesson(from_)
-    if path.exists(): raise ValueError(f'{path} is there already: choose another name')
-    if not path.parent.is_dir(): raise ValueError(f'{path.parent}: no such folder')
-    nb = json.loads(src.read_text(encoding='utf-8'))
-    for c in nb['cells']:
-        if c['cell_type']=='code': c.update(outputs=[], execution_count=None)
-        if from_=='template': c['source'] = [s.replace('my_competition', re.sub(r'\W','_',path.stem)) for s in c['source']]
-    path.write_text(json.dumps(nb, indent=1, ensure_ascii=False)+'\n', encoding='utf-8')
-    print(f'{path}: open it in JupyterLab; it runs as it stands, on a phantom')
+    path = Path(f"{name}.ipynb")
+    src = find_lesson(from_)
+    if path.exists():
+        raise ValueError(f"{path} is there already: choose another name")
+    if not path.parent.is_dir():
+        raise ValueError(f"{path.parent}: no such folder")
+    nb = json.loads(src.read_text(encoding="utf-8"))
+    for c in nb["cells"]:
+        if c["cell_type"] == "code":
+            c.update(outputs=[], execution_count=None)
+        if from_ == "template":
+            c["source"] = [
+                s.replace("my_competition", re.sub(r"\W", "_", path.stem)) for s in c["source"]
+            ]
+    path.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    print(f"{path}: open it in JupyterLab; it runs as it stands, on a phantom")
 
 # %% ../nbs/39_cli.ipynb #8b7483eb
 def join_params(
-    args:list, # words of the command line
-)->list: # the same with `-p name value` as `-p name=value`
+    args: list,  # words of the command line
+) -> list:  # the same with `-p name value` as `-p name=value`
     "Allow `-p name value` beside `-p name=value`"
-    out,args = [],list(args)
+    out, args = [], list(args)
     while args:
-        a = args.pop(0); out.append(a)
-        if a in ('-p','--param') and args:
+        a = args.pop(0)
+        out.append(a)
+        if a in ("-p", "--param") and args:
             k = args.pop(0)
-            out.append(f'{k}={args.pop(0)}' if '=' not in k and args else k)
+            out.append(f"{k}={args.pop(0)}" if "=" not in k and args else k)
     return out
 
+
 def main(
-    args=None, # words of the command line; None: those of the program
-)->int: # exit code; the program ends with it
+    args=None,  # words of the command line; None: those of the program
+) -> int:  # exit code; the program ends with it
     "The program `seg_course`: one line and exit code 1 for what the user can mend"
-    warnings.simplefilter('ignore', FutureWarning)                       # of libraries, about their next versions
-    warnings.formatwarning = lambda message,*a,**kw: f'note: {message}\n'                # one line, without the place in our code
-    if not sys.stdout.isatty(): import fastprogress.fastprogress as fp; fp.NO_BAR = True              # a bar in a file is a page of noise
-    args = join_params(sys.argv[1:] if args is None else args) or ['--help']
-    try: code = app(args, standalone_mode=False)
-    except KeyboardInterrupt: code = 'interrupted'
-    except (ValueError, OSError, RuntimeError) as e: code = str(e)
+    warnings.simplefilter("ignore", FutureWarning)  # of libraries, about their next versions
+    warnings.formatwarning = lambda message, *a, **kw: (
+        f"note: {message}\n"
+    )  # one line, without the place in our code
+    if not sys.stdout.isatty():
+        import fastprogress.fastprogress as fp
+
+        fp.NO_BAR = True  # a bar in a file is a page of noise
+    args = join_params(sys.argv[1:] if args is None else args) or ["--help"]
+    try:
+        code = app(args, standalone_mode=False)
+    except KeyboardInterrupt:
+        code = "interrupted"
+    except (ValueError, OSError, RuntimeError) as e:
+        code = str(e)
     except Exception as e:
-        if not hasattr(e,'format_message'): raise                     # a fault of ours: show all of it
-        code = e.format_message().rstrip('.')+'; `seg_course --help` shows the commands'
-    if isinstance(code,str): print(f'seg_course: {code}', file=sys.stderr); code = 1
+        if not hasattr(e, "format_message"):
+            raise  # a fault of ours: show all of it
+        code = e.format_message().rstrip(".") + "; `seg_course --help` shows the commands"
+    if isinstance(code, str):
+        print(f"seg_course: {code}", file=sys.stderr)
+        code = 1
     sys.exit(code or 0)

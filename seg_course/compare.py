@@ -6,67 +6,107 @@
 __all__ = ['whole_scores', 'paired_test', 'small_samples', 'plot_paired']
 
 # %% ../nbs/28_compare.ipynb #15c5a63e
-import itertools, math
-import matplotlib.pyplot as plt, numpy as np, pandas as pd
+import itertools
+import math
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 from scipy import stats
+
 from .metric import case_scores, counts, dice, iou
 
 # %% ../nbs/28_compare.ipynb #6086cb63
 def whole_scores(
-    pred, # labels (Z,Y,X)
-    targ, # true labels, same shape
-    spacing, # (z,y,x), mm
-    labels, # label values of the structures
-    empty:float=1., # Dice and Jaccard where there is nothing at all on either side
-    distances:bool=True, # False: overlaps only, which is faster
-)->dict: # dice, jaccard (0 to 1), msd_mm, hd_mm
+    pred,  # labels (Z,Y,X)
+    targ,  # true labels, same shape
+    spacing,  # (z,y,x), mm
+    labels,  # label values of the structures
+    empty: float = 1.0,  # Dice and Jaccard where there is nothing at all on either side
+    distances: bool = True,  # False: overlaps only, which is faster
+) -> dict:  # dice, jaccard (0 to 1), msd_mm, hd_mm
     "Generalised scores of a case: its structures together"
-    n = counts(pred, targ, labels).sum(0); out = dict(dice=float(dice(n,empty)), jaccard=float(iou(n,empty)))
-    if not distances: return out
-    s = case_scores(pred, targ, spacing, labels, empty=empty); d = {k:np.array([s[f'{k}_{c}'] for c in labels]) for k in ('msd_mm','hd_mm')}
-    none = np.isnan(d['hd_mm']).all()                                       # no structure on either side: there is no distance
-    return out|dict(msd_mm=np.nan if none else float(np.nanmean(d['msd_mm'])), hd_mm=np.nan if none else float(np.nanmax(d['hd_mm'])))
+    n = counts(pred, targ, labels).sum(0)
+    out = dict(dice=float(dice(n, empty)), jaccard=float(iou(n, empty)))
+    if not distances:
+        return out
+    s = case_scores(pred, targ, spacing, labels, empty=empty)
+    d = {k: np.array([s[f"{k}_{c}"] for c in labels]) for k in ("msd_mm", "hd_mm")}
+    none = np.isnan(d["hd_mm"]).all()  # no structure on either side: there is no distance
+    return out | dict(
+        msd_mm=np.nan if none else float(np.nanmean(d["msd_mm"])),
+        hd_mm=np.nan if none else float(np.nanmax(d["hd_mm"])),
+    )
 
 # %% ../nbs/28_compare.ipynb #7a52169b
-def _pairs(a, b, least=3): # both as arrays, checked
-    a,b = np.asarray(a,float),np.asarray(b,float)
-    if a.shape!=b.shape or a.ndim!=1: raise ValueError(f'scores {a.shape} and {b.shape}: one score a case is expected, for the same cases in the same order')
-    if len(a)<least: raise ValueError(f'{len(a)} cases: fewer than {least} say nothing about a difference')
-    if not np.isfinite([a,b]).all(): raise ValueError('a score is NaN: give such cases a score, or leave them out for both models and say so')
-    return a,b
+def _pairs(a, b, least=3):  # both as arrays, checked
+    a, b = np.asarray(a, float), np.asarray(b, float)
+    if a.shape != b.shape or a.ndim != 1:
+        raise ValueError(
+            f"scores {a.shape} and {b.shape}: one score a case is expected, for the same cases in the same order"
+        )
+    if len(a) < least:
+        raise ValueError(f"{len(a)} cases: fewer than {least} say nothing about a difference")
+    if not np.isfinite([a, b]).all():
+        raise ValueError(
+            "a score is NaN: give such cases a score, or leave them out for both models and say so"
+        )
+    return a, b
+
 
 def paired_test(
-    a, # scores of the first model, a case each
-    b, # scores of the second one for the same cases, in the same order
-    seed:int=0, # of the bootstrap
-)->dict: # cases, gain (mean of b-a), low and high (95 % of the bootstrap), better (share of cases in which b is better), p (Wilcoxon, two-sided)
+    a,  # scores of the first model, a case each
+    b,  # scores of the second one for the same cases, in the same order
+    seed: int = 0,  # of the bootstrap
+) -> dict:  # cases, gain (mean of b-a), low and high (95 % of the bootstrap), better (share of cases in which b is better), p (Wilcoxon, two-sided)
     "Is the second model better on these cases?"
-    a,b = _pairs(a, b); d = b-a
-    if not d.any(): return dict(cases=len(d), gain=0., low=0., high=0., better=0., p=1.)
-    c = stats.bootstrap((d,), np.mean, method='percentile', rng=np.random.default_rng(seed)).confidence_interval
-    return dict(cases=len(d), gain=d.mean(), low=c.low, high=c.high, better=(d>0).mean(), p=stats.wilcoxon(a,b).pvalue)
+    a, b = _pairs(a, b)
+    d = b - a
+    if not d.any():
+        return dict(cases=len(d), gain=0.0, low=0.0, high=0.0, better=0.0, p=1.0)
+    c = stats.bootstrap(
+        (d,), np.mean, method="percentile", rng=np.random.default_rng(seed)
+    ).confidence_interval
+    return dict(
+        cases=len(d),
+        gain=d.mean(),
+        low=c.low,
+        high=c.high,
+        better=(d > 0).mean(),
+        p=stats.wilcoxon(a, b).pvalue,
+    )
 
 # %% ../nbs/28_compare.ipynb #ead8bc2b
 def small_samples(
-    a, b, # scores of two models for the same cases
-    n:int=2, # cases of the small validation
-    most:int=5000, # so many samples at most, drawn at random; fewer where there are not so many different ones
-    seed:int=0, # of the draw
-)->np.ndarray: # mean gain of b in each sample
+    a,
+    b,  # scores of two models for the same cases
+    n: int = 2,  # cases of the small validation
+    most: int = 5000,  # so many samples at most, drawn at random; fewer where there are not so many different ones
+    seed: int = 0,  # of the draw
+) -> np.ndarray:  # mean gain of b in each sample
     "The gain that validations of n cases would have shown"
-    a,b = _pairs(a,b,1); d = b-a
-    if not 1<=n<=len(d): raise ValueError(f'n {n}: 1 to {len(d)} cases are there')
-    if math.comb(len(d),n)<=most: return np.array([d[list(k)].mean() for k in itertools.combinations(range(len(d)),n)])
-    rng = np.random.default_rng(seed); return np.array([d[rng.choice(len(d),n,replace=False)].mean() for _ in range(most)])
+    a, b = _pairs(a, b, 1)
+    d = b - a
+    if not 1 <= n <= len(d):
+        raise ValueError(f"n {n}: 1 to {len(d)} cases are there")
+    if math.comb(len(d), n) <= most:
+        return np.array([d[list(k)].mean() for k in itertools.combinations(range(len(d)), n)])
+    rng = np.random.default_rng(seed)
+    return np.array([d[rng.choice(len(d), n, replace=False)].mean() for _ in range(most)])
 
 # %% ../nbs/28_compare.ipynb #135d4d9f
 def plot_paired(
-    scores:dict, # name -> scores of the same cases in the same order
-    ax=None, # where to draw; None: a new figure
-    score:str='Dice', # name of the axis
-)->plt.Axes:
+    scores: dict,  # name -> scores of the same cases in the same order
+    ax=None,  # where to draw; None: a new figure
+    score: str = "Dice",  # name of the axis
+) -> plt.Axes:
     "A line a case from one model to the next"
-    ax = ax or plt.subplots(figsize=(1.6+1.3*len(scores),3),dpi=72)[1]; v = np.array([*scores.values()],float)
-    for k in v.T: ax.plot(range(len(v)), k, 'o-', color='.7', ms=3, lw=.8)
-    ax.plot(range(len(v)), v.mean(1), 's-', color='C1', label='mean'); ax.set_xticks(range(len(v)), list(scores), fontsize=8); ax.set(ylabel=f'{score} per case', xlim=(-.4,len(v)-.6)); ax.legend(fontsize=8)
+    ax = ax or plt.subplots(figsize=(1.6 + 1.3 * len(scores), 3), dpi=72)[1]
+    v = np.array([*scores.values()], float)
+    for k in v.T:
+        ax.plot(range(len(v)), k, "o-", color=".7", ms=3, lw=0.8)
+    ax.plot(range(len(v)), v.mean(1), "s-", color="C1", label="mean")
+    ax.set_xticks(range(len(v)), list(scores), fontsize=8)
+    ax.set(ylabel=f"{score} per case", xlim=(-0.4, len(v) - 0.6))
+    ax.legend(fontsize=8)
     return ax

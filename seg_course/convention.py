@@ -7,133 +7,229 @@ __all__ = ['mean_directed', 'vip_scores', 'slice_rule', 'soft_counts', 'pooled_s
            'target_position', 'dice_by']
 
 # %% ../nbs/27_convention.ipynb #1c082c07
-import cc3d, numpy as np, pandas as pd
-from .scan import Scan
-from .read import read_case
+import cc3d
+import numpy as np
+import pandas as pd
+
 from .explore import mask_targets
+from .metric import counts, diagonal, dice, directed_distances, percentile95
+from .read import read_case
+from .scan import Scan
 from .split import size_bins
-from .metric import counts, dice, diagonal, directed_distances, percentile95
 
 # %% ../nbs/27_convention.ipynb #9a1829af
-def _masks(pred, targ): # both as bool, of one shape
-    p,t = np.asarray(pred),np.asarray(targ)
-    if p.shape!=t.shape: raise ValueError(f'prediction {p.shape} and truth {t.shape} differ in shape: bring both to one grid with `to_grid`')
-    if p.ndim!=3: raise ValueError(f'masks have the axes {p.shape}: (Z,Y,X) are expected, with Z=1 for a picture')
-    for m in (p,t):
-        if m.dtype.kind not in 'iub': raise ValueError(f'a mask of {m.dtype}: probabilities are no mask, pass `p>.5`')
-        if m.dtype!=bool and not np.isin((m.min(initial=0),m.max(initial=0)),(0,1)).all(): raise ValueError(f'a mask holds values from {m.min()} to {m.max()}: choose one label, like `pred==1`')
-    return p.astype(bool),t.astype(bool)
+def _masks(pred, targ):  # both as bool, of one shape
+    p, t = np.asarray(pred), np.asarray(targ)
+    if p.shape != t.shape:
+        raise ValueError(
+            f"prediction {p.shape} and truth {t.shape} differ in shape: bring both to one grid with `to_grid`"
+        )
+    if p.ndim != 3:
+        raise ValueError(
+            f"masks have the axes {p.shape}: (Z,Y,X) are expected, with Z=1 for a picture"
+        )
+    for m in (p, t):
+        if m.dtype.kind not in "iub":
+            raise ValueError(f"a mask of {m.dtype}: probabilities are no mask, pass `p>.5`")
+        if m.dtype != bool and not np.isin((m.min(initial=0), m.max(initial=0)), (0, 1)).all():
+            raise ValueError(
+                f"a mask holds values from {m.min()} to {m.max()}: choose one label, like `pred==1`"
+            )
+    return p.astype(bool), t.astype(bool)
+
 
 def mean_directed(
-    pred, # mask (Z,Y,X), bool
-    targ, # true mask, same shape
-    spacing, # (z,y,x), mm
-    surface:str='voxel', # definition of the surface, see `surface_scores`
-)->tuple: # (mean surface distance, 95th percentile), mm; each the mean of the two directions
+    pred,  # mask (Z,Y,X), bool
+    targ,  # true mask, same shape
+    spacing,  # (z,y,x), mm
+    surface: str = "voxel",  # definition of the surface, see `surface_scores`
+) -> tuple:  # (mean surface distance, 95th percentile), mm; each the mean of the two directions
     "Distances between two surfaces, both directions alike; both masks must hold something"
     both = directed_distances(pred, targ, spacing, surface)
-    return float(np.mean([np.average(d,weights=w) for d,w in both])),float(np.mean([percentile95(d,w,surface) for d,w in both]))
+    return float(np.mean([np.average(d, weights=w) for d, w in both])), float(
+        np.mean([percentile95(d, w, surface) for d, w in both])
+    )
+
 
 def vip_scores(
-    pred, # predicted tumour (Z,Y,X), bool or 0 and 1
-    targ, # true tumour, same shape
-    spacing, # (z,y,x), mm
-    surface:str='voxel', # definition of the surface, see `surface_scores`
-)->dict: # dice (0 to 1), msd_mm, hd95_mm; one side empty: Dice 0 and the diagonal of the image; both empty: Dice 1 and NaN
+    pred,  # predicted tumour (Z,Y,X), bool or 0 and 1
+    targ,  # true tumour, same shape
+    spacing,  # (z,y,x), mm
+    surface: str = "voxel",  # definition of the surface, see `surface_scores`
+) -> dict:  # dice (0 to 1), msd_mm, hd95_mm; one side empty: Dice 0 and the diagonal of the image; both empty: Dice 1 and NaN
     "One case under the rules of the VIP Cup 2018"
-    p,t = _masks(pred, targ); n = counts(p, t, [True])[0]
-    msd,hd = mean_directed(p, t, spacing, surface) if n[1] and n[2] else 2*[diagonal(t.shape,spacing) if n[1] or n[2] else np.nan]
-    return dict(dice=float(dice(n,1)), msd_mm=msd, hd95_mm=hd)
+    p, t = _masks(pred, targ)
+    n = counts(p, t, [True])[0]
+    msd, hd = (
+        mean_directed(p, t, spacing, surface)
+        if n[1] and n[2]
+        else 2 * [diagonal(t.shape, spacing) if n[1] or n[2] else np.nan]
+    )
+    return dict(dice=float(dice(n, 1)), msd_mm=msd, hd95_mm=hd)
 
 # %% ../nbs/27_convention.ipynb #d757a25e
 def slice_rule(
-    pred, # predicted tumour (Z,Y,X), bool or 0 and 1
-    targ, # true tumour, same shape
-)->dict: # dice (0 to 1), msd_px, hd95_px: means over `slices` slices, NaN if that is 0; fp_slices, fn_slices: slices with only a prediction, with only a truth
+    pred,  # predicted tumour (Z,Y,X), bool or 0 and 1
+    targ,  # true tumour, same shape
+) -> dict:  # dice (0 to 1), msd_px, hd95_px: means over `slices` slices, NaN if that is 0; fp_slices, fn_slices: slices with only a prediction, with only a truth
     "One case slice by slice in pixels, without the slices whose Dice is 0 or 1"
-    p,t = _masks(pred, targ); n = np.stack([m.sum((1,2)) for m in (p&t,p,t)], -1)
-    d = dice(n, 1); at = np.flatnonzero((d>0)&(d<1)); far = [mean_directed(p[z:z+1], t[z:z+1], (1,1,1)) for z in at]
-    msd,hd = np.mean(far,0) if far else (np.nan,np.nan)
-    return dict(dice=float(d[at].mean()) if far else np.nan, msd_px=float(msd), hd95_px=float(hd), fp_slices=int(((n[:,1]>0)&(n[:,2]==0)).sum()), fn_slices=int(((n[:,1]==0)&(n[:,2]>0)).sum()), slices=len(at))
+    p, t = _masks(pred, targ)
+    n = np.stack([m.sum((1, 2)) for m in (p & t, p, t)], -1)
+    d = dice(n, 1)
+    at = np.flatnonzero((d > 0) & (d < 1))
+    far = [mean_directed(p[z : z + 1], t[z : z + 1], (1, 1, 1)) for z in at]
+    msd, hd = np.mean(far, 0) if far else (np.nan, np.nan)
+    return dict(
+        dice=float(d[at].mean()) if far else np.nan,
+        msd_px=float(msd),
+        hd95_px=float(hd),
+        fp_slices=int(((n[:, 1] > 0) & (n[:, 2] == 0)).sum()),
+        fn_slices=int(((n[:, 1] == 0) & (n[:, 2] > 0)).sum()),
+        slices=len(at),
+    )
 
 # %% ../nbs/27_convention.ipynb #42f4dece
 def soft_counts(
-    prob, # foreground probability, any shape, 0 to 1
-    targ, # true mask, same shape, bool or 0 and 1
-)->np.ndarray: # (3,): both, predicted, true; they add up over slices and cases, and `dice` of the sum is the pooled soft Dice
+    prob,  # foreground probability, any shape, 0 to 1
+    targ,  # true mask, same shape, bool or 0 and 1
+) -> np.ndarray:  # (3,): both, predicted, true; they add up over slices and cases, and `dice` of the sum is the pooled soft Dice
     "Soft counts of foreground"
-    p,t = np.asarray(prob),np.asarray(targ)
-    if p.shape!=t.shape: raise ValueError(f'probabilities {p.shape} and truth {t.shape} differ in shape: pass those of the foreground, like `probs[1]`')
-    if p.size and not (0<=p.min() and p.max()<=1): raise ValueError(f'probabilities lie from {p.min():.3g} to {p.max():.3g}: 0 to 1 is expected, so apply sigmoid or softmax first')
-    if t.dtype!=bool and t.size and not (0<=t.min() and t.max()<=1): raise ValueError(f'the truth holds values up to {t.max()}: choose one label, like `targ==1`')
-    t = t.astype(bool); return np.array([p[t].sum(dtype=float), p.sum(dtype=float), t.sum()])
+    p, t = np.asarray(prob), np.asarray(targ)
+    if p.shape != t.shape:
+        raise ValueError(
+            f"probabilities {p.shape} and truth {t.shape} differ in shape: pass those of the foreground, like `probs[1]`"
+        )
+    if p.size and not (0 <= p.min() and p.max() <= 1):
+        raise ValueError(
+            f"probabilities lie from {p.min():.3g} to {p.max():.3g}: 0 to 1 is expected, so apply sigmoid or softmax first"
+        )
+    if t.dtype != bool and t.size and not (0 <= t.min() and t.max() <= 1):
+        raise ValueError(
+            f"the truth holds values up to {t.max()}: choose one label, like `targ==1`"
+        )
+    t = t.astype(bool)
+    return np.array([p[t].sum(dtype=float), p.sum(dtype=float), t.sum()])
+
 
 def pooled_soft_dice(
-    pairs, # iterable of (foreground probability, true mask) of slices or cases
-    empty:float=1., # where there is no probability and no truth
-)->float: # 0 to 1
+    pairs,  # iterable of (foreground probability, true mask) of slices or cases
+    empty: float = 1.0,  # where there is no probability and no truth
+) -> float:  # 0 to 1
     "Soft Dice over all pixels of a set as one heap"
-    n = [soft_counts(p,t) for p,t in pairs]
-    if not n: raise ValueError('there is nothing to pool: pass pairs of probability and truth')
-    return float(dice(np.sum(n,0), empty))
+    n = [soft_counts(p, t) for p, t in pairs]
+    if not n:
+        raise ValueError("there is nothing to pool: pass pairs of probability and truth")
+    return float(dice(np.sum(n, 0), empty))
 
 # %% ../nbs/27_convention.ipynb #0a547dc5
 def find_lesions(
-    pred, # predicted mask (Z,Y,X), bool or 0 and 1
-    targ, # true mask, same shape
-    spacing, # (z,y,x), mm
-    min_overlap:float=.1, # share of a lesion that must be predicted, above 0 up to 1
-    min_dice:float=.1, # Dice with what touches it, at least: or marking everything would find everything
-)->tuple: # (a row a true lesion: target, voxels, ml, diameter_mm, border, rel_z, rel_y, rel_x as in `target_stats`; overlap (share predicted), dice (with all predicted components that touch it), found; number of predicted components that touch no lesion)
+    pred,  # predicted mask (Z,Y,X), bool or 0 and 1
+    targ,  # true mask, same shape
+    spacing,  # (z,y,x), mm
+    min_overlap: float = 0.1,  # share of a lesion that must be predicted, above 0 up to 1
+    min_dice: float = 0.1,  # Dice with what touches it, at least: or marking everything would find everything
+) -> tuple:  # (a row a true lesion: target, voxels, ml, diameter_mm, border, rel_z, rel_y, rel_x as in `target_stats`; overlap (share predicted), dice (with all predicted components that touch it), found; number of predicted components that touch no lesion)
     "Lesion by lesion: found or not"
-    if not 0<min_overlap<=1: raise ValueError(f'min_overlap {min_overlap}: a share above 0 and up to 1 is expected')
-    p,t = _masks(pred, targ); (cp,np_),(ct,nt) = (cc3d.connected_components(m, connectivity=26, return_N=True) for m in (p,t))
-    on = p&t; pair = np.zeros((nt+1,np_+1),int); np.add.at(pair, (ct[on],cp[on]), 1)           # voxels that a lesion and a predicted part share
-    hit,size = pair.sum(1)[1:],np.bincount(cp[p],minlength=np_+1); near = (pair[1:]>0)@size
-    out = pd.DataFrame(mask_targets(t.astype(np.uint8), spacing), columns=['target','voxels','ml','diameter_mm','border','rel_z','rel_y','rel_x'])
-    out['overlap'] = hit/np.maximum(out.voxels,1); out['dice'] = dice(np.stack([hit,near,out.voxels],-1)); out['found'] = (out.overlap>=min_overlap)&(out.dice>=min_dice)
-    return out,int((pair.sum(0)[1:]==0).sum())
+    if not 0 < min_overlap <= 1:
+        raise ValueError(f"min_overlap {min_overlap}: a share above 0 and up to 1 is expected")
+    p, t = _masks(pred, targ)
+    (cp, np_), (ct, nt) = (
+        cc3d.connected_components(m, connectivity=26, return_N=True) for m in (p, t)
+    )
+    on = p & t
+    pair = np.zeros((nt + 1, np_ + 1), int)
+    np.add.at(pair, (ct[on], cp[on]), 1)  # voxels that a lesion and a predicted part share
+    hit, size = pair.sum(1)[1:], np.bincount(cp[p], minlength=np_ + 1)
+    near = (pair[1:] > 0) @ size
+    out = pd.DataFrame(
+        mask_targets(t.astype(np.uint8), spacing),
+        columns=["target", "voxels", "ml", "diameter_mm", "border", "rel_z", "rel_y", "rel_x"],
+    )
+    out["overlap"] = hit / np.maximum(out.voxels, 1)
+    out["dice"] = dice(np.stack([hit, near, out.voxels], -1))
+    out["found"] = (out.overlap >= min_overlap) & (out.dice >= min_dice)
+    return out, int((pair.sum(0)[1:] == 0).sum())
 
 # %% ../nbs/27_convention.ipynb #0ae12e47
 def cohort_lesions(
-    cases:pd.DataFrame, # cohort; all foreground is one target
-    mask_of, # function (row, image Scan) -> mask (Z,Y,X) on the grid of the image
-    **kw, # passed to `find_lesions`
-)->tuple: # (a row a true lesion, with `case` and the columns of `find_lesions`; false alarms a case)
+    cases: pd.DataFrame,  # cohort; all foreground is one target
+    mask_of,  # function (row, image Scan) -> mask (Z,Y,X) on the grid of the image
+    **kw,  # passed to `find_lesions`
+) -> (
+    tuple
+):  # (a row a true lesion, with `case` and the columns of `find_lesions`; false alarms a case)
     "The lesions of a cohort, found or not"
-    out,alarms = [],0
+    out, alarms = [], 0
     for r in cases.itertuples():
-        img,lab = read_case(r); t,n = find_lesions(mask_of(r,img)>0, lab.data[0]>0, img.spacing, **kw); out.append(t.assign(case=r.case)); alarms += n
-    if not out: raise ValueError('no case to look at: the cohort is empty')
-    return pd.concat(out, ignore_index=True),alarms/len(cases)
+        img, lab = read_case(r)
+        t, n = find_lesions(mask_of(r, img) > 0, lab.data[0] > 0, img.spacing, **kw)
+        out.append(t.assign(case=r.case))
+        alarms += n
+    if not out:
+        raise ValueError("no case to look at: the cohort is empty")
+    return pd.concat(out, ignore_index=True), alarms / len(cases)
 
 # %% ../nbs/27_convention.ipynb #da273a4b
 def target_position(
-    lab:Scan, # labels (1,Z,Y,X)
-    c:int=1, # label of the target
-)->dict: # ml; rel_z, rel_y, rel_x (0 first voxel, 1 last one of the image; NaN where there is no target)
+    lab: Scan,  # labels (1,Z,Y,X)
+    c: int = 1,  # label of the target
+) -> (
+    dict
+):  # ml; rel_z, rel_y, rel_x (0 first voxel, 1 last one of the image; NaN where there is no target)
     "Volume of a target, and its centre of mass as a share of the image"
-    t = pd.DataFrame(mask_targets((lab.data[0]==c).astype(np.uint8), lab.spacing), columns=['voxels','ml','rel_z','rel_y','rel_x'])
-    return dict(ml=float(t.ml.sum())) | {k:float(np.average(t[k],weights=t.voxels)) if len(t) else np.nan for k in ('rel_z','rel_y','rel_x')}
+    t = pd.DataFrame(
+        mask_targets((lab.data[0] == c).astype(np.uint8), lab.spacing),
+        columns=["voxels", "ml", "rel_z", "rel_y", "rel_x"],
+    )
+    return dict(ml=float(t.ml.sum())) | {
+        k: float(np.average(t[k], weights=t.voxels)) if len(t) else np.nan
+        for k in ("rel_z", "rel_y", "rel_x")
+    }
 
-def _group_names(df, by, bins): # the name of the group of each row, and all names in order
-    if not len(df) or not pd.api.types.is_numeric_dtype(df[by]) or df[by].dtype==bool: return df[by].astype(str),sorted(df[by].astype(str).unique())
-    if isinstance(bins,int) and min(bins,df[by].nunique())<2: return pd.Series('all',df.index),['all']
-    b = size_bins(df, by, min(bins,len(df)) if isinstance(bins,int) else bins); ends = df[by].groupby(b).agg(['min','max']).values if isinstance(bins,int) else [*zip(bins,bins[1:])]
-    name = {k:f'{lo:.3g} to {hi:.3g}' for k,(lo,hi) in zip(sorted(b.unique()) if isinstance(bins,int) else range(len(ends)), ends)}
-    return b.map(name),list(dict.fromkeys(name.values()))
+
+def _group_names(df, by, bins):  # the name of the group of each row, and all names in order
+    if not len(df) or not pd.api.types.is_numeric_dtype(df[by]) or df[by].dtype == bool:
+        return df[by].astype(str), sorted(df[by].astype(str).unique())
+    if isinstance(bins, int) and min(bins, df[by].nunique()) < 2:
+        return pd.Series("all", df.index), ["all"]
+    b = size_bins(df, by, min(bins, len(df)) if isinstance(bins, int) else bins)
+    ends = (
+        df[by].groupby(b).agg(["min", "max"]).values
+        if isinstance(bins, int)
+        else [*zip(bins, bins[1:])]
+    )
+    name = {
+        k: f"{lo:.3g} to {hi:.3g}"
+        for k, (lo, hi) in zip(
+            sorted(b.unique()) if isinstance(bins, int) else range(len(ends)), ends
+        )
+    }
+    return b.map(name), list(dict.fromkeys(name.values()))
+
 
 def dice_by(
-    scores:pd.DataFrame, # a row a case or a lesion
-    by:str, # column: numbers, such as ml, rel_z or mm to the border of the lung; or names, such as the side
-    bins=3, # number of equally filled groups, or a list of their borders; for numbers
-    score:str='dice', # column with the Dice, 0 to 1
-)->pd.DataFrame: # a row a group: n, dice (mean), found (share; column `found` of the scores, or where Dice is above 0)
+    scores: pd.DataFrame,  # a row a case or a lesion
+    by: str,  # column: numbers, such as ml, rel_z or mm to the border of the lung; or names, such as the side
+    bins=3,  # number of equally filled groups, or a list of their borders; for numbers
+    score: str = "dice",  # column with the Dice, 0 to 1
+) -> pd.DataFrame:  # a row a group: n, dice (mean), found (share; column `found` of the scores, or where Dice is above 0)
     "Mean Dice and share found, by size, place or whatever else"
-    for c in (by,score):
-        if c not in scores: raise ValueError(f'no column {c!r}: there are {list(scores)}')
-    if scores[score].isna().any(): raise ValueError(f'{score} is NaN in {int(scores[score].isna().sum())} rows: give these cases a score, or leave them out and say so')
-    df = scores.assign(case=scores.get('case',pd.Series(scores.index,scores.index)), found=scores.get('found',scores[score]>0), group='no value'); known = df[df[by].notna()]
-    name,order = _group_names(known, by, bins); df.loc[known.index,'group'] = name
-    g = df.assign(group=pd.Categorical(df.group,[*order,'no value'])).groupby('group', observed=True)
-    return g.agg(n=(score,'size'), dice=(score,'mean'), found=('found','mean')).rename_axis(by)
+    for c in (by, score):
+        if c not in scores:
+            raise ValueError(f"no column {c!r}: there are {list(scores)}")
+    if scores[score].isna().any():
+        raise ValueError(
+            f"{score} is NaN in {int(scores[score].isna().sum())} rows: give these cases a score, or leave them out and say so"
+        )
+    df = scores.assign(
+        case=scores.get("case", pd.Series(scores.index, scores.index)),
+        found=scores.get("found", scores[score] > 0),
+        group="no value",
+    )
+    known = df[df[by].notna()]
+    name, order = _group_names(known, by, bins)
+    df.loc[known.index, "group"] = name
+    g = df.assign(group=pd.Categorical(df.group, [*order, "no value"])).groupby(
+        "group", observed=True
+    )
+    return g.agg(n=(score, "size"), dice=(score, "mean"), found=("found", "mean")).rename_axis(by)

@@ -7,185 +7,303 @@ __all__ = ['box_of', 'crop', 'find_body', 'find_lungs', 'crop_slices', 'crop_lun
            'threshold_tumour', 'lost_voxels', 'crop_losses', 'label_mask', 'crop_about']
 
 # %% ../nbs/13_crop.ipynb #84d95f60
-import cc3d, matplotlib.pyplot as plt, nibabel as nib, numpy as np, pandas as pd
-import fill_voids, warnings
+import warnings
+
+import cc3d
+import fill_voids
+import matplotlib.pyplot as plt
+import nibabel as nib
+import numpy as np
+import pandas as pd
 from edt import edt
+
+from .read import map_cases, read_case
 from .scan import Scan, to_grid
-from .read import read_case, map_cases
 
 # %% ../nbs/13_crop.ipynb #a0bc4b98
 def box_of(
-    msk, # bool (Z,Y,X)
-    spacing, # (z,y,x), mm
-    margin_mm:float=0., # added on all sides, as far as there are voxels
-)->tuple: # a slice for each axis
+    msk,  # bool (Z,Y,X)
+    spacing,  # (z,y,x), mm
+    margin_mm: float = 0.0,  # added on all sides, as far as there are voxels
+) -> tuple:  # a slice for each axis
     "The smallest box around a mask"
-    if not msk.any(): raise ValueError('the mask is empty: there is nothing to put a box around')
-    def along(k, n, s): at = np.flatnonzero(k); m = int(np.ceil(margin_mm/s)); return slice(max(0,int(at[0])-m),min(n,int(at[-1])+m+1))
-    return tuple(along(msk.any(tuple({0,1,2}-{a})), msk.shape[a], spacing[a]) for a in range(3))
+    if not msk.any():
+        raise ValueError("the mask is empty: there is nothing to put a box around")
+
+    def along(k, n, s):
+        at = np.flatnonzero(k)
+        m = int(np.ceil(margin_mm / s))
+        return slice(max(0, int(at[0]) - m), min(n, int(at[-1]) + m + 1))
+
+    return tuple(along(msk.any(tuple({0, 1, 2} - {a})), msk.shape[a], spacing[a]) for a in range(3))
+
 
 def crop(
-    scan:Scan, # any
-    box:tuple, # a slice for each of (z,y,x), from `box_of`
-)->Scan: # the part inside of the box, in the same place of the patient
+    scan: Scan,  # any
+    box: tuple,  # a slice for each of (z,y,x), from `box_of`
+) -> Scan:  # the part inside of the box, in the same place of the patient
     "Cut a box out of a scan"
-    start = [b.indices(n)[0] for b,n in zip(box,scan.shape)][::-1]
-    data = scan.data[(slice(None),*box)]
-    if not data.size: raise ValueError(f'{scan.path and scan.path.name}: nothing is left of {scan.shape} (z,y,x) after the crop {tuple((b.start,b.stop) for b in box)}: crop less')
-    aff = scan.affine.copy(); aff[:3,3] += aff[:3,:3]@start
+    start = [b.indices(n)[0] for b, n in zip(box, scan.shape)][::-1]
+    data = scan.data[(slice(None), *box)]
+    if not data.size:
+        raise ValueError(
+            f"{scan.path and scan.path.name}: nothing is left of {scan.shape} (z,y,x) after the crop {tuple((b.start, b.stop) for b in box)}: crop less"
+        )
+    aff = scan.affine.copy()
+    aff[:3, 3] += aff[:3, :3] @ start
     return scan.new(data=data, affine=aff)
 
 # %% ../nbs/13_crop.ipynb #63f1c8f2
-def _coarse(scan, mm=3.): # values of the first channel on about every 3 mm, and how many voxels a step is
-    if scan.data.min()>-200: raise ValueError(f'{scan.path and scan.path.name}: values from {scan.data.min():g} to {scan.data.max():g}: Hounsfield units, with air at about -1000, are expected; crop before intensities are changed')
-    step = tuple(max(1,int(round(mm/s))) for s in scan.spacing)
-    return scan.data[0][tuple(slice(None,None,k) for k in step)],step
+def _coarse(
+    scan, mm=3.0
+):  # values of the first channel on about every 3 mm, and how many voxels a step is
+    if scan.data.min() > -200:
+        raise ValueError(
+            f"{scan.path and scan.path.name}: values from {scan.data.min():g} to {scan.data.max():g}: Hounsfield units, with air at about -1000, are expected; crop before intensities are changed"
+        )
+    step = tuple(max(1, int(round(mm / s))) for s in scan.spacing)
+    return scan.data[0][tuple(slice(None, None, k) for k in step)], step
 
-def _full(m, step, shape): # back to all voxels
-    for a,k in enumerate(step): m = np.repeat(m, k, a) if k>1 else m
-    return m[tuple(slice(0,n) for n in shape)]
+
+def _full(m, step, shape):  # back to all voxels
+    for a, k in enumerate(step):
+        m = np.repeat(m, k, a) if k > 1 else m
+    return m[tuple(slice(0, n) for n in shape)]
+
 
 def find_body(
-    scan:Scan, # CT, HU
-)->np.ndarray: # bool (Z,Y,X), as coarse as 3 mm
+    scan: Scan,  # CT, HU
+) -> np.ndarray:  # bool (Z,Y,X), as coarse as 3 mm
     "The patient without table and air"
-    a,step = _coarse(scan)
-    return _full(cc3d.largest_k(np.ascontiguousarray(a>-400), k=1, connectivity=6)>0, step, scan.shape)
+    a, step = _coarse(scan)
+    return _full(
+        cc3d.largest_k(np.ascontiguousarray(a > -400), k=1, connectivity=6) > 0, step, scan.shape
+    )
+
 
 def find_lungs(
-    scan:Scan, # CT of the chest, HU
-    min_ml:float=400., # less than this is no pair of lungs
-    cropped:bool=False, # True: the scan is cut at the side, so lungs may touch it
-)->np.ndarray: # bool (Z,Y,X), as coarse as 3 mm; vessels and tumours inside are left out
+    scan: Scan,  # CT of the chest, HU
+    min_ml: float = 400.0,  # less than this is no pair of lungs
+    cropped: bool = False,  # True: the scan is cut at the side, so lungs may touch it
+) -> np.ndarray:  # bool (Z,Y,X), as coarse as 3 mm; vessels and tumours inside are left out
     "Air inside of the body; `ValueError` if there is too little of it"
-    a,step = _coarse(scan); lab,n = cc3d.connected_components(np.ascontiguousarray(a<-500), connectivity=6, return_N=True)
-    size = np.bincount(lab.ravel(), minlength=n+1).astype(float); size[0] = 0
-    for k in np.unique(np.concatenate([lab[:,[0,-1]].ravel(), lab[:,:,[0,-1]].ravel()])):
-        if size[k] and (not cropped or np.median(a[lab==k])<-950): size[k] = 0             # the air of the room
-    keep = (size>0)&(size>=size.max()/10); ml = size[keep].sum()*np.prod(step)*scan.voxel_ml
-    if ml<min_ml: raise ValueError(f'{scan.path and scan.path.name}: {ml:.0f} ml of air inside of the body are no pair of lungs (at least {min_ml:g} ml): if the scan is cut close at the sides, say cropped=True; if it is no whole chest, crop to the body, or not at all')
+    a, step = _coarse(scan)
+    lab, n = cc3d.connected_components(
+        np.ascontiguousarray(a < -500), connectivity=6, return_N=True
+    )
+    size = np.bincount(lab.ravel(), minlength=n + 1).astype(float)
+    size[0] = 0
+    for k in np.unique(np.concatenate([lab[:, [0, -1]].ravel(), lab[:, :, [0, -1]].ravel()])):
+        if size[k] and (not cropped or np.median(a[lab == k]) < -950):
+            size[k] = 0  # the air of the room
+    keep = (size > 0) & (size >= size.max() / 10)
+    ml = size[keep].sum() * np.prod(step) * scan.voxel_ml
+    if ml < min_ml:
+        raise ValueError(
+            f"{scan.path and scan.path.name}: {ml:.0f} ml of air inside of the body are no pair of lungs (at least {min_ml:g} ml): if the scan is cut close at the sides, say cropped=True; if it is no whole chest, crop to the body, or not at all"
+        )
     return _full(keep[lab], step, scan.shape)
 
 # %% ../nbs/13_crop.ipynb #e82e3daa
 def crop_slices(
-    scan:Scan, # any; its slices are counted from index 0
-    first:int=30, last:int=0, # how many go at the beginning and at the end
-)->Scan: # what is left
+    scan: Scan,  # any; its slices are counted from index 0
+    first: int = 30,
+    last: int = 0,  # how many go at the beginning and at the end
+) -> Scan:  # what is left
     "Drop slices by number (the MSD course project: the first 30)"
-    if first<0 or last<0: raise ValueError(f'first {first}, last {last}: numbers of slices from 0 on are expected')
-    if first+last>=scan.shape[0]: raise ValueError(f'{scan.path and scan.path.name}: {first}+{last} slices cannot be dropped from {scan.shape[0]}: find the lungs instead (`crop_lungs`)')
-    return crop(scan, (slice(first,scan.shape[0]-last),slice(None),slice(None)))
+    if first < 0 or last < 0:
+        raise ValueError(f"first {first}, last {last}: numbers of slices from 0 on are expected")
+    if first + last >= scan.shape[0]:
+        raise ValueError(
+            f"{scan.path and scan.path.name}: {first}+{last} slices cannot be dropped from {scan.shape[0]}: find the lungs instead (`crop_lungs`)"
+        )
+    return crop(scan, (slice(first, scan.shape[0] - last), slice(None), slice(None)))
+
 
 def crop_lungs(
-    scan:Scan, # CT of the chest, HU
-    margin_mm:float=15., # around the lungs: a tumour may sit in the wall
-    cropped:bool=False, # True: the scan is cut at the side, see `find_lungs`
-)->Scan: # the box around both lungs, as wide on one side of the body as on the other
+    scan: Scan,  # CT of the chest, HU
+    margin_mm: float = 15.0,  # around the lungs: a tumour may sit in the wall
+    cropped: bool = False,  # True: the scan is cut at the side, see `find_lungs`
+) -> Scan:  # the box around both lungs, as wide on one side of the body as on the other
     "Cut to the lungs, wherever they are; a lung that holds no air any more is where its mirror image would be"
     return crop(scan, lung_box(scan, margin_mm, cropped))
 
+
 def lung_box(
-    scan:Scan, # CT of the chest, HU
-    margin_mm:float=15., # around the lungs
-    cropped:bool=False, # as in `find_lungs`
-)->tuple: # a slice for each of (z,y,x)
+    scan: Scan,  # CT of the chest, HU
+    margin_mm: float = 15.0,  # around the lungs
+    cropped: bool = False,  # as in `find_lungs`
+) -> tuple:  # a slice for each of (z,y,x)
     "The box that `crop_lungs` cuts out"
     box = list(box_of(find_lungs(scan, cropped=cropped), scan.spacing, margin_mm))
-    k = 2-nib.io_orientation(scan.affine)[:,0].tolist().index(0)                       # the axis of (z,y,x) that runs from right to left
-    b = box_of(find_body(scan), scan.spacing)[k]; c = b.start+b.stop
-    box[k] = slice(max(0,min(box[k].start,c-box[k].stop)), min(scan.shape[k],max(box[k].stop,c-box[k].start)))
+    k = 2 - nib.io_orientation(scan.affine)[:, 0].tolist().index(
+        0
+    )  # the axis of (z,y,x) that runs from right to left
+    b = box_of(find_body(scan), scan.spacing)[k]
+    c = b.start + b.stop
+    box[k] = slice(
+        max(0, min(box[k].start, c - box[k].stop)),
+        min(scan.shape[k], max(box[k].stop, c - box[k].start)),
+    )
     return tuple(box)
 
+
 def crop_body(
-    scan:Scan, # CT, HU
-    margin_mm:float=0., # around the body
-)->Scan: # the box around the patient
+    scan: Scan,  # CT, HU
+    margin_mm: float = 0.0,  # around the body
+) -> Scan:  # the box around the patient
     "Cut table and air away"
     return crop(scan, box_of(find_body(scan), scan.spacing, margin_mm))
 
 # %% ../nbs/13_crop.ipynb #716a044a
 def plot_box(
-    scan:Scan, # CT
-    box:tuple, # a slice for each axis, from `box_of`
-    axs=None, # three axes to draw on
-    window:tuple=(-400,1500), # level and width, HU
+    scan: Scan,  # CT
+    box: tuple,  # a slice for each axis, from `box_of`
+    axs=None,  # three axes to draw on
+    window: tuple = (-400, 1500),  # level and width, HU
 ):
     "The middle planes of a box, with its outline"
-    axs = plt.subplots(1,3,figsize=(9,2.8),dpi=72)[1] if axs is None else axs
-    mid = [(b.start+b.stop)//2 for b in box]; lo,hi = window[0]-window[1]/2,window[0]+window[1]/2
-    for ax,a,name in zip(axs,range(3),('axial','coronal','sagittal')):
-        r,c = [k for k in range(3) if k!=a]
-        ax.imshow(scan.data[0].take(mid[a],a), cmap='gray', vmin=lo, vmax=hi, aspect=scan.spacing[r]/scan.spacing[c], origin='upper' if a==0 else 'lower')
-        ax.add_patch(plt.Rectangle((box[c].start-.5,box[r].start-.5), box[c].stop-box[c].start, box[r].stop-box[r].start, fill=False, color='#E69F00', lw=1.5)); ax.set_title(name); ax.axis('off')
+    axs = plt.subplots(1, 3, figsize=(9, 2.8), dpi=72)[1] if axs is None else axs
+    mid = [(b.start + b.stop) // 2 for b in box]
+    lo, hi = window[0] - window[1] / 2, window[0] + window[1] / 2
+    for ax, a, name in zip(axs, range(3), ("axial", "coronal", "sagittal")):
+        r, c = [k for k in range(3) if k != a]
+        ax.imshow(
+            scan.data[0].take(mid[a], a),
+            cmap="gray",
+            vmin=lo,
+            vmax=hi,
+            aspect=scan.spacing[r] / scan.spacing[c],
+            origin="upper" if a == 0 else "lower",
+        )
+        ax.add_patch(
+            plt.Rectangle(
+                (box[c].start - 0.5, box[r].start - 0.5),
+                box[c].stop - box[c].start,
+                box[r].stop - box[r].start,
+                fill=False,
+                color="#E69F00",
+                lw=1.5,
+            )
+        )
+        ax.set_title(name)
+        ax.axis("off")
     return axs
 
 # %% ../nbs/13_crop.ipynb #4af39da1
 def threshold_tumour(
-    scan:Scan, # CT of the chest, HU
-    hu:float=-300., # more than this is no lung
-    close_mm:float=4., # the lungs are closed over gaps of twice this
-)->np.ndarray: # bool (Z,Y,X); nothing, with a warning, where there are no lungs
+    scan: Scan,  # CT of the chest, HU
+    hu: float = -300.0,  # more than this is no lung
+    close_mm: float = 4.0,  # the lungs are closed over gaps of twice this
+) -> np.ndarray:  # bool (Z,Y,X); nothing, with a warning, where there are no lungs
     "The thickest thing in the closed lungs that is no air: a baseline"
-    a,step = _coarse(scan); mm = tuple(np.array(scan.spacing)*step)
-    try: lungs = find_lungs(scan)[tuple(slice(None,None,k) for k in step)]
-    except ValueError as e: warnings.warn(f'the threshold rule marks nothing: {e}', stacklevel=2); return np.zeros(scan.shape,bool)
-    grown = edt(np.pad(~lungs,9,constant_values=True), anisotropy=mm)<=close_mm
-    closed = fill_voids.fill(edt(grown, anisotropy=mm)>close_mm)[9:-9,9:-9,9:-9]
-    tissue = _full(closed, step, scan.shape)&(scan.data[0]>hu)
-    if not tissue.any(): return tissue
-    deep = edt(np.ascontiguousarray(tissue), anisotropy=scan.spacing); core = cc3d.connected_components(deep>deep.max()/2, connectivity=26)
-    return tissue&(edt(core!=core.flat[deep.argmax()], anisotropy=scan.spacing)<=deep.max()/2)
+    a, step = _coarse(scan)
+    mm = tuple(np.array(scan.spacing) * step)
+    try:
+        lungs = find_lungs(scan)[tuple(slice(None, None, k) for k in step)]
+    except ValueError as e:
+        warnings.warn(f"the threshold rule marks nothing: {e}", stacklevel=2)
+        return np.zeros(scan.shape, bool)
+    grown = edt(np.pad(~lungs, 9, constant_values=True), anisotropy=mm) <= close_mm
+    closed = fill_voids.fill(edt(grown, anisotropy=mm) > close_mm)[9:-9, 9:-9, 9:-9]
+    tissue = _full(closed, step, scan.shape) & (scan.data[0] > hu)
+    if not tissue.any():
+        return tissue
+    deep = edt(np.ascontiguousarray(tissue), anisotropy=scan.spacing)
+    core = cc3d.connected_components(deep > deep.max() / 2, connectivity=26)
+    return tissue & (
+        edt(core != core.flat[deep.argmax()], anisotropy=scan.spacing) <= deep.max() / 2
+    )
 
 # %% ../nbs/13_crop.ipynb #7d8e9095
 def lost_voxels(
-    lab:Scan, # labels before
-    kept:Scan, # the scan after the crop, on any grid
-)->dict: # label -> (voxels before, voxels that lie outside of `kept`)
+    lab: Scan,  # labels before
+    kept: Scan,  # the scan after the crop, on any grid
+) -> dict:  # label -> (voxels before, voxels that lie outside of `kept`)
     "How much of each label a crop cuts off"
-    inside = to_grid(Scan(np.ones((1,*kept.shape),np.uint8), kept.affine), lab, order=0).data[0]>0
-    n = np.bincount(lab.data.ravel()); out = np.bincount(lab.data[0][~inside], minlength=len(n))
-    return {int(c):(int(n[c]),int(out[c])) for c in np.flatnonzero(n) if c}
+    inside = (
+        to_grid(Scan(np.ones((1, *kept.shape), np.uint8), kept.affine), lab, order=0).data[0] > 0
+    )
+    n = np.bincount(lab.data.ravel())
+    out = np.bincount(lab.data[0][~inside], minlength=len(n))
+    return {int(c): (int(n[c]), int(out[c])) for c in np.flatnonzero(n) if c}
+
 
 def _lost(case, image, label, labels, f):
-    img,lab = read_case(pd.Series(dict(case=case, image=image, label=label, label_map=labels)))
-    return dict(case=case)|{f'lost_{c}':out/n for c,(n,out) in lost_voxels(lab, f(img)).items()}
+    img, lab = read_case(pd.Series(dict(case=case, image=image, label=label, label_map=labels)))
+    return dict(case=case) | {
+        f"lost_{c}": out / n for c, (n, out) in lost_voxels(lab, f(img)).items()
+    }
+
 
 def crop_losses(
-    df:pd.DataFrame, # cohort
-    f, # function scan -> scan that crops
-    n_jobs:int=2, # processes
-)->pd.DataFrame: # a row a case; lost_1, lost_2, ...: share of the voxels of each label that is cut off, 0..1
+    df: pd.DataFrame,  # cohort
+    f,  # function scan -> scan that crops
+    n_jobs: int = 2,  # processes
+) -> (
+    pd.DataFrame
+):  # a row a case; lost_1, lost_2, ...: share of the voxels of each label that is cut off, 0..1
     "What a crop takes from the labels of a cohort"
-    rows = df.reindex(columns=['case','image','label','label_map']).fillna('')
-    out = pd.DataFrame(map_cases(_lost, ((*r,f) for r in rows.itertuples(index=False)), len(df), n_jobs))
-    if out.shape[1]<2: raise ValueError('no label of this cohort has any foreground: there is nothing that a crop could lose')
+    rows = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
+    out = pd.DataFrame(
+        map_cases(_lost, ((*r, f) for r in rows.itertuples(index=False)), len(df), n_jobs)
+    )
+    if out.shape[1] < 2:
+        raise ValueError(
+            "no label of this cohort has any foreground: there is nothing that a crop could lose"
+        )
     return out
 
 # %% ../nbs/13_crop.ipynb #407fa49e
 def label_mask(
-    mask:Scan, # label map on any grid; None: nothing
-    scan:Scan, # the grid to be on
-    labels=None, # the labels that count, e.g. (2,4); None: all but 0
-)->np.ndarray: # bool (Z,Y,X)
+    mask: Scan,  # label map on any grid; None: nothing
+    scan: Scan,  # the grid to be on
+    labels=None,  # the labels that count, e.g. (2,4); None: all but 0
+) -> np.ndarray:  # bool (Z,Y,X)
     "Where some labels lie in a scan"
-    if mask is None: return np.zeros(scan.shape,bool)
-    m = mask.data[0] if mask.shape==scan.shape and np.allclose(mask.affine,scan.affine) else to_grid(mask, scan, order=0).data[0]
-    return m>0 if labels is None else np.isin(m,list(labels))
+    if mask is None:
+        return np.zeros(scan.shape, bool)
+    m = (
+        mask.data[0]
+        if mask.shape == scan.shape and np.allclose(mask.affine, scan.affine)
+        else to_grid(mask, scan, order=0).data[0]
+    )
+    return m > 0 if labels is None else np.isin(m, list(labels))
+
 
 def crop_about(
-    scan:Scan, # CT, HU
-    size_mm:tuple, # (z,y,x) of the result, mm; 0 keeps an axis
-    mask:Scan=None, # label map on any grid; None, or nothing in it: about the middle of the body
-    labels=None, # the labels that count; None: all but 0; []: none, so about the middle of the body whatever the mask
-)->Scan: # at most that size; moved inwards where it would leave the scan
+    scan: Scan,  # CT, HU
+    size_mm: tuple,  # (z,y,x) of the result, mm; 0 keeps an axis
+    mask: Scan = None,  # label map on any grid; None, or nothing in it: about the middle of the body
+    labels=None,  # the labels that count; None: all but 0; []: none, so about the middle of the body whatever the mask
+) -> Scan:  # at most that size; moved inwards where it would leave the scan
     "Cut a block out of a scan, about the middle of an organ's box or of the body"
-    if len(size_mm)!=3 or min(size_mm)<0: raise ValueError(f'size_mm {size_mm}: three numbers (z,y,x) in mm are expected; 0 keeps an axis')
-    n = [min(k,round(s/d)) if s else k for s,d,k in zip(size_mm,scan.spacing,scan.shape)]
-    if large := [a for a,s,d,k in zip('zyx',size_mm,scan.spacing,scan.shape) if s>k*d*1.001]: raise ValueError(f'{scan.path and scan.path.name}: a crop of {tuple(size_mm)} mm (z,y,x) is larger than the scan of {tuple(round(k*d,1) for k,d in zip(scan.shape,scan.spacing))} mm along {", ".join(large)}: choose a smaller one, or 0 to keep the axis')
-    if labels is not None and not len(labels): mask = None
+    if len(size_mm) != 3 or min(size_mm) < 0:
+        raise ValueError(
+            f"size_mm {size_mm}: three numbers (z,y,x) in mm are expected; 0 keeps an axis"
+        )
+    n = [min(k, round(s / d)) if s else k for s, d, k in zip(size_mm, scan.spacing, scan.shape)]
+    if large := [
+        a for a, s, d, k in zip("zyx", size_mm, scan.spacing, scan.shape) if s > k * d * 1.001
+    ]:
+        raise ValueError(
+            f"{scan.path and scan.path.name}: a crop of {tuple(size_mm)} mm (z,y,x) is larger than the scan of {tuple(round(k * d, 1) for k, d in zip(scan.shape, scan.spacing))} mm along {', '.join(large)}: choose a smaller one, or 0 to keep the axis"
+        )
+    if labels is not None and not len(labels):
+        mask = None
     m = label_mask(mask, scan, labels)
-    if mask is not None and not m.any(): warnings.warn(f'{scan.path and scan.path.name}: the mask holds nothing; the crop is about the middle of the body', stacklevel=2)
+    if mask is not None and not m.any():
+        warnings.warn(
+            f"{scan.path and scan.path.name}: the mask holds nothing; the crop is about the middle of the body",
+            stacklevel=2,
+        )
     box = box_of(m if m.any() else find_body(scan), scan.spacing)
-    if m.any() and (cut := [a for a,b,k in zip('zyx',box,n) if b.stop-b.start>k]): warnings.warn(f'{scan.path and scan.path.name}: the organ is larger than the crop of {tuple(size_mm)} mm along {", ".join(cut)}: it is cut', stacklevel=2)
-    start = [min(max(0,(b.start+b.stop-k)//2),full-k) for b,k,full in zip(box,n,scan.shape)]
-    return crop(scan, tuple(slice(s,s+k) for s,k in zip(start,n)))
+    if m.any() and (cut := [a for a, b, k in zip("zyx", box, n) if b.stop - b.start > k]):
+        warnings.warn(
+            f"{scan.path and scan.path.name}: the organ is larger than the crop of {tuple(size_mm)} mm along {', '.join(cut)}: it is cut",
+            stacklevel=2,
+        )
+    start = [
+        min(max(0, (b.start + b.stop - k) // 2), full - k) for b, k, full in zip(box, n, scan.shape)
+    ]
+    return crop(scan, tuple(slice(s, s + k) for s, k in zip(start, n)))

@@ -6,163 +6,341 @@
 __all__ = ['write_dicom', 'dicom_files', 'slice_gaps', 'read_dicom', 'slice_headers']
 
 # %% ../nbs/04_dicom.ipynb #c464dddd
-import os, warnings
+import os
+import warnings
 from pathlib import Path
+
 import numpy as np
+
 from .scan import Scan
 
 # %% ../nbs/04_dicom.ipynb #f5367a77
-_flip = np.diag([-1.,-1,1,1])                       # RAS to LPS and back
+_flip = np.diag([-1.0, -1, 1, 1])  # RAS to LPS and back
+
 
 def _header(uid, modality, name):
     from pydicom.dataset import FileDataset, FileMetaDataset
     from pydicom.uid import ExplicitVRLittleEndian
-    classes = dict(CT='1.2.840.10008.5.1.4.1.1.2', RTSTRUCT='1.2.840.10008.5.1.4.1.1.481.3')
-    meta = FileMetaDataset(); meta.MediaStorageSOPClassUID = classes[modality]; meta.MediaStorageSOPInstanceUID = uid; meta.TransferSyntaxUID = ExplicitVRLittleEndian
-    ds = FileDataset(None, {}, file_meta=meta, preamble=b'\0'*128)
-    ds.SOPClassUID,ds.SOPInstanceUID,ds.Modality,ds.PatientID,ds.PatientName = classes[modality],uid,modality,name,name
-    ds.StudyInstanceUID,ds.FrameOfReferenceUID = _uid(name,'study'),_uid(name,'frame')
+
+    classes = dict(CT="1.2.840.10008.5.1.4.1.1.2", RTSTRUCT="1.2.840.10008.5.1.4.1.1.481.3")
+    meta = FileMetaDataset()
+    meta.MediaStorageSOPClassUID = classes[modality]
+    meta.MediaStorageSOPInstanceUID = uid
+    meta.TransferSyntaxUID = ExplicitVRLittleEndian
+    ds = FileDataset(None, {}, file_meta=meta, preamble=b"\0" * 128)
+    ds.SOPClassUID, ds.SOPInstanceUID, ds.Modality, ds.PatientID, ds.PatientName = (
+        classes[modality],
+        uid,
+        modality,
+        name,
+        name,
+    )
+    ds.StudyInstanceUID, ds.FrameOfReferenceUID = _uid(name, "study"), _uid(name, "frame")
     return ds
 
-def _uid(*key): from pydicom.uid import generate_uid; return generate_uid(prefix='1.2.826.0.1.3680043.8.498.', entropy_srcs=[str(k) for k in key])
+
+def _uid(*key):
+    from pydicom.uid import generate_uid
+
+    return generate_uid(prefix="1.2.826.0.1.3680043.8.498.", entropy_srcs=[str(k) for k in key])
+
 
 def write_dicom(
-    scan:Scan, # one channel of whole numbers, HU
-    path, # folder to write
-    name:str='patient', # patient's name and ID; the identifiers of study and series follow from it
-    series:str='1', # number of the series
-    **tags, # further elements of the headers, by keyword, e.g. StudyDate='20180203'
-)->list: # files, slice by slice
+    scan: Scan,  # one channel of whole numbers, HU
+    path,  # folder to write
+    name: str = "patient",  # patient's name and ID; the identifiers of study and series follow from it
+    series: str = "1",  # number of the series
+    **tags,  # further elements of the headers, by keyword, e.g. StudyDate='20180203'
+) -> list:  # files, slice by slice
     "Write a scan as a DICOM series of CT slices, a file a slice"
-    path = Path(path); path.mkdir(parents=True, exist_ok=True)
-    if len(scan.data)!=1: raise ValueError(f'a scan with {len(scan.data)} channels: a CT series has one; write a series for each')
-    if not (scan.data.min()>=-31744 and scan.data.max()<=31743): raise ValueError(f'values from {scan.data.min():g} to {scan.data.max():g}: a CT series holds -31744 to 31743')
-    A = _flip@scan.affine; sp = np.linalg.norm(A[:3,:3],axis=0); out = []
-    for k,a in enumerate(np.round(scan.data[0]).astype(np.int16)):
-        ds = _header(_uid(name,series,k),'CT',name)
-        ds.SeriesInstanceUID,ds.SeriesNumber,ds.InstanceNumber = _uid(name,series),series,k+1
-        for key,value in tags.items(): setattr(ds, key, value)
-        ds.ImagePositionPatient = [f'{v:.8g}' for v in A[:3,3]+k*A[:3,2]]; ds.ImageOrientationPatient = [f'{v:.8g}' for v in (*(A[:3,0]/sp[0]),*(A[:3,1]/sp[1]))]
-        ds.PixelSpacing,ds.SliceThickness = [f'{sp[1]:.8g}',f'{sp[0]:.8g}'],f'{sp[2]:.8g}'
-        ds.Rows,ds.Columns,ds.SamplesPerPixel,ds.PhotometricInterpretation = *a.shape,1,'MONOCHROME2'
-        ds.BitsAllocated,ds.BitsStored,ds.HighBit,ds.PixelRepresentation = 16,16,15,1
-        ds.RescaleSlope,ds.RescaleIntercept = '1','-1024'; ds.PixelData = (a+1024).tobytes()
-        f = path/f'{series}-{k:03d}.dcm'; ds.save_as(f, enforce_file_format=True); out.append(f)
+    path = Path(path)
+    path.mkdir(parents=True, exist_ok=True)
+    if len(scan.data) != 1:
+        raise ValueError(
+            f"a scan with {len(scan.data)} channels: a CT series has one; write a series for each"
+        )
+    if not (scan.data.min() >= -31744 and scan.data.max() <= 31743):
+        raise ValueError(
+            f"values from {scan.data.min():g} to {scan.data.max():g}: a CT series holds -31744 to 31743"
+        )
+    A = _flip @ scan.affine
+    sp = np.linalg.norm(A[:3, :3], axis=0)
+    out = []
+    for k, a in enumerate(np.round(scan.data[0]).astype(np.int16)):
+        ds = _header(_uid(name, series, k), "CT", name)
+        ds.SeriesInstanceUID, ds.SeriesNumber, ds.InstanceNumber = _uid(name, series), series, k + 1
+        for key, value in tags.items():
+            setattr(ds, key, value)
+        ds.ImagePositionPatient = [f"{v:.8g}" for v in A[:3, 3] + k * A[:3, 2]]
+        ds.ImageOrientationPatient = [
+            f"{v:.8g}" for v in (*(A[:3, 0] / sp[0]), *(A[:3, 1] / sp[1]))
+        ]
+        ds.PixelSpacing, ds.SliceThickness = [f"{sp[1]:.8g}", f"{sp[0]:.8g}"], f"{sp[2]:.8g}"
+        ds.Rows, ds.Columns, ds.SamplesPerPixel, ds.PhotometricInterpretation = (
+            *a.shape,
+            1,
+            "MONOCHROME2",
+        )
+        ds.BitsAllocated, ds.BitsStored, ds.HighBit, ds.PixelRepresentation = 16, 16, 15, 1
+        ds.RescaleSlope, ds.RescaleIntercept = "1", "-1024"
+        ds.PixelData = (a + 1024).tobytes()
+        f = path / f"{series}-{k:03d}.dcm"
+        ds.save_as(f, enforce_file_format=True)
+        out.append(f)
     return out
 
 # %% ../nbs/04_dicom.ipynb #78185c04
 def dicom_files(
-    path, # folder, searched with all that is in it
-    pixels:bool=False, # True: read pixels too; False: headers only, faster
-)->list: # (file, pydicom dataset) of all DICOM files
+    path,  # folder, searched with all that is in it
+    pixels: bool = False,  # True: read pixels too; False: headers only, faster
+) -> list:  # (file, pydicom dataset) of all DICOM files
     "All DICOM files of a folder; what is none is left aside"
     from pydicom import dcmread
     from pydicom.errors import InvalidDicomError
+
     out = []
-    for f in sorted(Path(r)/f for r,_,fs in os.walk(path) for f in fs if not f.startswith('.') and f!='DICOMDIR'):
-        try: out.append((f,dcmread(f, stop_before_pixels=not pixels)))
-        except OSError as e: raise ValueError(f'{f.parent.name}/{f.name} is cut off or cannot be opened ({str(e)[:80]}): get the file again, or remove it') from None         # whatever its name: a slice must not go unseen
-        except (InvalidDicomError,EOFError):
-            if f.suffix.lower()=='.dcm': raise ValueError(f'{f.parent.name}/{f.name} cannot be read as DICOM: get the file again, or remove it') from None
+    for f in sorted(
+        Path(r) / f
+        for r, _, fs in os.walk(path)
+        for f in fs
+        if not f.startswith(".") and f != "DICOMDIR"
+    ):
+        try:
+            out.append((f, dcmread(f, stop_before_pixels=not pixels)))
+        except OSError as e:
+            raise ValueError(
+                f"{f.parent.name}/{f.name} is cut off or cannot be opened ({str(e)[:80]}): get the file again, or remove it"
+            ) from None  # whatever its name: a slice must not go unseen
+        except (InvalidDicomError, EOFError):
+            if f.suffix.lower() == ".dcm":
+                raise ValueError(
+                    f"{f.parent.name}/{f.name} cannot be read as DICOM: get the file again, or remove it"
+                ) from None
     return out
 
-def _series(files): # slices that belong together: one series, one direction, one size
-    out,bare = {},[]
-    for f,ds in files:
-        if ds.get('Modality') in ('CT','MR','PT') and 'PixelData' not in ds: raise ValueError(f'{f.parent.name}/{f.name} has no pixels, it is cut off: get the file again')
-        if not ds.get('ImagePositionPatient') or not ds.get('ImageOrientationPatient') or 'Rows' not in ds: bare.append((f,ds)); continue
-        key = (str(ds.get('SeriesInstanceUID','')),tuple(np.round(np.array(ds.ImageOrientationPatient,float),3)),int(ds.Rows),int(ds.Columns))
-        out.setdefault(key,[]).append((f,ds))
-    lost = [f for f,ds in bare if str(ds.get('SeriesInstanceUID','')) in {k[0] for k in out}]
-    if lost: raise ValueError(f'{lost[0].parent.name}/{lost[0].name} does not say where its slice lies (ImagePositionPatient, ImageOrientationPatient), as {len(lost)} of its series: correct the headers, or remove the files')
+
+def _series(files):  # slices that belong together: one series, one direction, one size
+    out, bare = {}, []
+    for f, ds in files:
+        if ds.get("Modality") in ("CT", "MR", "PT") and "PixelData" not in ds:
+            raise ValueError(
+                f"{f.parent.name}/{f.name} has no pixels, it is cut off: get the file again"
+            )
+        if (
+            not ds.get("ImagePositionPatient")
+            or not ds.get("ImageOrientationPatient")
+            or "Rows" not in ds
+        ):
+            bare.append((f, ds))
+            continue
+        key = (
+            str(ds.get("SeriesInstanceUID", "")),
+            tuple(np.round(np.array(ds.ImageOrientationPatient, float), 3)),
+            int(ds.Rows),
+            int(ds.Columns),
+        )
+        out.setdefault(key, []).append((f, ds))
+    lost = [f for f, ds in bare if str(ds.get("SeriesInstanceUID", "")) in {k[0] for k in out}]
+    if lost:
+        raise ValueError(
+            f"{lost[0].parent.name}/{lost[0].name} does not say where its slice lies (ImagePositionPatient, ImageOrientationPatient), as {len(lost)} of its series: correct the headers, or remove the files"
+        )
     return out
+
 
 def _choose(files, name, series):
     found = _series(files)
-    if series: found = {k:v for k,v in found.items() if k[0]==series}
-    if not found and any(d.get('NumberOfFrames') for _,d in files): raise ValueError(f'{name} holds files with many frames: convert it to NIfTI with dcm2niix')
-    if not found: raise ValueError(f'{name}: no slices{f" of series {series}" if series else ""} in it: name the folder with the DICOM files of one scan')
+    if series:
+        found = {k: v for k, v in found.items() if k[0] == series}
+    if not found and any(d.get("NumberOfFrames") for _, d in files):
+        raise ValueError(f"{name} holds files with many frames: convert it to NIfTI with dcm2niix")
+    if not found:
+        raise ValueError(
+            f"{name}: no slices{f' of series {series}' if series else ''} in it: name the folder with the DICOM files of one scan"
+        )
     by = sorted(found.values(), key=len, reverse=True)
-    if len(by)>1:
-        tell = ', '.join(f'{len(v)} slices {v[0][1].Rows}x{v[0][1].Columns} of series {v[0][1].SeriesInstanceUID} ({v[0][1].get("SeriesDescription","no description")})' for v in by[:5])
-        if len(by[0])==len(by[1]): raise ValueError(f'{name} holds {len(by)} series of which none is the largest ({tell}): choose one with `series`')
-        warnings.warn(f'{name} holds {len(by)} series ({tell}): the largest is taken, `series` chooses another', stacklevel=4)
+    if len(by) > 1:
+        tell = ", ".join(
+            f"{len(v)} slices {v[0][1].Rows}x{v[0][1].Columns} of series {v[0][1].SeriesInstanceUID} ({v[0][1].get('SeriesDescription', 'no description')})"
+            for v in by[:5]
+        )
+        if len(by[0]) == len(by[1]):
+            raise ValueError(
+                f"{name} holds {len(by)} series of which none is the largest ({tell}): choose one with `series`"
+            )
+        warnings.warn(
+            f"{name} holds {len(by)} series ({tell}): the largest is taken, `series` chooses another",
+            stacklevel=4,
+        )
     return by[0]
 
+
 def slice_gaps(
-    at:np.ndarray, # place of each slice along the normal, mm, sorted
-    name:str, # of the scan, for the message
-)->tuple: # (distance of slices in mm, numbers of the slices on an even grid): 0,1,2,4,... where the fourth is missing
+    at: np.ndarray,  # place of each slice along the normal, mm, sorted
+    name: str,  # of the scan, for the message
+) -> tuple:  # (distance of slices in mm, numbers of the slices on an even grid): 0,1,2,4,... where the fourth is missing
     "The even grid of a stack of slices; `ValueError` if there is none"
-    if len(at)<2: raise ValueError(f'{name} has {len(at)} slice: a volume needs two or more')
-    step = np.diff(at); d = float(np.median(step))
-    same = np.nonzero(step<.01)[0]
-    if len(same): raise ValueError(f'{name} has {len(same)+1} slices at one place (z={at[same[0]]:.1f} mm): two scans are mixed, keep one')
-    k = np.concatenate([[0],np.cumsum(np.maximum(np.round(step/d),1).astype(int))]); d = float((at[-1]-at[0])/k[-1]); off = np.abs(at-at[0]-k*d)
-    if off.max()>.1*d: i = int((off>.1*d).argmax()); raise ValueError(f'{name} has unevenly spaced slices ({step.min():.2f} to {step.max():.2f} mm, first at z={at[i]:.1f} mm): resample it to an even grid')
-    return d,k
+    if len(at) < 2:
+        raise ValueError(f"{name} has {len(at)} slice: a volume needs two or more")
+    step = np.diff(at)
+    d = float(np.median(step))
+    same = np.nonzero(step < 0.01)[0]
+    if len(same):
+        raise ValueError(
+            f"{name} has {len(same) + 1} slices at one place (z={at[same[0]]:.1f} mm): two scans are mixed, keep one"
+        )
+    k = np.concatenate([[0], np.cumsum(np.maximum(np.round(step / d), 1).astype(int))])
+    d = float((at[-1] - at[0]) / k[-1])
+    off = np.abs(at - at[0] - k * d)
+    if off.max() > 0.1 * d:
+        i = int((off > 0.1 * d).argmax())
+        raise ValueError(
+            f"{name} has unevenly spaced slices ({step.min():.2f} to {step.max():.2f} mm, first at z={at[i]:.1f} mm): resample it to an even grid"
+        )
+    return d, k
+
 
 def read_dicom(
-    path, # folder of one scan
-    series:str='', # SeriesInstanceUID; '': the only one, or the largest
-    gaps:str='refuse', # missing slices: 'refuse', or 'fill' by interpolation along z
-)->Scan: # int16 if all values are whole, else float32; HU for CT
+    path,  # folder of one scan
+    series: str = "",  # SeriesInstanceUID; '': the only one, or the largest
+    gaps: str = "refuse",  # missing slices: 'refuse', or 'fill' by interpolation along z
+) -> Scan:  # int16 if all values are whole, else float32; HU for CT
     """Read a DICOM series. `ValueError` names the folder and what is wrong with it
 
     Source: DICOM PS3.3 C.7.6.2 (image plane module)"""
     path = Path(path)
-    if gaps not in ('refuse','fill'): raise ValueError(f'gaps {gaps!r}: choose refuse or fill')
-    if not path.is_dir(): raise ValueError(f'{path}: no such folder: name the folder with the DICOM files of one scan')
-    sl = _choose(dicom_files(path, pixels=True), path.name, series); d0 = sl[0][1]
-    if int(d0.get('NumberOfFrames') or 1)>1: raise ValueError(f'{path.name} holds files with many frames: convert it to NIfTI with dcm2niix')
-    u = np.array(d0.ImageOrientationPatient,float); row,col = u[:3],u[3:]; normal = np.cross(row,col)
-    pos = np.array([np.array(d.ImagePositionPatient,float) for _,d in sl]); order = np.argsort(pos@normal)
-    sl,pos = [sl[i] for i in order],pos[order]; dz,k = slice_gaps(pos@normal, path.name)
-    if lack := sum(len(d.get('PixelSpacing') or ())!=2 for _,d in sl): raise ValueError(f'{path.name}: {lack} of {len(sl)} slices have no PixelSpacing: add it to their headers')
-    sizes = {tuple(map(float,d.PixelSpacing)) for _,d in sl}
-    if len(sizes)>1 or not min(min(sizes))>0: raise ValueError(f'{path.name} has pixel sizes {sorted(sizes)} mm: one size for all slices is expected, correct the headers')
-    py,px = sizes.pop(); way = pos-pos[0]; lean = np.linalg.norm(way-(way@normal)[:,None]*normal, axis=1)
-    if lean.max()>.5*min(py,px): raise ValueError(f'{path.name} has a gantry tilt of {np.degrees(np.arctan2(lean[-1],way[-1]@normal)):.1f} degrees (slices shifted by up to {lean.max():.1f} mm): resample it to straight slices')
-    gone = np.setdiff1d(np.arange(k[-1]),k)
-    if len(gone) and gaps=='refuse': raise ValueError(f'{path.name} lacks {len(gone)} of {k[-1]+1} slices (at z={", ".join(f"{(pos[0]@normal)+g*dz:.1f}" for g in gone[:5])}{" ..." if len(gone)>5 else ""} mm): get them, or fill them with read_dicom(..., gaps=\'fill\') and save a NIfTI file')
-    data = _pixels(sl, path.name, int(k[-1])+1, k)
-    for g in gone: lo,hi = k[k<g].max(),k[k>g].min(); data[g] = np.round(data[lo]+(data[hi].astype(np.float32)-data[lo])*(g-lo)/(hi-lo)) if data.dtype.kind=='i' else data[lo]+(data[hi]-data[lo])*(g-lo)/(hi-lo)
-    if len(gone): warnings.warn(f'{path.name}: {len(gone)} missing slices were filled by interpolation', stacklevel=2)
+    if gaps not in ("refuse", "fill"):
+        raise ValueError(f"gaps {gaps!r}: choose refuse or fill")
+    if not path.is_dir():
+        raise ValueError(
+            f"{path}: no such folder: name the folder with the DICOM files of one scan"
+        )
+    sl = _choose(dicom_files(path, pixels=True), path.name, series)
+    d0 = sl[0][1]
+    if int(d0.get("NumberOfFrames") or 1) > 1:
+        raise ValueError(
+            f"{path.name} holds files with many frames: convert it to NIfTI with dcm2niix"
+        )
+    u = np.array(d0.ImageOrientationPatient, float)
+    row, col = u[:3], u[3:]
+    normal = np.cross(row, col)
+    pos = np.array([np.array(d.ImagePositionPatient, float) for _, d in sl])
+    order = np.argsort(pos @ normal)
+    sl, pos = [sl[i] for i in order], pos[order]
+    dz, k = slice_gaps(pos @ normal, path.name)
+    if lack := sum(len(d.get("PixelSpacing") or ()) != 2 for _, d in sl):
+        raise ValueError(
+            f"{path.name}: {lack} of {len(sl)} slices have no PixelSpacing: add it to their headers"
+        )
+    sizes = {tuple(map(float, d.PixelSpacing)) for _, d in sl}
+    if len(sizes) > 1 or not min(min(sizes)) > 0:
+        raise ValueError(
+            f"{path.name} has pixel sizes {sorted(sizes)} mm: one size for all slices is expected, correct the headers"
+        )
+    py, px = sizes.pop()
+    way = pos - pos[0]
+    lean = np.linalg.norm(way - (way @ normal)[:, None] * normal, axis=1)
+    if lean.max() > 0.5 * min(py, px):
+        raise ValueError(
+            f"{path.name} has a gantry tilt of {np.degrees(np.arctan2(lean[-1], way[-1] @ normal)):.1f} degrees (slices shifted by up to {lean.max():.1f} mm): resample it to straight slices"
+        )
+    gone = np.setdiff1d(np.arange(k[-1]), k)
+    if len(gone) and gaps == "refuse":
+        raise ValueError(
+            f"{path.name} lacks {len(gone)} of {k[-1] + 1} slices (at z={', '.join(f'{(pos[0] @ normal) + g * dz:.1f}' for g in gone[:5])}{' ...' if len(gone) > 5 else ''} mm): get them, or fill them with read_dicom(..., gaps='fill') and save a NIfTI file"
+        )
+    data = _pixels(sl, path.name, int(k[-1]) + 1, k)
+    for g in gone:
+        lo, hi = k[k < g].max(), k[k > g].min()
+        data[g] = (
+            np.round(data[lo] + (data[hi].astype(np.float32) - data[lo]) * (g - lo) / (hi - lo))
+            if data.dtype.kind == "i"
+            else data[lo] + (data[hi] - data[lo]) * (g - lo) / (hi - lo)
+        )
+    if len(gone):
+        warnings.warn(
+            f"{path.name}: {len(gone)} missing slices were filled by interpolation", stacklevel=2
+        )
     A = np.eye(4)
-    A[:3,0],A[:3,1],A[:3,2],A[:3,3] = row*px,col*py,normal*dz,pos[0]
-    return Scan(data[None], _flip@A, path)
+    A[:3, 0], A[:3, 1], A[:3, 2], A[:3, 3] = row * px, col * py, normal * dz, pos[0]
+    return Scan(data[None], _flip @ A, path)
 
-def _fits(a, ds, cut): # in int16, with the intercept added? The number of bits says so without a look at the pixels, mostly
-    bits = int(ds.get('BitsStored',16)); lo,hi = (-2**(bits-1),2**(bits-1)-1) if ds.get('PixelRepresentation',0) else (0,2**bits-1)
-    return (lo+cut>=-32768 and hi+cut<=32767) or (int(a.min())+cut>=-32768 and int(a.max())+cut<=32767)
 
-def _pixels(sl, name, n, k): # decode each slice once, scale it, and put it where it belongs
+def _fits(
+    a, ds, cut
+):  # in int16, with the intercept added? The number of bits says so without a look at the pixels, mostly
+    bits = int(ds.get("BitsStored", 16))
+    lo, hi = (
+        (-(2 ** (bits - 1)), 2 ** (bits - 1) - 1)
+        if ds.get("PixelRepresentation", 0)
+        else (0, 2**bits - 1)
+    )
+    return (lo + cut >= -32768 and hi + cut <= 32767) or (
+        int(a.min()) + cut >= -32768 and int(a.max()) + cut <= 32767
+    )
+
+
+def _pixels(sl, name, n, k):  # decode each slice once, scale it, and put it where it belongs
     from pydicom.pixels import pixel_array
+
     out = None
-    for (f,ds),i in zip(sl,k):
-        try: a = pixel_array(ds, view_only=True)                                  # no copy: it is scaled into its place anyway
-        except Exception as e: raise ValueError(f'{name}/{f.name} cannot be decoded ({type(e).__name__}: {str(e).splitlines()[0][:120]}): get the file again, or install pylibjpeg for compressed files') from None
-        slope,cut = float(ds.get('RescaleSlope') or 1),float(ds.get('RescaleIntercept') or 0); whole = slope==1 and cut==int(cut) and a.dtype.kind in 'iu'
-        if out is None: out = np.zeros((n,*a.shape), np.int16 if whole else np.float32)
-        if a.ndim!=2 or a.shape!=out.shape[1:]: raise ValueError(f'{name}/{f.name} is a picture {a.shape}: one grey slice a file is expected')
-        if not whole and out.dtype.kind=='i': out = out.astype(np.float32)
-        if out.dtype.kind=='i' and not _fits(a, ds, int(cut)): out = out.astype(np.float32)
-        if out.dtype.kind=='i': # 16 bits wrap round: a sum that fits is right, whatever the sign of the bits
-            a = a.astype(a.dtype.newbyteorder('='), copy=False); np.add(a.view(np.int16) if a.itemsize==2 else a.astype(np.int16), np.int16(cut), out=out[i])
-        else: out[i] = a*np.float32(slope)+np.float32(cut)
+    for (f, ds), i in zip(sl, k):
+        try:
+            a = pixel_array(ds, view_only=True)  # no copy: it is scaled into its place anyway
+        except Exception as e:
+            raise ValueError(
+                f"{name}/{f.name} cannot be decoded ({type(e).__name__}: {str(e).splitlines()[0][:120]}): get the file again, or install pylibjpeg for compressed files"
+            ) from None
+        slope, cut = float(ds.get("RescaleSlope") or 1), float(ds.get("RescaleIntercept") or 0)
+        whole = slope == 1 and cut == int(cut) and a.dtype.kind in "iu"
+        if out is None:
+            out = np.zeros((n, *a.shape), np.int16 if whole else np.float32)
+        if a.ndim != 2 or a.shape != out.shape[1:]:
+            raise ValueError(
+                f"{name}/{f.name} is a picture {a.shape}: one grey slice a file is expected"
+            )
+        if not whole and out.dtype.kind == "i":
+            out = out.astype(np.float32)
+        if out.dtype.kind == "i" and not _fits(a, ds, int(cut)):
+            out = out.astype(np.float32)
+        if (
+            out.dtype.kind == "i"
+        ):  # 16 bits wrap round: a sum that fits is right, whatever the sign of the bits
+            a = a.astype(a.dtype.newbyteorder("="), copy=False)
+            np.add(
+                a.view(np.int16) if a.itemsize == 2 else a.astype(np.int16),
+                np.int16(cut),
+                out=out[i],
+            )
+        else:
+            out[i] = a * np.float32(slope) + np.float32(cut)
     return out
 
 # %% ../nbs/04_dicom.ipynb #f791ec29
 def slice_headers(
-    path, # folder of one scan, or 'folder#SeriesInstanceUID'
-    scan:Scan, # as it was read from there
-)->list: # a pydicom dataset without pixels for each slice; None for a slice that was filled in
+    path,  # folder of one scan, or 'folder#SeriesInstanceUID'
+    scan: Scan,  # as it was read from there
+) -> list:  # a pydicom dataset without pixels for each slice; None for a slice that was filled in
     "The headers of the slices of a scan"
-    folder,_,series = str(path).rpartition('#') if not Path(path).exists() else (str(path),'','')
-    to_voxel,found = np.linalg.inv(_flip@scan.affine),{}
-    for _,ds in dicom_files(folder or path):
-        if not ds.get('ImagePositionPatient') or (int(ds.get('Rows',0)),int(ds.get('Columns',0)))!=scan.shape[1:] or series and str(ds.SeriesInstanceUID)!=series: continue
-        v = (to_voxel@[*np.array(ds.ImagePositionPatient,float),1])[:3]; k = int(np.round(v[2]))
-        if np.abs(v[:2]).max()<.6 and abs(v[2]-k)<.25 and 0<=k<scan.shape[0]: found.setdefault(str(ds.get('SeriesInstanceUID','')),{})[k] = ds
-    if not found: raise ValueError(f'{Path(path).name}: none of its slices lies in this scan: name the folder that it was read from')
-    best = max(found.values(), key=len); return [best.get(k) for k in range(scan.shape[0])]
+    folder, _, series = (
+        str(path).rpartition("#") if not Path(path).exists() else (str(path), "", "")
+    )
+    to_voxel, found = np.linalg.inv(_flip @ scan.affine), {}
+    for _, ds in dicom_files(folder or path):
+        if (
+            not ds.get("ImagePositionPatient")
+            or (int(ds.get("Rows", 0)), int(ds.get("Columns", 0))) != scan.shape[1:]
+            or series
+            and str(ds.SeriesInstanceUID) != series
+        ):
+            continue
+        v = (to_voxel @ [*np.array(ds.ImagePositionPatient, float), 1])[:3]
+        k = int(np.round(v[2]))
+        if np.abs(v[:2]).max() < 0.6 and abs(v[2] - k) < 0.25 and 0 <= k < scan.shape[0]:
+            found.setdefault(str(ds.get("SeriesInstanceUID", "")), {})[k] = ds
+    if not found:
+        raise ValueError(
+            f"{Path(path).name}: none of its slices lies in this scan: name the folder that it was read from"
+        )
+    best = max(found.values(), key=len)
+    return [best.get(k) for k in range(scan.shape[0])]

@@ -7,150 +7,301 @@ __all__ = ['scan_stats', 'case_stats', 'class_names', 'fg_ratio', 'slice_stats',
            'suspicious']
 
 # %% ../nbs/10_explore.ipynb #7581f255
-import json, os, warnings
+import json
+import os
+import warnings
 from hashlib import sha1
 from importlib.metadata import version
 from pathlib import Path
-import cc3d, numpy as np, pandas as pd
+
+import cc3d
+import numpy as np
+import pandas as pd
+
+from .read import map_cases, read_case, read_label, read_scan
 from .scan import Scan
-from .read import read_scan, read_label, read_case, map_cases
 
 # %% ../nbs/10_explore.ipynb #21ee3902
-def _key(row): # changes when a file of the case or its label map changes
+def _key(row):  # changes when a file of the case or its label map changes
     def stat(f):
-        f = f.rpartition('#')[0] if '#' in f and not os.path.exists(f) else f
-        fs = [os.path.join(r,n) for r,_,ns in os.walk(f) for n in ns] if os.path.isdir(f) else [f] if f and os.path.exists(f) else []
-        return f,len(fs),sum(os.stat(p).st_size for p in fs),max((os.stat(p).st_mtime_ns for p in fs),default=0)
-    return sha1(json.dumps([version('seg_course'),row.case,*stat(row.image)[1:],*stat(row.label)[1:],row.image,row.label,row.label_map]).encode()).hexdigest()
+        f = f.rpartition("#")[0] if "#" in f and not os.path.exists(f) else f
+        fs = (
+            [os.path.join(r, n) for r, _, ns in os.walk(f) for n in ns]
+            if os.path.isdir(f)
+            else [f]
+            if f and os.path.exists(f)
+            else []
+        )
+        return (
+            f,
+            len(fs),
+            sum(os.stat(p).st_size for p in fs),
+            max((os.stat(p).st_mtime_ns for p in fs), default=0),
+        )
 
-def _named(f, case, *args): # an error says whose files they are
-    try: return f(*args)
-    except ValueError as e: raise ValueError(f'{case}: {e}') from None
+    return sha1(
+        json.dumps(
+            [
+                version("seg_course"),
+                row.case,
+                *stat(row.image)[1:],
+                *stat(row.label)[1:],
+                row.image,
+                row.label,
+                row.label_map,
+            ]
+        ).encode()
+    ).hexdigest()
 
-def _once(f, df, name, n_jobs): # results of f(image, label, label_map) for each case, from the cohort's folder where they are there
-    rows = list(df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)); root = df.attrs.get('path','')
-    folder = Path(root) if os.path.isdir(root) else Path(root).parent; file = folder/'.seg_course'/f'{name}.json'
-    try: kept = json.loads(file.read_text()) if root and file.exists() else {}
-    except ValueError: kept = {}                                              # a file that was cut off is counted again
-    keys = [_key(r) for r in rows]; todo = [i for i,k in enumerate(keys) if k not in kept]
-    kept |= dict(zip([keys[i] for i in todo], map_cases(_named, ((f,*rows[i]) for i in todo), len(todo), n_jobs)))
+
+def _named(f, case, *args):  # an error says whose files they are
+    try:
+        return f(*args)
+    except ValueError as e:
+        raise ValueError(f"{case}: {e}") from None
+
+
+def _once(
+    f, df, name, n_jobs
+):  # results of f(image, label, label_map) for each case, from the cohort's folder where they are there
+    rows = list(
+        df.reindex(columns=["case", "image", "label", "label_map"])
+        .fillna("")
+        .itertuples(index=False)
+    )
+    root = df.attrs.get("path", "")
+    folder = Path(root) if os.path.isdir(root) else Path(root).parent
+    file = folder / ".seg_course" / f"{name}.json"
+    try:
+        kept = json.loads(file.read_text()) if root and file.exists() else {}
+    except ValueError:
+        kept = {}  # a file that was cut off is counted again
+    keys = [_key(r) for r in rows]
+    todo = [i for i, k in enumerate(keys) if k not in kept]
+    kept |= dict(
+        zip(
+            [keys[i] for i in todo],
+            map_cases(_named, ((f, *rows[i]) for i in todo), len(todo), n_jobs),
+        )
+    )
     if todo and root:
         try:
-            file.parent.mkdir(exist_ok=True); part = file.with_name(f'.{os.getpid()}.{name}'); part.write_text(json.dumps(kept)); os.replace(part, file)
-        except OSError as e: warnings.warn(f'{file}: {name} cannot be kept ({e.strerror}), the next call counts again', stacklevel=3)
+            file.parent.mkdir(exist_ok=True)
+            part = file.with_name(f".{os.getpid()}.{name}")
+            part.write_text(json.dumps(kept))
+            os.replace(part, file)
+        except OSError as e:
+            warnings.warn(
+                f"{file}: {name} cannot be kept ({e.strerror}), the next call counts again",
+                stacklevel=3,
+            )
     return [kept[k] for k in keys]
 
 # %% ../nbs/10_explore.ipynb #51bc6744
 def scan_stats(
-    image, # image file
-    label='', # its label file, or ''
-    labels='', # label map, see `read_cohort`
-)->dict: # shape (voxels), spacing (mm), intensity percentiles, voxels n_c and volume ml_c of each label
+    image,  # image file
+    label="",  # its label file, or ''
+    labels="",  # label map, see `read_cohort`
+) -> (
+    dict
+):  # shape (voxels), spacing (mm), intensity percentiles, voxels n_c and volume ml_c of each label
     "What one case looks like in numbers"
     img = read_scan(image)
-    p = np.percentile(img.data, [0,1,25,50,75,99,100])
-    out = dict(zip(['nz','ny','nx'], img.shape)) | dict(zip(['dz_mm','dy_mm','dx_mm'], img.spacing)) | dict(zip(['imin','p1','p25','p50','p75','p99','imax'], p.tolist()))
+    p = np.percentile(img.data, [0, 1, 25, 50, 75, 99, 100])
+    out = (
+        dict(zip(["nz", "ny", "nx"], img.shape))
+        | dict(zip(["dz_mm", "dy_mm", "dx_mm"], img.spacing))
+        | dict(zip(["imin", "p1", "p25", "p50", "p75", "p99", "imax"], p.tolist()))
+    )
     if label:
-        v,n = np.unique(read_label(label, img, labels).data, return_counts=True)
-        out |= {f'n_{c}':int(k) for c,k in zip(v,n)} | {f'ml_{c}':float(k*img.voxel_ml) for c,k in zip(v,n) if c}
+        v, n = np.unique(read_label(label, img, labels).data, return_counts=True)
+        out |= {f"n_{c}": int(k) for c, k in zip(v, n)} | {
+            f"ml_{c}": float(k * img.voxel_ml) for c, k in zip(v, n) if c
+        }
     return out
 
+
 def case_stats(
-    df:pd.DataFrame, # cohort, from `read_cohort`
-    n_jobs:int=2, # processes
-)->pd.DataFrame: # the cohort with the columns of `scan_stats` beside it; a class that a label does not hold counts 0; without a label file, NaN
+    df: pd.DataFrame,  # cohort, from `read_cohort`
+    n_jobs: int = 2,  # processes
+) -> pd.DataFrame:  # the cohort with the columns of `scan_stats` beside it; a class that a label does not hold counts 0; without a label file, NaN
     "Statistics of all cases"
-    st = pd.DataFrame(_once(scan_stats, df, 'case_stats', n_jobs))
-    counts = [c for c in st if c.startswith(('n_','ml_'))]
-    has = (df.label.values!=''); st.loc[has,counts] = st.loc[has,counts].fillna(0)
-    st = st[[c for c in st if c not in counts]+sorted(counts)]
+    st = pd.DataFrame(_once(scan_stats, df, "case_stats", n_jobs))
+    counts = [c for c in st if c.startswith(("n_", "ml_"))]
+    has = df.label.values != ""
+    st.loc[has, counts] = st.loc[has, counts].fillna(0)
+    st = st[[c for c in st if c not in counts] + sorted(counts)]
     out = pd.concat([df.reset_index(drop=True), st], axis=1)
     out.attrs = df.attrs
     return out
 
+
 def class_names(
-    df:pd.DataFrame, # from `case_stats`
-)->dict: # label value -> name, without background
+    df: pd.DataFrame,  # from `case_stats`
+) -> dict:  # label value -> name, without background
     "Names of the foreground labels"
-    found = [int(c[3:]) for c in df if c.startswith('ml_')]
-    return {c: df.attrs.get('labels',{}).get(c, f'label {c}') for c in found}
+    found = [int(c[3:]) for c in df if c.startswith("ml_")]
+    return {c: df.attrs.get("labels", {}).get(c, f"label {c}") for c in found}
+
 
 def fg_ratio(
-    df:pd.DataFrame, # from `case_stats`
-)->pd.Series: # foreground voxels over all voxels of each case, 0 to 1
+    df: pd.DataFrame,  # from `case_stats`
+) -> pd.Series:  # foreground voxels over all voxels of each case, 0 to 1
     "How much of each case is target"
-    n = df[[c for c in df if c.startswith('n_')]]
-    if 'n_0' not in n: raise ValueError('no case has a label: there is no foreground to count')
-    return 1-n.n_0/n.sum(axis=1)
+    n = df[[c for c in df if c.startswith("n_")]]
+    if "n_0" not in n:
+        raise ValueError("no case has a label: there is no foreground to count")
+    return 1 - n.n_0 / n.sum(axis=1)
 
 # %% ../nbs/10_explore.ipynb #64f917b5
 def _slices(image, label, labels):
-    img = read_scan(image); m = read_label(label, img, labels).data[0]
-    return [{f'n_{c}':int(k) for c,k in enumerate(np.bincount(s.ravel()))} for s in m]
+    img = read_scan(image)
+    m = read_label(label, img, labels).data[0]
+    return [{f"n_{c}": int(k) for c, k in enumerate(np.bincount(s.ravel()))} for s in m]
+
 
 def slice_stats(
-    df:pd.DataFrame, # cohort; cases without a label are left out
-    n_jobs:int=2, # processes
-)->pd.DataFrame: # case, z, rel_z (0 first slice, 1 last), n_0, n_1, ... (voxels)
+    df: pd.DataFrame,  # cohort; cases without a label are left out
+    n_jobs: int = 2,  # processes
+) -> pd.DataFrame:  # case, z, rel_z (0 first slice, 1 last), n_0, n_1, ... (voxels)
     "Foreground of each slice"
-    df = df[df.label!='']; rows = _once(_slices, df, 'slice_stats', n_jobs)
-    out = pd.DataFrame([dict(case=c, z=z, rel_z=z/max(len(r)-1,1))|s for c,r in zip(df.case,rows) for z,s in enumerate(r)])
-    if not len(out): raise ValueError('no case has a label: there is no foreground to count')
-    n = [c for c in out if c.startswith('n_')]; out[n] = out[n].fillna(0).astype(int)
+    df = df[df.label != ""]
+    rows = _once(_slices, df, "slice_stats", n_jobs)
+    out = pd.DataFrame(
+        [
+            dict(case=c, z=z, rel_z=z / max(len(r) - 1, 1)) | s
+            for c, r in zip(df.case, rows)
+            for z, s in enumerate(r)
+        ]
+    )
+    if not len(out):
+        raise ValueError("no case has a label: there is no foreground to count")
+    n = [c for c in out if c.startswith("n_")]
+    out[n] = out[n].fillna(0).astype(int)
     return out
 
 # %% ../nbs/10_explore.ipynb #dc85a40b
 def mask_targets(
-    msk:np.ndarray, # labels (Z,Y,X)
-    spacing:tuple, # (z,y,x), mm
-    img:np.ndarray=None, # grey values (Z,Y,X), for the intensities
-)->list: # a dict a target, see `target_stats`
+    msk: np.ndarray,  # labels (Z,Y,X)
+    spacing: tuple,  # (z,y,x), mm
+    img: np.ndarray = None,  # grey values (Z,Y,X), for the intensities
+) -> list:  # a dict a target, see `target_stats`
     "All targets of one label map"
-    flat = msk.shape[0]==1; msk = np.ascontiguousarray(msk)
-    cc,n = cc3d.connected_components(msk[0] if flat else msk, connectivity=8 if flat else 26, return_N=True); cc = cc.reshape(msk.shape)
-    if not n: return []
-    on = np.flatnonzero(cc); k = cc.ravel()[on]; at = np.stack(np.unravel_index(on,msk.shape))
-    size = np.bincount(k,minlength=n+1)[1:]; lab = np.zeros(n+1,int); lab[k] = msk.ravel()[on]
-    mid = np.stack([np.bincount(k,a,n+1)[1:]/size for a in at]); last = np.array(msk.shape)-1
-    edge = np.stack([np.minimum(a,m-a) for a,m in zip(at,last) if m>0]).min(0); border = np.full(n+1,max(msk.shape)); np.minimum.at(border,k,edge)
-    ext = np.prod(spacing[1:]) if flat else np.prod(spacing); dia = 2*np.sqrt(size*ext/np.pi) if flat else np.cbrt(6*size*ext/np.pi)
-    out = dict(label=lab[1:], target=np.arange(1,n+1), voxels=size, ml=size*np.prod(spacing)/1000, diameter_mm=dia, border=border[1:], **{f'rel_{a}':m/max(l,1) for a,m,l in zip('zyx',mid,last)})
+    flat = msk.shape[0] == 1
+    msk = np.ascontiguousarray(msk)
+    cc, n = cc3d.connected_components(
+        msk[0] if flat else msk, connectivity=8 if flat else 26, return_N=True
+    )
+    cc = cc.reshape(msk.shape)
+    if not n:
+        return []
+    on = np.flatnonzero(cc)
+    k = cc.ravel()[on]
+    at = np.stack(np.unravel_index(on, msk.shape))
+    size = np.bincount(k, minlength=n + 1)[1:]
+    lab = np.zeros(n + 1, int)
+    lab[k] = msk.ravel()[on]
+    mid = np.stack([np.bincount(k, a, n + 1)[1:] / size for a in at])
+    last = np.array(msk.shape) - 1
+    edge = np.stack([np.minimum(a, m - a) for a, m in zip(at, last) if m > 0]).min(0)
+    border = np.full(n + 1, max(msk.shape))
+    np.minimum.at(border, k, edge)
+    ext = np.prod(spacing[1:]) if flat else np.prod(spacing)
+    dia = 2 * np.sqrt(size * ext / np.pi) if flat else np.cbrt(6 * size * ext / np.pi)
+    out = dict(
+        label=lab[1:],
+        target=np.arange(1, n + 1),
+        voxels=size,
+        ml=size * np.prod(spacing) / 1000,
+        diameter_mm=dia,
+        border=border[1:],
+        **{f"rel_{a}": m / max(l, 1) for a, m, l in zip("zyx", mid, last)},
+    )
     if img is not None:
-        v = np.bincount(k,img.ravel()[on],n+1)[1:]; rest = img.size-len(on)
-        out |= dict(mean_in=v/size, mean_out=np.full(n,(float(img.sum(dtype=float))-v.sum())/rest if rest else np.nan))
-    return pd.DataFrame(out).to_dict('records')
+        v = np.bincount(k, img.ravel()[on], n + 1)[1:]
+        rest = img.size - len(on)
+        out |= dict(
+            mean_in=v / size,
+            mean_out=np.full(n, (float(img.sum(dtype=float)) - v.sum()) / rest if rest else np.nan),
+        )
+    return pd.DataFrame(out).to_dict("records")
+
 
 def _targets(image, label, labels):
-    img = read_scan(image); return mask_targets(read_label(label, img, labels).data[0], img.spacing, img.data.mean(0))
+    img = read_scan(image)
+    return mask_targets(read_label(label, img, labels).data[0], img.spacing, img.data.mean(0))
+
 
 def target_stats(
-    df:pd.DataFrame, # cohort; cases without a label are left out
-    n_jobs:int=2, # processes
-)->pd.DataFrame: # case, label, target, voxels, ml, diameter_mm (of a ball, or disc, of that size), border (voxels to the border of the image; 0: cut by it), rel_z, rel_y, rel_x (place of the centre, 0 to 1), mean_in, mean_out (intensity inside, and outside of all targets)
+    df: pd.DataFrame,  # cohort; cases without a label are left out
+    n_jobs: int = 2,  # processes
+) -> pd.DataFrame:  # case, label, target, voxels, ml, diameter_mm (of a ball, or disc, of that size), border (voxels to the border of the image; 0: cut by it), rel_z, rel_y, rel_x (place of the centre, 0 to 1), mean_in, mean_out (intensity inside, and outside of all targets)
     "Size, place and intensity of all targets"
-    df = df[df.label!='']; rows = _once(_targets, df, 'target_stats', n_jobs)
-    cols = ['case','label','target','voxels','ml','diameter_mm','border','rel_z','rel_y','rel_x','mean_in','mean_out']
-    return pd.DataFrame([dict(case=c)|t for c,r in zip(df.case,rows) for t in r], columns=cols)
+    df = df[df.label != ""]
+    rows = _once(_targets, df, "target_stats", n_jobs)
+    cols = [
+        "case",
+        "label",
+        "target",
+        "voxels",
+        "ml",
+        "diameter_mm",
+        "border",
+        "rel_z",
+        "rel_y",
+        "rel_x",
+        "mean_in",
+        "mean_out",
+    ]
+    return pd.DataFrame([dict(case=c) | t for c, r in zip(df.case, rows) for t in r], columns=cols)
 
 # %% ../nbs/10_explore.ipynb #7333d81c
 def robust_z(
-    x, # numbers
-)->np.ndarray: # distance from the median in robust standard deviations; 0 where all are alike
+    x,  # numbers
+) -> np.ndarray:  # distance from the median in robust standard deviations; 0 where all are alike
     "How unusual is each number?"
-    x = np.asarray(x,float); d = x-np.nanmedian(x); mad = np.nanmedian(np.abs(d))*1.4826
-    return d/mad if mad else np.zeros_like(d)
+    x = np.asarray(x, float)
+    d = x - np.nanmedian(x)
+    mad = np.nanmedian(np.abs(d)) * 1.4826
+    return d / mad if mad else np.zeros_like(d)
+
 
 def suspicious(
-    df:pd.DataFrame, # from `case_stats`
-    ts:pd.DataFrame, # from `target_stats` of the same cohort
-    limit:float=3.5, # robust standard deviations
-)->pd.DataFrame: # case, why; the most unusual first
+    df: pd.DataFrame,  # from `case_stats`
+    ts: pd.DataFrame,  # from `target_stats` of the same cohort
+    limit: float = 3.5,  # robust standard deviations
+) -> pd.DataFrame:  # case, why; the most unusual first
     "Cases that deserve a look"
-    df = df[df.label!='']; names = class_names(df); log = lambda v: np.log(np.maximum(v,1e-6)); out = []
-    feats = {f'volume of {n}':log(df[f'ml_{c}'].where(df[f'ml_{c}']>0,np.nan)) for c,n in names.items()}
-    feats |= {'median intensity':np.arcsinh(df.p50), 'slices':df.nz, 'voxel depth':df.dz_mm, 'voxel width':df.dx_mm, 'intensity inside':df.case.map(ts.groupby('case').mean_in.mean()), 'number of targets':df.case.map(ts.groupby('case').size()).fillna(0)}
-    for what,v in feats.items(): out += [(c,f'{what} is unusual ({z:+.1f})',abs(z)) for c,z in zip(df.case,robust_z(v)) if abs(z)>limit]
-    out += [(c,f'holds no {n}',99.) for k,n in names.items() for c in df.case[df[f'ml_{k}']==0]]
-    out += [(c,f'{k} target{"s" if k>1 else ""} cut by the border',limit) for c,k in ts[ts.border==0].groupby('case').size().items()]
-    out = pd.DataFrame(out, columns=['case','why','z']).sort_values('z',ascending=False,kind='stable')
-    return out.groupby('case',sort=False).why.agg('; '.join).reset_index()
+    df = df[df.label != ""]
+    names = class_names(df)
+    log = lambda v: np.log(np.maximum(v, 1e-6))
+    out = []
+    feats = {
+        f"volume of {n}": log(df[f"ml_{c}"].where(df[f"ml_{c}"] > 0, np.nan))
+        for c, n in names.items()
+    }
+    feats |= {
+        "median intensity": np.arcsinh(df.p50),
+        "slices": df.nz,
+        "voxel depth": df.dz_mm,
+        "voxel width": df.dx_mm,
+        "intensity inside": df.case.map(ts.groupby("case").mean_in.mean()),
+        "number of targets": df.case.map(ts.groupby("case").size()).fillna(0),
+    }
+    for what, v in feats.items():
+        out += [
+            (c, f"{what} is unusual ({z:+.1f})", abs(z))
+            for c, z in zip(df.case, robust_z(v))
+            if abs(z) > limit
+        ]
+    out += [
+        (c, f"holds no {n}", 99.0) for k, n in names.items() for c in df.case[df[f"ml_{k}"] == 0]
+    ]
+    out += [
+        (c, f"{k} target{'s' if k > 1 else ''} cut by the border", limit)
+        for c, k in ts[ts.border == 0].groupby("case").size().items()
+    ]
+    out = pd.DataFrame(out, columns=["case", "why", "z"]).sort_values(
+        "z", ascending=False, kind="stable"
+    )
+    return out.groupby("case", sort=False).why.agg("; ".join).reset_index()

@@ -6,45 +6,77 @@
 __all__ = ['download', 'fetch_data']
 
 # %% ../nbs/38_fetch.ipynb #6c045880
-import os, shutil
+import os
+import shutil
 from pathlib import Path
 
 # %% ../nbs/38_fetch.ipynb #5150be2a
 def download(
-    url:str, # address
-    path, # file to write; <path>.part is continued
-    md5:str='', # expected checksum; '' checks nothing
-)->Path: # the file
+    url: str,  # address
+    path,  # file to write; <path>.part is continued
+    md5: str = "",  # expected checksum; '' checks nothing
+) -> Path:  # the file
     "Download with progress, resume and checksum"
     import requests
     from fastprogress.fastprogress import progress_bar
     from monai.apps.utils import check_hash
-    path = Path(path); part = Path(f'{path}.part'); path.parent.mkdir(parents=True, exist_ok=True)
+
+    path = Path(path)
+    part = Path(f"{path}.part")
+    path.parent.mkdir(parents=True, exist_ok=True)
     have = part.stat().st_size if part.exists() else 0
     try:
-        with requests.get(url, stream=True, timeout=30, headers={'Range':f'bytes={have}-'} if have else {}) as r:
-            if r.status_code==416: have = 0 if not have else have                         # nothing left to get
+        with requests.get(
+            url, stream=True, timeout=30, headers={"Range": f"bytes={have}-"} if have else {}
+        ) as r:
+            if r.status_code == 416:
+                have = 0 if not have else have  # nothing left to get
             else:
                 r.raise_for_status()
-                if r.status_code!=206: have = 0                                            # the server starts anew
-                total = have+int(r.headers.get('Content-Length',0)); print(f'{path.name}: {total/1e6:.1f} MB{f", {have/1e6:.1f} MB are here" if have else ""}', flush=True)
-                with open(part,'ab' if have else 'wb') as f:
-                    for b in progress_bar(r.iter_content(1<<20), total=max(1,-(-(total-have)//(1<<20))), leave=False): f.write(b)
-    except requests.RequestException as e: raise ValueError(f'{url} cannot be downloaded ({type(e).__name__}): check the connection; the same command continues') from None
-    if md5 and not check_hash(part, md5, 'md5'): part.unlink(); raise ValueError(f'{path.name}: the checksum is wrong, the download was removed: try again')
+                if r.status_code != 206:
+                    have = 0  # the server starts anew
+                total = have + int(r.headers.get("Content-Length", 0))
+                print(
+                    f"{path.name}: {total / 1e6:.1f} MB{f', {have / 1e6:.1f} MB are here' if have else ''}",
+                    flush=True,
+                )
+                with open(part, "ab" if have else "wb") as f:
+                    for b in progress_bar(
+                        r.iter_content(1 << 20),
+                        total=max(1, -(-(total - have) // (1 << 20))),
+                        leave=False,
+                    ):
+                        f.write(b)
+    except requests.RequestException as e:
+        raise ValueError(
+            f"{url} cannot be downloaded ({type(e).__name__}): check the connection; the same command continues"
+        ) from None
+    if md5 and not check_hash(part, md5, "md5"):
+        part.unlink()
+        raise ValueError(f"{path.name}: the checksum is wrong, the download was removed: try again")
     os.replace(part, path)
     return path
 
+
 def fetch_data(
-    name:str, # data set of the Medical Segmentation Decathlon, e.g. 'Task04_Hippocampus'
-    to='data', # folder to put it in
-)->Path: # its folder; one that is there is left as it is
+    name: str,  # data set of the Medical Segmentation Decathlon, e.g. 'Task04_Hippocampus'
+    to="data",  # folder to put it in
+) -> Path:  # its folder; one that is there is left as it is
     "Download and unpack a data set, whole or not at all"
-    from monai.apps import DecathlonDataset as D, extractall
-    if name not in D.resource: raise ValueError(f'unknown data set {name!r}: there are {", ".join(D.resource)}; data/README.md says where the others are')
-    if (Path(to)/name).is_dir(): return Path(to)/name
-    tar = download(D.resource[name], Path(to)/f'{name}.tar', D.md5[name])
-    part = Path(to)/f'.part-{name}'; shutil.rmtree(part, ignore_errors=True)
-    extractall(tar, part); os.replace(part/name, Path(to)/name)               # whole or not at all
-    shutil.rmtree(part); tar.unlink()
-    return Path(to)/name
+    from monai.apps import DecathlonDataset as D
+    from monai.apps import extractall
+
+    if name not in D.resource:
+        raise ValueError(
+            f"unknown data set {name!r}: there are {', '.join(D.resource)}; data/README.md says where the others are"
+        )
+    if (Path(to) / name).is_dir():
+        return Path(to) / name
+    tar = download(D.resource[name], Path(to) / f"{name}.tar", D.md5[name])
+    part = Path(to) / f".part-{name}"
+    shutil.rmtree(part, ignore_errors=True)
+    extractall(tar, part)
+    os.replace(part / name, Path(to) / name)  # whole or not at all
+    shutil.rmtree(part)
+    tar.unlink()
+    return Path(to) / name

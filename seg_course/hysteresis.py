@@ -6,92 +6,136 @@
 __all__ = ['stas_levels', 'select_components', 'fill_pockets', 'square_closing', 'hysteresis_map', 'hysteresis']
 
 # %% ../nbs/34_hysteresis.ipynb #f8831e36
-import cc3d, numpy as np
+import cc3d
+import numpy as np
 
 # %% ../nbs/34_hysteresis.ipynb #ad335bee
 def select_components(
-    prob, # (Y,X), 0..1
-    drop:float, # lower probabilities are nothing
-    high:float, # a component's highest probability lies above
-    low:float, # its pixels above this are taken
-    ratio:float=0., # share of its pixels above .9*high, at least
-)->np.ndarray: # bool (Y,X)
+    prob,  # (Y,X), 0..1
+    drop: float,  # lower probabilities are nothing
+    high: float,  # a component's highest probability lies above
+    low: float,  # its pixels above this are taken
+    ratio: float = 0.0,  # share of its pixels above .9*high, at least
+) -> np.ndarray:  # bool (Y,X)
     "Pixels above `low` of the components that are sure enough"
-    if not (prob.max(initial=0)>high): return np.zeros(prob.shape,bool)
-    comp = cc3d.connected_components(prob>=drop, connectivity=8); at = np.flatnonzero(comp)
-    c,p = comp.ravel()[at],prob.ravel()[at]; n = int(c.max(initial=0))+1
+    if not (prob.max(initial=0) > high):
+        return np.zeros(prob.shape, bool)
+    comp = cc3d.connected_components(prob >= drop, connectivity=8)
+    at = np.flatnonzero(comp)
+    c, p = comp.ravel()[at], prob.ravel()[at]
+    n = int(c.max(initial=0)) + 1
     count = lambda m: np.bincount(c[m], minlength=n)
-    keep = (count(p>high)>0)&(count(p>.9*high)>=ratio*np.bincount(c, minlength=n)); keep[0] = False
-    out = np.zeros(prob.size,bool); out[at[keep[c]&(p>low)]] = True
+    keep = (count(p > high) > 0) & (count(p > 0.9 * high) >= ratio * np.bincount(c, minlength=n))
+    keep[0] = False
+    out = np.zeros(prob.size, bool)
+    out[at[keep[c] & (p > low)]] = True
     return out.reshape(prob.shape)
 
 # %% ../nbs/34_hysteresis.ipynb #2eebdee9
 def fill_pockets(
-    msk, # bool (Y,X)
-    border:str='all', # 'all' or 'one' of the borders that it touches, or 'none': only true holes
-)->np.ndarray: # bool (Y,X)
+    msk,  # bool (Y,X)
+    border: str = "all",  # 'all' or 'one' of the borders that it touches, or 'none': only true holes
+) -> np.ndarray:  # bool (Y,X)
     "Holes filled, and what the mask encloses together with a border of the picture"
-    if border not in ('all','one','none'): raise ValueError(f'border {border!r}: choose "all", "one" or "none"')
-    comp = cc3d.connected_components(~msk, connectivity=4)                                     # background
-    sides = [(0,slice(None)),(-1,slice(None)),(slice(None),0),(slice(None),-1)]
-    on = np.zeros((4,int(comp.max(initial=0))+1),bool)                                          # which side each part of the background touches
-    for k,at in enumerate(sides): on[k,comp[at]] = True
-    todo = [k for k,at in enumerate(sides) if msk[at].any()][:{'all':4,'one':1,'none':0}[border]]
+    if border not in ("all", "one", "none"):
+        raise ValueError(f'border {border!r}: choose "all", "one" or "none"')
+    comp = cc3d.connected_components(~msk, connectivity=4)  # background
+    sides = [(0, slice(None)), (-1, slice(None)), (slice(None), 0), (slice(None), -1)]
+    on = np.zeros(
+        (4, int(comp.max(initial=0)) + 1), bool
+    )  # which side each part of the background touches
+    for k, at in enumerate(sides):
+        on[k, comp[at]] = True
+    todo = [k for k, at in enumerate(sides) if msk[at].any()][
+        : {"all": 4, "one": 1, "none": 0}[border]
+    ]
     fill = ~on.any(0)
-    for k in todo: fill |= on[k]&(on.sum(0)==1)
-    return fill[comp]|msk                                                                       # component 0 is the mask itself
+    for k in todo:
+        fill |= on[k] & (on.sum(0) == 1)
+    return fill[comp] | msk  # component 0 is the mask itself
 
 # %% ../nbs/34_hysteresis.ipynb #c966014a
 def square_closing(
-    msk, # bool (Y,X)
-    k:int, # side of the square, px, odd
-)->np.ndarray: # bool (Y,X)
+    msk,  # bool (Y,X)
+    k: int,  # side of the square, px, odd
+) -> np.ndarray:  # bool (Y,X)
     "Morphological closing with a square; beyond the border of the picture lies nothing that grows or shrinks"
-    if k%2==0: raise ValueError(f'close {k}: an odd side is expected')
-    for op,outside in ((np.logical_or,False),(np.logical_and,True)):
-        msk = np.pad(msk, k//2, constant_values=outside)
-        for axis in (0,1):
+    if k % 2 == 0:
+        raise ValueError(f"close {k}: an odd side is expected")
+    for op, outside in ((np.logical_or, False), (np.logical_and, True)):
+        msk = np.pad(msk, k // 2, constant_values=outside)
+        for axis in (0, 1):
             done = 1
-            while done<k: s = min(done,k-done); msk = op(*((msk[:-s],msk[s:]) if axis==0 else (msk[:,:-s],msk[:,s:]))); done += s
+            while done < k:
+                s = min(done, k - done)
+                msk = op(*((msk[:-s], msk[s:]) if axis == 0 else (msk[:, :-s], msk[:, s:])))
+                done += s
     return msk
 
 # %% ../nbs/34_hysteresis.ipynb #52e1708c
-stas_levels = ((.10,.35,.25,.40),(.10,.30,.10,.20),(.05,.20,.05,.20),(.01,.10,.01,.20))         # drop, high, low, ratio of TEAM_1137's code, for pictures of 1716x942
+stas_levels = (
+    (0.10, 0.35, 0.25, 0.40),
+    (0.10, 0.30, 0.10, 0.20),
+    (0.05, 0.20, 0.05, 0.20),
+    (0.01, 0.10, 0.01, 0.20),
+)  # drop, high, low, ratio of TEAM_1137's code, for pictures of 1716x942
+
 
 def hysteresis_map(
-    prob, # (Y,X), 0..1
-    levels=stas_levels, # (drop, high, low, ratio) of each level, see `select_components`
-    close:int=9, # side of the closing, px; 1: none
-    border:str='all', # see `fill_pockets`
-    min_px:int=150, # smaller targets go
-    next_px:int=1000, # with fewer pixels than this, the next level tries
-    blank:float=.5, # a selection of a larger share of the picture is none
-)->np.ndarray: # bool (Y,X)
+    prob,  # (Y,X), 0..1
+    levels=stas_levels,  # (drop, high, low, ratio) of each level, see `select_components`
+    close: int = 9,  # side of the closing, px; 1: none
+    border: str = "all",  # see `fill_pockets`
+    min_px: int = 150,  # smaller targets go
+    next_px: int = 1000,  # with fewer pixels than this, the next level tries
+    blank: float = 0.5,  # a selection of a larger share of the picture is none
+) -> np.ndarray:  # bool (Y,X)
     "Multi-level hysteresis (TEAM_1137, 2022 AI CUP): the mask of the first level that finds enough, else of the last"
-    prob = np.ascontiguousarray(prob,np.float32)
-    if not (prob.min(initial=0)>=0 and prob.max(initial=0)<=1.01): raise ValueError(f'probabilities from {prob.min():g} to {prob.max():g}: 0 to 1 is expected; put logits through a softmax first')
-    if not len(levels): raise ValueError('levels: at least one (drop, high, low, ratio) is expected')
+    prob = np.ascontiguousarray(prob, np.float32)
+    if not (prob.min(initial=0) >= 0 and prob.max(initial=0) <= 1.01):
+        raise ValueError(
+            f"probabilities from {prob.min():g} to {prob.max():g}: 0 to 1 is expected; put logits through a softmax first"
+        )
+    if not len(levels):
+        raise ValueError("levels: at least one (drop, high, low, ratio) is expected")
     for level in levels:
-        m = select_components(prob,*level)
-        if m.mean()>blank: return np.zeros_like(m)
-        if m.any(): m = _tidy(m, close, border, min_px)
-        if m.sum()>=next_px: break
+        m = select_components(prob, *level)
+        if m.mean() > blank:
+            return np.zeros_like(m)
+        if m.any():
+            m = _tidy(m, close, border, min_px)
+        if m.sum() >= next_px:
+            break
     return m
 
-def _tidy(m, close, border, min_px): # on the part of the picture that holds the mask, and a margin
-    edge = max(close,1); box = tuple(slice(max(0,a.min()-edge),a.max()+1+edge) for a in (np.flatnonzero(m.any(1)),np.flatnonzero(m.any(0))))
+
+def _tidy(m, close, border, min_px):  # on the part of the picture that holds the mask, and a margin
+    edge = max(close, 1)
+    box = tuple(
+        slice(max(0, a.min() - edge), a.max() + 1 + edge)
+        for a in (np.flatnonzero(m.any(1)), np.flatnonzero(m.any(0)))
+    )
     part = m[box]
-    if close>1: part = square_closing(part, close)
+    if close > 1:
+        part = square_closing(part, close)
     part = fill_pockets(part, border)
-    comp = cc3d.connected_components(part, connectivity=8); few = np.bincount(comp.ravel())<min_px
-    out = np.zeros_like(m); out[box] = part&~few[comp] if few[1:].any() else part
+    comp = cc3d.connected_components(part, connectivity=8)
+    few = np.bincount(comp.ravel()) < min_px
+    out = np.zeros_like(m)
+    out[box] = part & ~few[comp] if few[1:].any() else part
     return out
 
 # %% ../nbs/34_hysteresis.ipynb #5ed027d8
 def hysteresis(
-    probs, # (classes,Z,Y,X), 0..1
-    **kw, # passed to `hysteresis_map`
-)->np.ndarray: # uint8 (Z,Y,X)
+    probs,  # (classes,Z,Y,X), 0..1
+    **kw,  # passed to `hysteresis_map`
+) -> np.ndarray:  # uint8 (Z,Y,X)
     "Label map from probabilities, by hysteresis in each slice"
-    fg = np.asarray(probs[1:],np.float32); best = fg.argmax(0).astype(np.uint8)+1 if len(fg)>1 else 1
-    return np.stack([hysteresis_map(s,**kw) for s in (fg.sum(0) if len(fg)>1 else fg[0])]).astype(np.uint8)*best
+    fg = np.asarray(probs[1:], np.float32)
+    best = fg.argmax(0).astype(np.uint8) + 1 if len(fg) > 1 else 1
+    return (
+        np.stack([hysteresis_map(s, **kw) for s in (fg.sum(0) if len(fg) > 1 else fg[0])]).astype(
+            np.uint8
+        )
+        * best
+    )

@@ -6,125 +6,265 @@
 __all__ = ['flat', 'read_image', 'read_mask', 'outlines', 'drawing_faults', 'read_drawing', 'rim_polygons', 'write_labelme']
 
 # %% ../nbs/06_image.ipynb #f847f719
-import json, warnings
+import json
+import warnings
 from pathlib import Path
 from xml.etree import ElementTree
+
 import numpy as np
-from .scan import Scan
+
 from .polygon import trace_polygons
+from .scan import Scan
 
 # %% ../nbs/06_image.ipynb #97ce444a
-flat = np.diag([-1.,-1,1,1])                        # affine of a picture
+flat = np.diag([-1.0, -1, 1, 1])  # affine of a picture
 
-def _pil(path): # an open picture with its first bytes read
+
+def _pil(path):  # an open picture with its first bytes read
     from PIL import Image, UnidentifiedImageError
+
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path.name}: no such file (or a link that leads nowhere): get the file')
-    try: im = Image.open(path); im.load()
-    except (UnidentifiedImageError,OSError,SyntaxError,ValueError,Image.DecompressionBombError) as e: raise ValueError(f'{path.name} cannot be read ({str(e).replace(str(path),path.name)}): get the file again') from None
-    if getattr(im,'n_frames',1)>1: raise ValueError(f'{path.name} has {im.n_frames} pages: save the one to use as a file of its own')
+    if not path.exists():
+        raise ValueError(f"{path.name}: no such file (or a link that leads nowhere): get the file")
+    try:
+        im = Image.open(path)
+        im.load()
+    except (
+        UnidentifiedImageError,
+        OSError,
+        SyntaxError,
+        ValueError,
+        Image.DecompressionBombError,
+    ) as e:
+        raise ValueError(
+            f"{path.name} cannot be read ({str(e).replace(str(path), path.name)}): get the file again"
+        ) from None
+    if getattr(im, "n_frames", 1) > 1:
+        raise ValueError(
+            f"{path.name} has {im.n_frames} pages: save the one to use as a file of its own"
+        )
     return im
 
+
 def read_image(
-    path, # JPEG, PNG or TIFF; grey, RGB or RGBA
-)->Scan: # (1 or 3,1,Y,X), uint8, or uint16 for grey of 16 bits
+    path,  # JPEG, PNG or TIFF; grey, RGB or RGBA
+) -> Scan:  # (1 or 3,1,Y,X), uint8, or uint16 for grey of 16 bits
     "Read a picture; turned as its EXIF data says; opaque alpha is dropped"
     from PIL import ImageOps
-    raw = _pil(path); im = ImageOps.exif_transpose(raw)
-    if im.mode in ('P','PA','CMYK','YCbCr','LAB','HSV','1'): im = im.convert('RGB' if im.mode!='1' else 'L')
-    bits = getattr(raw,'tag_v2',{}).get(258,(8,))
-    if im.mode in ('RGB','RGBA') and max(bits if isinstance(bits,tuple) else (bits,))>8: raise ValueError(f'{Path(path).name} has {max(bits)} bits a colour: 8 can be read; save it with 8 bits, or each colour as a grey picture')
+
+    raw = _pil(path)
+    im = ImageOps.exif_transpose(raw)
+    if im.mode in ("P", "PA", "CMYK", "YCbCr", "LAB", "HSV", "1"):
+        im = im.convert("RGB" if im.mode != "1" else "L")
+    bits = getattr(raw, "tag_v2", {}).get(258, (8,))
+    if im.mode in ("RGB", "RGBA") and max(bits if isinstance(bits, tuple) else (bits,)) > 8:
+        raise ValueError(
+            f"{Path(path).name} has {max(bits)} bits a colour: 8 can be read; save it with 8 bits, or each colour as a grey picture"
+        )
     a = np.asarray(im)
-    if im.mode in ('RGBA','LA'):
-        if (a[...,-1]<255).any(): raise ValueError(f'{Path(path).name} is transparent in {int((a[...,-1]<255).sum())} pixels: save it without alpha')
-        a = a[...,0] if im.mode=='LA' else a[...,:3]
-    if im.mode.startswith('I') and a.dtype!=np.uint16: a = a.astype(np.uint16) if a.min()>=0 and a.max()<65536 else a
-    return Scan(a[None,None] if a.ndim==2 else a.transpose(2,0,1)[:,None], flat, Path(path))
+    if im.mode in ("RGBA", "LA"):
+        if (a[..., -1] < 255).any():
+            raise ValueError(
+                f"{Path(path).name} is transparent in {int((a[..., -1] < 255).sum())} pixels: save it without alpha"
+            )
+        a = a[..., 0] if im.mode == "LA" else a[..., :3]
+    if im.mode.startswith("I") and a.dtype != np.uint16:
+        a = a.astype(np.uint16) if a.min() >= 0 and a.max() < 65536 else a
+    return Scan(a[None, None] if a.ndim == 2 else a.transpose(2, 0, 1)[:, None], flat, Path(path))
+
 
 def read_mask(
-    path, # PNG or TIFF: a number a pixel, a palette, or grey as RGB
-)->Scan: # (1,1,Y,X): the numbers of the file
+    path,  # PNG or TIFF: a number a pixel, a palette, or grey as RGB
+) -> Scan:  # (1,1,Y,X): the numbers of the file
     "Read a mask; numbers are kept as they are"
-    im = _pil(path); a = np.asarray(im)
-    if a.dtype==bool: a = a.astype(np.uint8)
-    if im.mode=='LA': a = a[...,0]
-    if a.ndim==3:
-        if (a[...,:3]!=a[...,:1]).any(): raise ValueError(f'{Path(path).name} is a colour picture: a mask has one number a pixel; save it as grey or indexed PNG')
-        a = a[...,0]
-    return Scan(a[None,None], flat, Path(path))
+    im = _pil(path)
+    a = np.asarray(im)
+    if a.dtype == bool:
+        a = a.astype(np.uint8)
+    if im.mode == "LA":
+        a = a[..., 0]
+    if a.ndim == 3:
+        if (a[..., :3] != a[..., :1]).any():
+            raise ValueError(
+                f"{Path(path).name} is a colour picture: a mask has one number a pixel; save it as grey or indexed PNG"
+            )
+        a = a[..., 0]
+    return Scan(a[None, None], flat, Path(path))
 
 # %% ../nbs/06_image.ipynb #8ede33d2
 def _labelme(path):
-    try: shapes = [(str(s.get('label','')),s.get('shape_type') or 'polygon',np.array(s.get('points') or np.zeros((0,2)),float)) for s in json.loads(Path(path).read_text(encoding='utf-8'))['shapes']]
-    except (ValueError,KeyError,TypeError,AttributeError) as e: raise ValueError(f'{Path(path).name} is no LabelMe file ({type(e).__name__}: {e}): "shapes" with "label" and "points" are expected') from None
+    try:
+        shapes = [
+            (
+                str(s.get("label", "")),
+                s.get("shape_type") or "polygon",
+                np.array(s.get("points") or np.zeros((0, 2)), float),
+            )
+            for s in json.loads(Path(path).read_text(encoding="utf-8"))["shapes"]
+        ]
+    except (ValueError, KeyError, TypeError, AttributeError) as e:
+        raise ValueError(
+            f'{Path(path).name} is no LabelMe file ({type(e).__name__}: {e}): "shapes" with "label" and "points" are expected'
+        ) from None
     out = []
-    for i,(name,kind,p) in enumerate(shapes):
-        if p.ndim!=2 or p.shape[1]!=2 or not np.isfinite(p).all(): raise ValueError(f'{Path(path).name}: shape {i} has points that are no pairs of finite numbers: draw it again')
-        if kind=='rectangle' and len(p)==2: (x0,y0),(x1,y1) = p; p = np.array([(x0,y0),(x1,y0),(x1,y1),(x0,y1)])
-        elif kind=='circle' and len(p)==2: t = np.linspace(0,2*np.pi,65)[:-1]; p = p[0]+np.hypot(*(p[1]-p[0]))*np.c_[np.cos(t),np.sin(t)]
-        elif kind not in ('polygon','rectangle','circle'): raise ValueError(f'{Path(path).name} holds a shape of type {kind!r}: polygon, rectangle and circle can be read; draw it as a polygon')
-        out.append((name,p))
+    for i, (name, kind, p) in enumerate(shapes):
+        if p.ndim != 2 or p.shape[1] != 2 or not np.isfinite(p).all():
+            raise ValueError(
+                f"{Path(path).name}: shape {i} has points that are no pairs of finite numbers: draw it again"
+            )
+        if kind == "rectangle" and len(p) == 2:
+            (x0, y0), (x1, y1) = p
+            p = np.array([(x0, y0), (x1, y0), (x1, y1), (x0, y1)])
+        elif kind == "circle" and len(p) == 2:
+            t = np.linspace(0, 2 * np.pi, 65)[:-1]
+            p = p[0] + np.hypot(*(p[1] - p[0])) * np.c_[np.cos(t), np.sin(t)]
+        elif kind not in ("polygon", "rectangle", "circle"):
+            raise ValueError(
+                f"{Path(path).name} holds a shape of type {kind!r}: polygon, rectangle and circle can be read; draw it as a polygon"
+            )
+        out.append((name, p))
     return out
 
+
 def _imagescope(path):
-    try: root = ElementTree.parse(path).getroot()
-    except ElementTree.ParseError as e: raise ValueError(f'{Path(path).name} is no XML ({e}): get the file again') from None
-    odd = [r.get('Id') for r in root.iter('Region') if r.get('NegativeROA')=='1' or r.get('Type','0') not in ('0','1')]
-    if odd: raise ValueError(f'{Path(path).name}: regions {odd[:5]} are holes or ellipses: outlines are expected; draw them as polygons')
-    try: return [(a.get('Name') or a.get('Id') or '',np.array([(float(v.get('X')),float(v.get('Y'))) for v in r.iter('Vertex')]).reshape(-1,2)) for a in root.iter('Annotation') for r in a.iter('Region')]
-    except (TypeError,ValueError): raise ValueError(f'{Path(path).name} has a vertex whose X or Y is no number: get the file again') from None
+    try:
+        root = ElementTree.parse(path).getroot()
+    except ElementTree.ParseError as e:
+        raise ValueError(f"{Path(path).name} is no XML ({e}): get the file again") from None
+    odd = [
+        r.get("Id")
+        for r in root.iter("Region")
+        if r.get("NegativeROA") == "1" or r.get("Type", "0") not in ("0", "1")
+    ]
+    if odd:
+        raise ValueError(
+            f"{Path(path).name}: regions {odd[:5]} are holes or ellipses: outlines are expected; draw them as polygons"
+        )
+    try:
+        return [
+            (
+                a.get("Name") or a.get("Id") or "",
+                np.array(
+                    [(float(v.get("X")), float(v.get("Y"))) for v in r.iter("Vertex")]
+                ).reshape(-1, 2),
+            )
+            for a in root.iter("Annotation")
+            for r in a.iter("Region")
+        ]
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"{Path(path).name} has a vertex whose X or Y is no number: get the file again"
+        ) from None
+
 
 def outlines(
-    path, # .json of LabelMe or .xml of ImageScope
-)->list: # (name, points (n,2): x,y in pixels)
+    path,  # .json of LabelMe or .xml of ImageScope
+) -> list:  # (name, points (n,2): x,y in pixels)
     "All outlines of a drawing"
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path.name}: no such file: get the file')
-    return (_imagescope if path.suffix.lower()=='.xml' else _labelme)(path)
+    if not path.exists():
+        raise ValueError(f"{path.name}: no such file: get the file")
+    return (_imagescope if path.suffix.lower() == ".xml" else _labelme)(path)
+
 
 def drawing_faults(
-    path, # as in `outlines`
-)->list: # texts; empty if all is well
+    path,  # as in `outlines`
+) -> list:  # texts; empty if all is well
     "What is wrong with the outlines of a drawing"
-    n = [len(p) for _,p in outlines(path)]; few = [i for i,k in enumerate(n) if k<3]
-    return [f'{len(few)} of {len(n)} outlines have fewer than three points (numbers {few[:5]}): remove them or draw them again'] if few else []
+    n = [len(p) for _, p in outlines(path)]
+    few = [i for i, k in enumerate(n) if k < 3]
+    return (
+        [
+            f"{len(few)} of {len(n)} outlines have fewer than three points (numbers {few[:5]}): remove them or draw them again"
+        ]
+        if few
+        else []
+    )
 
-def _same_size(path, image): # LabelMe writes down how large the picture was
-    if Path(path).suffix.lower()=='.xml': return
-    info = json.loads(Path(path).read_text(encoding='utf-8')); was = info.get('imageHeight'),info.get('imageWidth')
-    if None not in was and was!=image.shape[1:]: raise ValueError(f'{Path(path).name} was drawn on a picture of {was[0]}x{was[1]} pixels, this one has {image.shape[1]}x{image.shape[2]}: use the original picture')
 
-def _draw(polygons, shape): # bool (Y,X)
+def _same_size(path, image):  # LabelMe writes down how large the picture was
+    if Path(path).suffix.lower() == ".xml":
+        return
+    info = json.loads(Path(path).read_text(encoding="utf-8"))
+    was = info.get("imageHeight"), info.get("imageWidth")
+    if None not in was and was != image.shape[1:]:
+        raise ValueError(
+            f"{Path(path).name} was drawn on a picture of {was[0]}x{was[1]} pixels, this one has {image.shape[1]}x{image.shape[2]}: use the original picture"
+        )
+
+
+def _draw(polygons, shape):  # bool (Y,X)
     from PIL import Image, ImageDraw
-    im = Image.new('1', shape[::-1]); pen = ImageDraw.Draw(im)
-    for p in polygons: pen.polygon([tuple(q) for q in p], outline=1, fill=1)
+
+    im = Image.new("1", shape[::-1])
+    pen = ImageDraw.Draw(im)
+    for p in polygons:
+        pen.polygon([tuple(q) for q in p], outline=1, fill=1)
     return np.asarray(im)
 
+
 def read_drawing(
-    path, # .json of LabelMe or .xml of ImageScope
-    image:Scan, # the picture it was drawn on
-    labels:dict=None, # name -> class; None: every outline is class 1
-)->Scan: # uint8 (1,1,Y,X)
+    path,  # .json of LabelMe or .xml of ImageScope
+    image: Scan,  # the picture it was drawn on
+    labels: dict = None,  # name -> class; None: every outline is class 1
+) -> Scan:  # uint8 (1,1,Y,X)
     "Fill the outlines of a drawing: cut at the border, overlaps fused, later classes over earlier ones; fewer than three points are left out with a warning"
-    ps = outlines(path); _same_size(path, image); out = np.zeros(image.shape[1:],np.uint8); names = {n for n,_ in ps}; labels = labels and {str(k):v for k,v in labels.items()}         # a name may be a number
-    if labels is not None and (odd := sorted(names-set(labels))): raise ValueError(f'{Path(path).name}: names {odd[:8]} are unexpected: known are {list(labels)[:8]}; map them with `labels={{name:class}}`')
-    for f in drawing_faults(path): warnings.warn(f'{Path(path).name}: {f.rpartition(": ")[0]} and were left out', stacklevel=2)
-    for c in (sorted(set(labels.values())) if labels else [1]): out[_draw([p for n,p in ps if len(p)>2 and (labels is None or labels[n]==c)], out.shape)] = c
-    return Scan(out[None,None], image.affine, Path(path))
+    ps = outlines(path)
+    _same_size(path, image)
+    out = np.zeros(image.shape[1:], np.uint8)
+    names = {n for n, _ in ps}
+    labels = labels and {str(k): v for k, v in labels.items()}  # a name may be a number
+    if labels is not None and (odd := sorted(names - set(labels))):
+        raise ValueError(
+            f"{Path(path).name}: names {odd[:8]} are unexpected: known are {list(labels)[:8]}; map them with `labels={{name:class}}`"
+        )
+    for f in drawing_faults(path):
+        warnings.warn(f"{Path(path).name}: {f.rpartition(': ')[0]} and were left out", stacklevel=2)
+    for c in sorted(set(labels.values())) if labels else [1]:
+        out[
+            _draw(
+                [p for n, p in ps if len(p) > 2 and (labels is None or labels[n] == c)], out.shape
+            )
+        ] = c
+    return Scan(out[None, None], image.affine, Path(path))
+
 
 def rim_polygons(
-    mask:np.ndarray, # bool (Y,X), without holes
-)->list: # outlines (n,2) through the centres of the pixels at the rim
+    mask: np.ndarray,  # bool (Y,X), without holes
+) -> list:  # outlines (n,2) through the centres of the pixels at the rim
     "Outlines that LabelMe fills to this very mask"
-    return [np.round(p) for p in trace_polygons(mask, .99)]
+    return [np.round(p) for p in trace_polygons(mask, 0.99)]
+
 
 def write_labelme(
-    path, # .json file to write
-    outlines, # (name, points (n,2): x,y in pixels)
-    image:str, # name of the picture's file
-    shape:tuple, # of the picture (Y,X)
-)->Path: # the file
+    path,  # .json file to write
+    outlines,  # (name, points (n,2): x,y in pixels)
+    image: str,  # name of the picture's file
+    shape: tuple,  # of the picture (Y,X)
+) -> Path:  # the file
     "Write outlines as LabelMe does"
-    shapes = [dict(label=n, points=np.asarray(p).round(3).tolist(), group_id=None, shape_type='polygon', flags={}) for n,p in outlines]
-    Path(path).write_text(json.dumps(dict(version='5.0.1', flags={}, shapes=shapes, imagePath=image, imageData=None, imageHeight=shape[0], imageWidth=shape[1])), encoding='utf-8')
+    shapes = [
+        dict(
+            label=n,
+            points=np.asarray(p).round(3).tolist(),
+            group_id=None,
+            shape_type="polygon",
+            flags={},
+        )
+        for n, p in outlines
+    ]
+    Path(path).write_text(
+        json.dumps(
+            dict(
+                version="5.0.1",
+                flags={},
+                shapes=shapes,
+                imagePath=image,
+                imageData=None,
+                imageHeight=shape[0],
+                imageWidth=shape[1],
+            )
+        ),
+        encoding="utf-8",
+    )
     return Path(path)

@@ -7,241 +7,458 @@ __all__ = ['flip_axes', 'pads', 'mean_probs', 'predict_scan', 'presence_probs', 
            'predict_probs', 'predict_oof', 'find_images']
 
 # %% ../nbs/33_infer.ipynb #e81ba149
-import json, warnings
+import json
+import warnings
 from pathlib import Path
-import numpy as np, torch
-from .scan import Scan, to_grid
-from .read import read_scan, read_cohort, readers, stem, _files
-from .prep import apply_recipe, sees_mask, _save_npy
-from .patch import box_coords, neighbours, centre_spans
-from .runfolder import write_json
-from .train import load_models
+
+import numpy as np
+import torch
+
 from .organ import apply_gate
+from .patch import box_coords, centre_spans, neighbours
+from .prep import _save_npy, apply_recipe, sees_mask
+from .read import _files, read_cohort, read_scan, readers, stem
+from .runfolder import write_json
+from .scan import Scan, to_grid
+from .train import load_models
 
 # %% ../nbs/33_infer.ipynb #cc3b5c9d
 flip_axes = dict(x=-1, y=-2, z=-3)
-pads = dict(zeros='constant', reflect='reflect')          # how slices are padded -> mode of `np.pad`
+pads = dict(zeros="constant", reflect="reflect")  # how slices are padded -> mode of `np.pad`
 
-def _flip(x, axes, context=0, keep=0): # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X), where z turns the order of the neighbours around; the last `keep` channels stay
-    if keep: return torch.cat([_flip(x[:,:-keep],axes,context),x[:,-keep:]],1)
+
+def _flip(
+    x, axes, context=0, keep=0
+):  # boxes (B,C,Z,Y,X), or slices (B,k*C,Y,X), where z turns the order of the neighbours around; the last `keep` channels stay
+    if keep:
+        return torch.cat([_flip(x[:, :-keep], axes, context), x[:, -keep:]], 1)
     for a in axes:
-        if a=='z' and x.ndim==4: x = x.unflatten(1,(2*context+1,-1)).flip(1).flatten(1,2)
-        else: x = x.flip(flip_axes[a])
+        if a == "z" and x.ndim == 4:
+            x = x.unflatten(1, (2 * context + 1, -1)).flip(1).flatten(1, 2)
+        else:
+            x = x.flip(flip_axes[a])
     return x
 
-def _swapped(q, axes, swap): # probabilities (B,classes,...): what changes its name in the mirror gets its own back
+
+def _swapped(
+    q, axes, swap
+):  # probabilities (B,classes,...): what changes its name in the mirror gets its own back
     to = list(range(q.shape[1]))
     for a in axes:
-        for l,r in (swap or {}).get(a,()):
-            if max(l,r)>=len(to): raise ValueError(f'swap {swap}: the network knows labels 0 to {len(to)-1}')
-            to[l],to[r] = to[r],to[l]
-    return q if to==sorted(to) else q[:,to]
+        for l, r in (swap or {}).get(a, ()):
+            if max(l, r) >= len(to):
+                raise ValueError(f"swap {swap}: the network knows labels 0 to {len(to) - 1}")
+            to[l], to[r] = to[r], to[l]
+    return q if to == sorted(to) else q[:, to]
 
-def _ask(net, x): # probabilities of one batch
-    lone = len(x)==1 and x.ndim==5 and x.device.type=='cpu' and x[0,0].numel()<2**17     # for a single small box PyTorch leaves oneDNN out: two of it take a third of the time
-    return net(x.expand(2,-1,-1,-1,-1) if lone else x)[:len(x)].as_subclass(torch.Tensor).float().softmax(1)
+
+def _ask(net, x):  # probabilities of one batch
+    lone = (
+        len(x) == 1 and x.ndim == 5 and x.device.type == "cpu" and x[0, 0].numel() < 2**17
+    )  # for a single small box PyTorch leaves oneDNN out: two of it take a third of the time
+    return (
+        net(x.expand(2, -1, -1, -1, -1) if lone else x)[: len(x)]
+        .as_subclass(torch.Tensor)
+        .float()
+        .softmax(1)
+    )
+
 
 def mean_probs(
-    nets:list, # models: logits (B,classes,[Z,]Y,X) from a batch
-    x, # a batch (B,k*C,Y,X) or (B,C,Z,Y,X)
-    tta=('',), # flips to average over
-    context:int=0, # neighbours that are channels of x
-    swap:dict=None, # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
-    bs:int=None, # views that go through a model at once; None: all flips of the batch
-)->torch.Tensor: # probabilities (B,classes,[Z,]Y,X)
+    nets: list,  # models: logits (B,classes,[Z,]Y,X) from a batch
+    x,  # a batch (B,k*C,Y,X) or (B,C,Z,Y,X)
+    tta=("",),  # flips to average over
+    context: int = 0,  # neighbours that are channels of x
+    swap: dict = None,  # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
+    bs: int = None,  # views that go through a model at once; None: all flips of the batch
+) -> torch.Tensor:  # probabilities (B,classes,[Z,]Y,X)
     "Mean probabilities over models and flips; places (see `box_coords`) are not mirrored"
-    keep = 3*(getattr(nets[0],'coord',None)=='absolute'); views = torch.cat([_flip(x,f,context,keep) for f in tta])
-    p = sum(torch.cat([_ask(net,v) for v in views.split(bs or len(views))]) for net in nets)/len(nets)
-    return sum(_swapped(_flip(q,f if x.ndim==5 else f.replace('z','')),f,swap) for f,q in zip(tta,p.split(len(x))))/len(tta)
+    keep = 3 * (getattr(nets[0], "coord", None) == "absolute")
+    views = torch.cat([_flip(x, f, context, keep) for f in tta])
+    p = sum(torch.cat([_ask(net, v) for v in views.split(bs or len(views))]) for net in nets) / len(
+        nets
+    )
+    return sum(
+        _swapped(_flip(q, f if x.ndim == 5 else f.replace("z", "")), f, swap)
+        for f, q in zip(tta, p.split(len(x)))
+    ) / len(tta)
 
-def _padded(scan, size): # (Y,X) that slices are padded to, and where they lie in it
-    full = [s if n<=s else -(-n//32)*32 for n,s in zip(scan.shape[1:],size)]
-    return full,[centre_spans(n,m)[1] for n,m in zip(scan.shape[1:],full)]
 
-def _batches(scan, size, context, bs, dev, pad): # all slices with their neighbours: (numbers, batch)
-    full,at = _padded(scan, size)
-    img = torch.from_numpy(np.pad(scan.data.transpose(1,0,2,3), [(0,0),(0,0),*((t.start,m-t.stop) for t,m in zip(at,full))], pads[pad]))
-    for zs in torch.arange(len(img)).split(bs or max(1, 32*64*64*2//(full[0]*full[1]))):
-        x = torch.stack([neighbours(img,z,context).flatten(0,1) for z in zs.tolist()]).float()
-        yield zs,x.to(dev, memory_format=torch.channels_last)
+def _padded(scan, size):  # (Y,X) that slices are padded to, and where they lie in it
+    full = [s if n <= s else -(-n // 32) * 32 for n, s in zip(scan.shape[1:], size)]
+    return full, [centre_spans(n, m)[1] for n, m in zip(scan.shape[1:], full)]
+
+
+def _batches(
+    scan, size, context, bs, dev, pad
+):  # all slices with their neighbours: (numbers, batch)
+    full, at = _padded(scan, size)
+    img = torch.from_numpy(
+        np.pad(
+            scan.data.transpose(1, 0, 2, 3),
+            [(0, 0), (0, 0), *((t.start, m - t.stop) for t, m in zip(at, full))],
+            pads[pad],
+        )
+    )
+    for zs in torch.arange(len(img)).split(bs or max(1, 32 * 64 * 64 * 2 // (full[0] * full[1]))):
+        x = torch.stack([neighbours(img, z, context).flatten(0, 1) for z in zs.tolist()]).float()
+        yield zs, x.to(dev, memory_format=torch.channels_last)
+
 
 def _slices(nets, scan, size, context, tta, bs, dev, pad, swap):
-    full,(ty,tx) = _padded(scan, size); out = None
-    for zs,x in _batches(scan, size, context, bs or max(1, 32*64*64*2//(full[0]*full[1]*len(tta))), dev, pad):
+    full, (ty, tx) = _padded(scan, size)
+    out = None
+    for zs, x in _batches(
+        scan,
+        size,
+        context,
+        bs or max(1, 32 * 64 * 64 * 2 // (full[0] * full[1] * len(tta))),
+        dev,
+        pad,
+    ):
         p = mean_probs(nets, x, tta, context, swap)
-        if out is None: out = np.empty((p.shape[1],*scan.shape), np.float32)
-        out[:,zs.numpy()] = p[...,ty,tx].movedim(1,0).cpu().numpy()
+        if out is None:
+            out = np.empty((p.shape[1], *scan.shape), np.float32)
+        out[:, zs.numpy()] = p[..., ty, tx].movedim(1, 0).cpu().numpy()
     return out
+
 
 def _boxes(nets, scan, size, tta, bs, overlap, dev, swap, vote):
     from monai.inferers import sliding_window_inference
-    at = [centre_spans(n,max(n,s))[1] for n,s in zip(scan.shape,size)]                       # a case that is smaller than a box is laid in its middle, as in training
-    x = torch.from_numpy(np.pad(scan.data.astype(np.float32), [(0,0),*((t.start,max(n,s)-t.stop) for t,n,s in zip(at,scan.shape,size))]))[None]
-    if getattr(nets[0],'coord',None)=='absolute': x = torch.cat([x,box_coords(torch.tensor([scan.shape]), -torch.tensor([[t.start for t in at]]), x.shape[2:])],1)
+
+    at = [
+        centre_spans(n, max(n, s))[1] for n, s in zip(scan.shape, size)
+    ]  # a case that is smaller than a box is laid in its middle, as in training
+    x = torch.from_numpy(
+        np.pad(
+            scan.data.astype(np.float32),
+            [(0, 0), *((t.start, max(n, s) - t.stop) for t, n, s in zip(at, scan.shape, size))],
+        )
+    )[None]
+    if getattr(nets[0], "coord", None) == "absolute":
+        x = torch.cat(
+            [
+                x,
+                box_coords(
+                    torch.tensor([scan.shape]), -torch.tensor([[t.start for t in at]]), x.shape[2:]
+                ),
+            ],
+            1,
+        )
+
     def ask(w):
         p = mean_probs(nets, w, tta, swap=swap, bs=bs)
-        return torch.nn.functional.one_hot(p.argmax(1),p.shape[1]).movedim(-1,1).float() if vote else p
-    p = sliding_window_inference(x, size, bs or max(1, 2**18//(int(np.prod(size))*len(tta))), ask, overlap, mode='constant' if vote else 'gaussian', sw_device=dev, device='cpu')
-    return p[0][(slice(None),*at)].numpy()
+        return (
+            torch.nn.functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float()
+            if vote
+            else p
+        )
+
+    p = sliding_window_inference(
+        x,
+        size,
+        bs or max(1, 2**18 // (int(np.prod(size)) * len(tta))),
+        ask,
+        overlap,
+        mode="constant" if vote else "gaussian",
+        sw_device=dev,
+        device="cpu",
+    )
+    return p[0][(slice(None), *at)].numpy()
+
 
 @torch.inference_mode()
 def predict_scan(
-    nets:list, # models; their probabilities are averaged
-    scan:Scan, # prepared: values 0..1
-    size:tuple, # what training used. (Y,X): smaller slices are padded to it, larger ones to a multiple of 32. (Z,Y,X): boxes in a sliding window
-    context:int=1, # neighbour slices on each side; boxes have none
-    tta=('',), # flips to average over: '' none, 'x', 'y', 'z' and joined ones as 'xz'
-    bs:int=None, # slices, or views of boxes, a batch; None: slices as many as 32 of 64x64 px with one flip take, small boxes several, large ones one, with all flips
-    overlap:float=.5, # of boxes, share of a side, below 1; or three of them
-    pad:str='zeros', # around slices: 'zeros', or 'reflect' for pictures, whose outside is not black
-    swap:dict=None, # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
-    vote:bool=False, # boxes that overlap: True counts votes of their labels instead of averaging probabilities
-)->Scan: # probabilities (classes,Z,Y,X) on the grid of `scan`
+    nets: list,  # models; their probabilities are averaged
+    scan: Scan,  # prepared: values 0..1
+    size: tuple,  # what training used. (Y,X): smaller slices are padded to it, larger ones to a multiple of 32. (Z,Y,X): boxes in a sliding window
+    context: int = 1,  # neighbour slices on each side; boxes have none
+    tta=("",),  # flips to average over: '' none, 'x', 'y', 'z' and joined ones as 'xz'
+    bs: int = None,  # slices, or views of boxes, a batch; None: slices as many as 32 of 64x64 px with one flip take, small boxes several, large ones one, with all flips
+    overlap: float = 0.5,  # of boxes, share of a side, below 1; or three of them
+    pad: str = "zeros",  # around slices: 'zeros', or 'reflect' for pictures, whose outside is not black
+    swap: dict = None,  # axis -> pairs of labels that change places in its mirror, as {'x': [(1,2)]}
+    vote: bool = False,  # boxes that overlap: True counts votes of their labels instead of averaging probabilities
+) -> Scan:  # probabilities (classes,Z,Y,X) on the grid of `scan`
     "Mean probabilities of a prepared scan over models and flips"
-    if not nets or isinstance(nets,torch.nn.Module): raise ValueError('nets: a list of models is expected, with one at least')
-    bad = [f for f in tta if set(f)-set(flip_axes)]
-    if bad or not tta or isinstance(tta,str): raise ValueError(f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected')
-    if len({getattr(net,'coord',None)=='absolute' for net in nets})>1: raise ValueError('nets: some are told absolute places and some are not: predict with each kind on its own, and average the probabilities')
-    if swap and (not isinstance(swap,dict) or set(swap)-set(flip_axes)): raise ValueError(f'swap {swap!r}: axes and pairs of labels are expected, like {{"x": [(1,2)]}}')
-    if pad not in pads: raise ValueError(f'pad {pad!r}: choose one of {sorted(pads)}')
-    if not (scan.data.min()>=-1e-3 and scan.data.max()<=1+1e-3): raise ValueError(f'{scan.path and scan.path.name}: values {scan.data.min():g} to {scan.data.max():g}: prepare the scan first with `apply_recipe`, its values are 0 to 1 then')      # NaN too
-    if not (0<=np.min(overlap) and np.max(overlap)<1): raise ValueError(f'overlap {overlap}: a share of 0 to below 1 is expected')
+    if not nets or isinstance(nets, torch.nn.Module):
+        raise ValueError("nets: a list of models is expected, with one at least")
+    bad = [f for f in tta if set(f) - set(flip_axes)]
+    if bad or not tta or isinstance(tta, str):
+        raise ValueError(
+            f'tta {tta}: a list of flips out of {sorted(flip_axes)} and "" is expected'
+        )
+    if len({getattr(net, "coord", None) == "absolute" for net in nets}) > 1:
+        raise ValueError(
+            "nets: some are told absolute places and some are not: predict with each kind on its own, and average the probabilities"
+        )
+    if swap and (not isinstance(swap, dict) or set(swap) - set(flip_axes)):
+        raise ValueError(
+            f'swap {swap!r}: axes and pairs of labels are expected, like {{"x": [(1,2)]}}'
+        )
+    if pad not in pads:
+        raise ValueError(f"pad {pad!r}: choose one of {sorted(pads)}")
+    if not (scan.data.min() >= -1e-3 and scan.data.max() <= 1 + 1e-3):
+        raise ValueError(
+            f"{scan.path and scan.path.name}: values {scan.data.min():g} to {scan.data.max():g}: prepare the scan first with `apply_recipe`, its values are 0 to 1 then"
+        )  # NaN too
+    if not (0 <= np.min(overlap) and np.max(overlap) < 1):
+        raise ValueError(f"overlap {overlap}: a share of 0 to below 1 is expected")
     dev = next(nets[0].parameters()).device
-    for net in nets: net.eval()
-    if len(size)==2: return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev, pad, swap))
+    for net in nets:
+        net.eval()
+    if len(size) == 2:
+        return scan.new(data=_slices(nets, scan, size, context, tta, bs, dev, pad, swap))
     return scan.new(data=_boxes(nets, scan, size, tta, bs, overlap, dev, swap, vote))
 
 # %% ../nbs/33_infer.ipynb #57e9c2ac
 @torch.inference_mode()
 def presence_probs(
-    nets:list, # classifiers from `slice_classifier`; their answers are averaged
-    scan:Scan, # prepared: values 0..1
-    size:tuple, # (Y,X) of training: smaller slices are padded to it, larger ones to a multiple of 32
-    context:int=1, # neighbour slices on each side
-    bs:int=None, # slices a batch; None: as in `predict_scan`
-    pad:str='zeros', # as in `predict_scan`
-)->np.ndarray: # (labels,Z), 0..1
+    nets: list,  # classifiers from `slice_classifier`; their answers are averaged
+    scan: Scan,  # prepared: values 0..1
+    size: tuple,  # (Y,X) of training: smaller slices are padded to it, larger ones to a multiple of 32
+    context: int = 1,  # neighbour slices on each side
+    bs: int = None,  # slices a batch; None: as in `predict_scan`
+    pad: str = "zeros",  # as in `predict_scan`
+) -> np.ndarray:  # (labels,Z), 0..1
     "How likely each label is in each slice"
-    if len(size)!=2: raise ValueError(f'size {tuple(size)}: a gate asks slice by slice, so (Y,X) is expected')
-    for net in nets: net.eval()
+    if len(size) != 2:
+        raise ValueError(f"size {tuple(size)}: a gate asks slice by slice, so (Y,X) is expected")
+    for net in nets:
+        net.eval()
     dev = next(nets[0].parameters()).device
-    return torch.cat([sum(net(x).float().sigmoid() for net in nets).cpu()/len(nets) for _,x in _batches(scan, size, context, bs, dev, pad)]).T.numpy()
+    return torch.cat(
+        [
+            sum(net(x).float().sigmoid() for net in nets).cpu() / len(nets)
+            for _, x in _batches(scan, size, context, bs, dev, pad)
+        ]
+    ).T.numpy()
 
 # %% ../nbs/33_infer.ipynb #e6f398fa
 def save_run(
-    run, # run folder
-    recipe:list, # preparation
-    labels:dict, # label value -> name, background too
-    size:tuple, # of training: (Y,X) of slices or (Z,Y,X) of boxes, px
-    channels:int=1, # of the image files
-    context:int=1, # neighbour slices
-    tta=('',), # legal flips
-    **info, # anything else worth keeping; `pad`, see `predict_scan`; `first=True`: a run in the folder first/ gives the mask for steps that follow an organ; `gate=.5`: classifiers in gate/foldN/ refuse labels in slices where they are less likely than that; `end='.nii'`: how label maps are named; `swap={'x':[[1,2]]}`: labels that change places in a mirror; `overlap=.25` of boxes; `vote=True`: boxes that overlap vote
-)->None:
+    run,  # run folder
+    recipe: list,  # preparation
+    labels: dict,  # label value -> name, background too
+    size: tuple,  # of training: (Y,X) of slices or (Z,Y,X) of boxes, px
+    channels: int = 1,  # of the image files
+    context: int = 1,  # neighbour slices
+    tta=("",),  # legal flips
+    **info,  # anything else worth keeping; `pad`, see `predict_scan`; `first=True`: a run in the folder first/ gives the mask for steps that follow an organ; `gate=.5`: classifiers in gate/foldN/ refuse labels in slices where they are less likely than that; `end='.nii'`: how label maps are named; `swap={'x':[[1,2]]}`: labels that change places in a mirror; `overlap=.25` of boxes; `vote=True`: boxes that overlap vote
+) -> None:
     "Write run.json: all that `predict` needs beside the weights"
-    write_json(Path(run)/'run.json', dict(recipe=recipe, labels={str(k):v for k,v in labels.items()}, size=list(size), channels=channels, context=context, tta=list(tta))|info)
+    write_json(
+        Path(run) / "run.json",
+        dict(
+            recipe=recipe,
+            labels={str(k): v for k, v in labels.items()},
+            size=list(size),
+            channels=channels,
+            context=context,
+            tta=list(tta),
+        )
+        | info,
+    )
+
 
 def load_run(
-    run, # run folder
-    device='cpu', # where models go
-    folds=None, # which folds; None: all that are finished
-    post:bool=True, # must post.json be there?
-)->dict: # run.json with `nets` (models) and `post` (rules)
+    run,  # run folder
+    device="cpu",  # where models go
+    folds=None,  # which folds; None: all that are finished
+    post: bool = True,  # must post.json be there?
+) -> dict:  # run.json with `nets` (models) and `post` (rules)
     "Everything that prediction needs"
     run = Path(run)
-    if not run.is_dir(): raise ValueError(f'{run}: no such run folder')
-    try: info = json.loads((run/'run.json').read_text())
-    except (OSError,ValueError): raise ValueError(f'{run}: run.json is missing or damaged: name the folder of a finished run (it holds run.json and fold0/)') from None
-    found = sorted(p.name for p in run.glob('fold*') if (p/'model.json').exists())
+    if not run.is_dir():
+        raise ValueError(f"{run}: no such run folder")
+    try:
+        info = json.loads((run / "run.json").read_text())
+    except (OSError, ValueError):
+        raise ValueError(
+            f"{run}: run.json is missing or damaged: name the folder of a finished run (it holds run.json and fold0/)"
+        ) from None
+    found = sorted(p.name for p in run.glob("fold*") if (p / "model.json").exists())
     found = [f for f in found if folds is None or int(f[4:]) in folds]
-    if not found: raise ValueError(f'{run}: no finished fold in it (foldN/model.json is missing): finish the run first')
-    lack = [k for k in ('recipe','labels','size','channels','context','tta') if k not in info]
-    if lack: raise ValueError(f'{run}: run.json lacks {", ".join(lack)}: run the lesson again')
-    try: rules = json.loads((run/'post.json').read_text()) if post else {}
-    except (OSError,ValueError): raise ValueError(f'{run}: post.json is missing or damaged: finish the run first (an empty object {{}} stands for no post-processing)') from None
-    if info.get('first'): info['first'] = load_run(run/'first', device, [int(f[4:]) for f in found], post=False)               # the same folds: no fold sees its own validation cases
-    if info.get('gate'): info['gate_nets'] = [net for f in found for net in load_models(run/'gate'/f,device)]
-    return info|dict(nets=[net for f in found for net in load_models(run/f,device)], folds=found, post=rules, labels={int(k):v for k,v in info['labels'].items()})
+    if not found:
+        raise ValueError(
+            f"{run}: no finished fold in it (foldN/model.json is missing): finish the run first"
+        )
+    lack = [k for k in ("recipe", "labels", "size", "channels", "context", "tta") if k not in info]
+    if lack:
+        raise ValueError(f"{run}: run.json lacks {', '.join(lack)}: run the lesson again")
+    try:
+        rules = json.loads((run / "post.json").read_text()) if post else {}
+    except (OSError, ValueError):
+        raise ValueError(
+            f"{run}: post.json is missing or damaged: finish the run first (an empty object {{}} stands for no post-processing)"
+        ) from None
+    if info.get("first"):
+        info["first"] = load_run(
+            run / "first", device, [int(f[4:]) for f in found], post=False
+        )  # the same folds: no fold sees its own validation cases
+    if info.get("gate"):
+        info["gate_nets"] = [net for f in found for net in load_models(run / "gate" / f, device)]
+    return info | dict(
+        nets=[net for f in found for net in load_models(run / f, device)],
+        folds=found,
+        post=rules,
+        labels={int(k): v for k, v in info["labels"].items()},
+    )
+
 
 def first_mask(
-    run:dict, # from `load_run`
-    img:Scan, # image as it was read
-)->Scan: # labels on the grid of the image; None if the run needs none
+    run: dict,  # from `load_run`
+    img: Scan,  # image as it was read
+) -> Scan:  # labels on the grid of the image; None if the run needs none
     "First pass: a rough label map for the steps that follow an organ"
-    if not run.get('first'):
-        if any(sees_mask(k) and kw.get('labels')!=[] for k,kw in run['recipe']): raise ValueError(f'the recipe follows an organ ({[k for k,_ in run["recipe"]]}), but the run has no first pass: train one with a fixed window into first/, and pass first=True to `save_run`')
+    if not run.get("first"):
+        if any(sees_mask(k) and kw.get("labels") != [] for k, kw in run["recipe"]):
+            raise ValueError(
+                f"the recipe follows an organ ({[k for k, _ in run['recipe']]}), but the run has no first pass: train one with a fixed window into first/, and pass first=True to `save_run`"
+            )
         return None
-    return img.new(data=predict_probs(run['first'], img, tta=False).data.argmax(0)[None].astype(np.uint8))
+    return img.new(
+        data=predict_probs(run["first"], img, tta=False).data.argmax(0)[None].astype(np.uint8)
+    )
+
 
 def predict_probs(
-    run:dict, # from `load_run`
-    img:Scan, # image as it was read
-    tta:bool=True, # average over the run's flips?
-    mask:Scan=None, # what the first pass found, if that is known already, see `first_mask`
-)->Scan: # probabilities (classes,Z,Y,X) on the grid of the image
+    run: dict,  # from `load_run`
+    img: Scan,  # image as it was read
+    tta: bool = True,  # average over the run's flips?
+    mask: Scan = None,  # what the first pass found, if that is known already, see `first_mask`
+) -> Scan:  # probabilities (classes,Z,Y,X) on the grid of the image
     "Probabilities of a whole case, on its original grid"
-    if len(img.data)!=run['channels']: raise ValueError(f'{img.path and img.path.name}: image has {len(img.data)} channels, the run was trained on {run["channels"]}: give images of the same kind')
-    x = apply_recipe(img, run['recipe'], first_mask(run, img) if mask is None else mask)
-    p = predict_scan(run['nets'], x, run['size'], run['context'], run['tta'] if tta else ('',), pad=run.get('pad','zeros'), swap=run.get('swap'), overlap=run.get('overlap',.5), vote=run.get('vote',False))
-    if run.get('gate'): p = p.new(data=apply_gate(p.data, presence_probs(run['gate_nets'], x, run['size'], run['context'], pad=run.get('pad','zeros')), run['gate']))
-    if p.shape==img.shape and np.allclose(p.affine, img.affine): return p
+    if len(img.data) != run["channels"]:
+        raise ValueError(
+            f"{img.path and img.path.name}: image has {len(img.data)} channels, the run was trained on {run['channels']}: give images of the same kind"
+        )
+    x = apply_recipe(img, run["recipe"], first_mask(run, img) if mask is None else mask)
+    p = predict_scan(
+        run["nets"],
+        x,
+        run["size"],
+        run["context"],
+        run["tta"] if tta else ("",),
+        pad=run.get("pad", "zeros"),
+        swap=run.get("swap"),
+        overlap=run.get("overlap", 0.5),
+        vote=run.get("vote", False),
+    )
+    if run.get("gate"):
+        p = p.new(
+            data=apply_gate(
+                p.data,
+                presence_probs(
+                    run["gate_nets"], x, run["size"], run["context"], pad=run.get("pad", "zeros")
+                ),
+                run["gate"],
+            )
+        )
+    if p.shape == img.shape and np.allclose(p.affine, img.affine):
+        return p
     back = to_grid(p, img, order=1)
-    back.data[0] += 1-back.data.sum(0)                   # outside of what was predicted there is background
+    back.data[0] += 1 - back.data.sum(0)  # outside of what was predicted there is background
     return back
 
 # %% ../nbs/33_infer.ipynb #5de05a1c
 def predict_oof(
-    run, # run folder
-    df, # cohort with `case`, `image`, `fold`
-    fold:int, # its validation cases are predicted by this fold's model alone
-    tta:bool=True, # average over the run's flips?
-    name:str='probs', # folder beside the model
-    device:str='cpu', # where to predict
-)->Path: # folder with <case>.npy, float16 (classes,Z,Y,X)
+    run,  # run folder
+    df,  # cohort with `case`, `image`, `fold`
+    fold: int,  # its validation cases are predicted by this fold's model alone
+    tta: bool = True,  # average over the run's flips?
+    name: str = "probs",  # folder beside the model
+    device: str = "cpu",  # where to predict
+) -> Path:  # folder with <case>.npy, float16 (classes,Z,Y,X)
     "Out-of-fold probabilities of one fold, on the original grids"
     from fastprogress.fastprogress import progress_bar
-    out = Path(run)/f'fold{fold}'/name; out.mkdir(parents=True, exist_ok=True)
-    todo = [r for r in df[df.fold==fold].itertuples() if not (out/f'{r.case}.npy').exists()]
-    if not todo: return out
+
+    out = Path(run) / f"fold{fold}" / name
+    out.mkdir(parents=True, exist_ok=True)
+    todo = [r for r in df[df.fold == fold].itertuples() if not (out / f"{r.case}.npy").exists()]
+    if not todo:
+        return out
     model = load_run(run, device, [fold], post=False)
-    for r in progress_bar(todo, leave=False) if len(todo)>20 else todo:
-        _save_npy(out/f'{r.case}.npy', predict_probs(model, read_scan(r.image), tta).data.astype(np.float16))
+    for r in progress_bar(todo, leave=False) if len(todo) > 20 else todo:
+        _save_npy(
+            out / f"{r.case}.npy",
+            predict_probs(model, read_scan(r.image), tta).data.astype(np.float16),
+        )
     return out
 
 # %% ../nbs/33_infer.ipynb #f01194c7
-def _nested(path): # a folder a case: DICOM series, SegTHOR, MM-WHS
-    for split in ('Ts','Tr'):
-        try: df = read_cohort(path, split=split, labels={'any':1})
-        except ValueError: continue
-        return {r.case:Path(r.image) for r in df.itertuples() if r.image}
+def _nested(path):  # a folder a case: DICOM series, SegTHOR, MM-WHS
+    for split in ("Ts", "Tr"):
+        try:
+            df = read_cohort(path, split=split, labels={"any": 1})
+        except ValueError:
+            continue
+        return {r.case: Path(r.image) for r in df.itertuples() if r.image}
     return {}
 
-def _listed(images): # (name -> file, a hint where none is found)
-    if not images.exists(): raise ValueError(f'{images}: no such file or folder')
-    hint = next((f'; did you mean {images/s}?' for s in ('imagesTs','imagesTr','images') if (images/s).is_dir()), '') if images.is_dir() else ''
-    files = _files(images, tuple(readers)) if images.is_dir() else {stem(images):images}
+
+def _listed(images):  # (name -> file, a hint where none is found)
+    if not images.exists():
+        raise ValueError(f"{images}: no such file or folder")
+    hint = (
+        next(
+            (
+                f"; did you mean {images / s}?"
+                for s in ("imagesTs", "imagesTr", "images")
+                if (images / s).is_dir()
+            ),
+            "",
+        )
+        if images.is_dir()
+        else ""
+    )
+    files = _files(images, tuple(readers)) if images.is_dir() else {stem(images): images}
     nested = _nested(images) if images.is_dir() and not hint else {}
-    if nested and set(nested.values())<=set(files.values()) or not files: files = nested                      # a layout says which of the files are images
-    return files,hint
+    if nested and set(nested.values()) <= set(files.values()) or not files:
+        files = nested  # a layout says which of the files are images
+    return files, hint
+
 
 def find_images(
-    images, # an image file, a folder of them, a folder of cases in a layout that `read_cohort` knows, or a dict case -> file
-    channels:int=1, # that the run expects
-    recipe=(), # preparation of the run: an image that it refuses is a fault too
-)->dict: # name -> path
+    images,  # an image file, a folder of them, a folder of cases in a layout that `read_cohort` knows, or a dict case -> file
+    channels: int = 1,  # that the run expects
+    recipe=(),  # preparation of the run: an image that it refuses is a fault too
+) -> dict:  # name -> path
     "The images to predict; all faults in one message, before any work is done"
-    if isinstance(images,dict): files = {k:Path(f) for k,f in images.items()}; hint = ''
-    else: files,hint = _listed(Path(images))
-    if not files: raise ValueError(f'{images}: no image in it'+(hint or f' ({", ".join(readers)} and folders of DICOM slices are read)'))
+    if isinstance(images, dict):
+        files = {k: Path(f) for k, f in images.items()}
+        hint = ""
+    else:
+        files, hint = _listed(Path(images))
+    if not files:
+        raise ValueError(
+            f"{images}: no image in it"
+            + (hint or f" ({', '.join(readers)} and folders of DICOM slices are read)")
+        )
     faults = []
     for f in files.values():
-        try: img = read_scan(f)
-        except ValueError as e: faults.append(str(e)); continue
-        if len(img.data)!=channels: faults.append(f'{f.name}: image has {len(img.data)} channels, the run was trained on {channels}: give images of the same kind')
-        elif not np.isfinite(img.data).all(): faults.append(f'{f.name}: image holds NaN or infinity: repair it')
+        try:
+            img = read_scan(f)
+        except ValueError as e:
+            faults.append(str(e))
+            continue
+        if len(img.data) != channels:
+            faults.append(
+                f"{f.name}: image has {len(img.data)} channels, the run was trained on {channels}: give images of the same kind"
+            )
+        elif not np.isfinite(img.data).all():
+            faults.append(f"{f.name}: image holds NaN or infinity: repair it")
         else:
             try:
-                with warnings.catch_warnings(): warnings.simplefilter('ignore'); apply_recipe(img, recipe)               # without a mask yet: only refusals count
-            except ValueError as e: faults.append(f'{e} (a step of the preparation with which the run was trained; leave this image out, or train a run without that step)')
-    if faults: raise ValueError(f'{len(faults)} of {len(files)} images cannot be predicted, nothing was written:\n'+'\n'.join(faults))
+                with warnings.catch_warnings():
+                    warnings.simplefilter("ignore")
+                    apply_recipe(img, recipe)  # without a mask yet: only refusals count
+            except ValueError as e:
+                faults.append(
+                    f"{e} (a step of the preparation with which the run was trained; leave this image out, or train a run without that step)"
+                )
+    if faults:
+        raise ValueError(
+            f"{len(faults)} of {len(files)} images cannot be predicted, nothing was written:\n"
+            + "\n".join(faults)
+        )
     return files

@@ -7,57 +7,83 @@ __all__ = ['middles', 'normalise', 'window', 'organ_level', 'adaptive_window']
 
 # %% ../nbs/14_intensity.ipynb #bf795bfc
 import warnings
+
 import numpy as np
-from .scan import Scan, to_grid
+
 from .crop import label_mask
+from .scan import Scan, to_grid
 
 # %% ../nbs/14_intensity.ipynb #0b205d89
 def normalise(
-    scan:Scan, # any intensities
-    low:float=.5, high:float=99.5, # percentiles that become 0 and 1
-)->Scan: # float32, 0..1, each channel on its own
+    scan: Scan,  # any intensities
+    low: float = 0.5,
+    high: float = 99.5,  # percentiles that become 0 and 1
+) -> Scan:  # float32, 0..1, each channel on its own
     "Robust scaling of each case: percentiles to 0..1, what lies outside is clipped"
+
     def one(a):
-        lo,hi = np.percentile(a, [low,high])
-        if hi<=lo: raise ValueError(f'{scan.path and scan.path.name}: intensities between the percentiles {low} and {high} are all {lo:g}: the image is empty, drop the case')
-        return ((a-lo)/(hi-lo)).clip(0,1)
-    return scan.new(data=np.stack([one(a.astype(np.float32)) for a in scan.data]).astype(np.float32))
+        lo, hi = np.percentile(a, [low, high])
+        if hi <= lo:
+            raise ValueError(
+                f"{scan.path and scan.path.name}: intensities between the percentiles {low} and {high} are all {lo:g}: the image is empty, drop the case"
+            )
+        return ((a - lo) / (hi - lo)).clip(0, 1)
+
+    return scan.new(
+        data=np.stack([one(a.astype(np.float32)) for a in scan.data]).astype(np.float32)
+    )
+
 
 def window(
-    scan:Scan, # e.g. CT in Hounsfield units
-    level:float, width:float, # centre and width of the window, in the unit of the scan
-)->Scan: # float32, 0..1
+    scan: Scan,  # e.g. CT in Hounsfield units
+    level: float,
+    width: float,  # centre and width of the window, in the unit of the scan
+) -> Scan:  # float32, 0..1
     "A fixed window: `level-width/2` becomes 0, `level+width/2` becomes 1"
-    if not width>0: raise ValueError(f'width {width}: a window is wider than 0')
-    a = scan.data.astype(np.float32); a -= level-width/2; a /= width
-    return scan.new(data=a.clip(0,1,out=a))
+    if not width > 0:
+        raise ValueError(f"width {width}: a window is wider than 0")
+    a = scan.data.astype(np.float32)
+    a -= level - width / 2
+    a /= width
+    return scan.new(data=a.clip(0, 1, out=a))
 
 # %% ../nbs/14_intensity.ipynb #382c2335
 middles = dict(median=np.median, mean=np.mean)
 
+
 def organ_level(
-    scan:Scan, # CT, HU
-    mask:Scan, # label map on any grid
-    labels=None, # the labels that count, e.g. (2,4); None: all but 0
-    by:str='median', # or 'mean'
-)->float: # HU; NaN if nothing of them is in the scan
+    scan: Scan,  # CT, HU
+    mask: Scan,  # label map on any grid
+    labels=None,  # the labels that count, e.g. (2,4); None: all but 0
+    by: str = "median",  # or 'mean'
+) -> float:  # HU; NaN if nothing of them is in the scan
     "The middle of what lies under a mask"
-    if by not in middles: raise ValueError(f'by {by!r}: choose one of {list(middles)}')
+    if by not in middles:
+        raise ValueError(f"by {by!r}: choose one of {list(middles)}")
     v = scan.data[0][label_mask(mask, scan, labels)]
     return float(middles[by](v)) if v.size else np.nan
 
+
 def adaptive_window(
-    scan:Scan, # CT, HU
-    mask:Scan=None, # label map on any grid: the label in training, a first network's answer for a new patient
-    labels=None, # the labels that count; None: all but 0
-    width:float=350., # of the window, HU
-    by:str='median', # or 'mean', as in the report
-    otherwise:float=50., # level where the mask holds too little, HU; a warning says so
-    min_ml:float=1., # less than this is too little: a few stray voxels of a first network are no organ
-    beside:tuple=None, # (level, width) of a fixed window that becomes a second channel, HU
-)->Scan: # float32, 0..1; two channels with `beside`
+    scan: Scan,  # CT, HU
+    mask: Scan = None,  # label map on any grid: the label in training, a first network's answer for a new patient
+    labels=None,  # the labels that count; None: all but 0
+    width: float = 350.0,  # of the window, HU
+    by: str = "median",  # or 'mean', as in the report
+    otherwise: float = 50.0,  # level where the mask holds too little, HU; a warning says so
+    min_ml: float = 1.0,  # less than this is too little: a few stray voxels of a first network are no organ
+    beside: tuple = None,  # (level, width) of a fixed window that becomes a second channel, HU
+) -> Scan:  # float32, 0..1; two channels with `beside`
     "A window about the level of an organ (a SegTHOR 2019 team)"
-    m = label_mask(mask, scan, labels); level,ml = organ_level(scan, scan.new(data=m[None]), None, by),m.sum()*np.prod(scan.spacing)/1000
-    if ml<min_ml: warnings.warn(f'{scan.path and scan.path.name}: the mask (of the label, or of a first pass) holds {ml:.2g} ml of the labels {"1 and more" if labels is None else list(labels)}: the window stands at {otherwise:g} HU', stacklevel=2)
-    x = window(scan, otherwise if ml<min_ml else level, width)
-    return x if beside is None else x.new(data=np.concatenate([x.data,window(scan, *beside).data]))
+    m = label_mask(mask, scan, labels)
+    level, ml = (
+        organ_level(scan, scan.new(data=m[None]), None, by),
+        m.sum() * np.prod(scan.spacing) / 1000,
+    )
+    if ml < min_ml:
+        warnings.warn(
+            f"{scan.path and scan.path.name}: the mask (of the label, or of a first pass) holds {ml:.2g} ml of the labels {'1 and more' if labels is None else list(labels)}: the window stands at {otherwise:g} HU",
+            stacklevel=2,
+        )
+    x = window(scan, otherwise if ml < min_ml else level, width)
+    return x if beside is None else x.new(data=np.concatenate([x.data, window(scan, *beside).data]))

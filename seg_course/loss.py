@@ -6,107 +6,191 @@
 __all__ = ['soft_dice', 'present_dice', 'DiceCELoss', 'focal', 'DiceFocalLoss', 'TverskyLoss', 'DeepLoss']
 
 # %% ../nbs/25_loss.ipynb #422fca67
-import torch, torch.nn as nn
+import torch
+import torch.nn as nn
 import torch.nn.functional as F
 
 # %% ../nbs/25_loss.ipynb #d5a0edc1
 def soft_dice(
-    probs, # (B,C,*spatial), 0..1
-    targ, # (B,*spatial), integer labels
-    batch:bool=True, # sums over the batch; False: a Dice each sample, then their mean
-    background:bool=False, # count label 0 too?
-    smooth:float=1e-5, # added above and below, against 0/0
-    squared:bool=False, # probabilities squared below, as in V-Net and the VIP Cup system of NTU
-)->torch.Tensor: # mean over classes (and samples), 0..1
+    probs,  # (B,C,*spatial), 0..1
+    targ,  # (B,*spatial), integer labels
+    batch: bool = True,  # sums over the batch; False: a Dice each sample, then their mean
+    background: bool = False,  # count label 0 too?
+    smooth: float = 1e-5,  # added above and below, against 0/0
+    squared: bool = False,  # probabilities squared below, as in V-Net and the VIP Cup system of NTU
+) -> torch.Tensor:  # mean over classes (and samples), 0..1
     "Differentiable Dice"
-    t = F.one_hot(targ, probs.shape[1]).movedim(-1,1).to(probs.dtype)
-    if not background: probs,t = probs[:,1:],t[:,1:]
-    dims = tuple(range(2,probs.ndim))+((0,) if batch else ())
-    inter,total = (probs*t).sum(dims),((probs**2 if squared else probs)+t).sum(dims)
-    return ((2*inter+smooth)/(total+smooth)).mean()
+    t = F.one_hot(targ, probs.shape[1]).movedim(-1, 1).to(probs.dtype)
+    if not background:
+        probs, t = probs[:, 1:], t[:, 1:]
+    dims = tuple(range(2, probs.ndim)) + ((0,) if batch else ())
+    inter, total = (probs * t).sum(dims), ((probs**2 if squared else probs) + t).sum(dims)
+    return ((2 * inter + smooth) / (total + smooth)).mean()
 
-def _plain(pred, targ): # logits and labels that fit, as plain tensors
-    if pred.shape[2:]!=targ.shape[1:]: raise ValueError(f'logits {tuple(pred.shape)} and labels {tuple(targ.shape)} differ in size: labels are (B,Y,X) without a channel axis')
-    return pred.as_subclass(torch.Tensor).float(),targ.as_subclass(torch.Tensor).long()
+
+def _plain(pred, targ):  # logits and labels that fit, as plain tensors
+    if pred.shape[2:] != targ.shape[1:]:
+        raise ValueError(
+            f"logits {tuple(pred.shape)} and labels {tuple(targ.shape)} differ in size: labels are (B,Y,X) without a channel axis"
+        )
+    return pred.as_subclass(torch.Tensor).float(), targ.as_subclass(torch.Tensor).long()
+
 
 def present_dice(
-    probs, # (B,C,*spatial), 0..1
-    targ, # (B,*spatial), integer labels
-    smooth:float=1., # added above and below
-)->torch.Tensor: # mean over all pairs of a sample and a foreground label that it holds, 0..1; 0 if there is none
+    probs,  # (B,C,*spatial), 0..1
+    targ,  # (B,*spatial), integer labels
+    smooth: float = 1.0,  # added above and below
+) -> (
+    torch.Tensor
+):  # mean over all pairs of a sample and a foreground label that it holds, 0..1; 0 if there is none
     "Soft Dice where there is something to find: a target of ten pixels counts as much as one of a thousand"
-    t = F.one_hot(targ, probs.shape[1]).movedim(-1,1).flatten(2)[:,1:].to(probs.dtype); p = probs.flatten(2)[:,1:]; n = t.sum(2)
-    d = (2*(p*t).sum(2)+smooth)/(p.sum(2)+n+smooth)
-    return (d*(n>0)).sum()/(n>0).sum().clamp(min=1)
+    t = F.one_hot(targ, probs.shape[1]).movedim(-1, 1).flatten(2)[:, 1:].to(probs.dtype)
+    p = probs.flatten(2)[:, 1:]
+    n = t.sum(2)
+    d = (2 * (p * t).sum(2) + smooth) / (p.sum(2) + n + smooth)
+    return (d * (n > 0)).sum() / (n > 0).sum().clamp(min=1)
+
 
 class DiceCELoss(nn.Module):
     "`1 - soft Dice` of the foreground classes + cross-entropy, on logits"
-    def __init__(self,
-        dice:float=1., ce:float=1., # weights of the two parts
-        each:float=0., # weight of a third one: `1 - present_dice`, for targets of very different size
-        **kw, # passed to `soft_dice`
+
+    def __init__(
+        self,
+        dice: float = 1.0,
+        ce: float = 1.0,  # weights of the two parts
+        each: float = 0.0,  # weight of a third one: `1 - present_dice`, for targets of very different size
+        **kw,  # passed to `soft_dice`
     ):
-        super().__init__(); self.dice,self.ce,self.each,self.kw = dice,ce,each,kw
-    def forward(self, pred, targ): # logits (B,C,*spatial), labels (B,*spatial); a mean, never a sum
-        pred,targ = _plain(pred, targ); p = pred.softmax(1)
-        return self.ce*F.cross_entropy(pred, targ)+self._overlap(p, targ)
-    def _overlap(self, p, targ): return self.dice*(1-soft_dice(p, targ, **self.kw))+(self.each*(1-present_dice(p, targ)) if self.each else 0)
-    def activation(self, pred): return pred.softmax(1)
-    def decodes(self, pred): return pred.argmax(1)
+        super().__init__()
+        self.dice, self.ce, self.each, self.kw = dice, ce, each, kw
+
+    def forward(
+        self, pred, targ
+    ):  # logits (B,C,*spatial), labels (B,*spatial); a mean, never a sum
+        pred, targ = _plain(pred, targ)
+        p = pred.softmax(1)
+        return self.ce * F.cross_entropy(pred, targ) + self._overlap(p, targ)
+
+    def _overlap(self, p, targ):
+        return self.dice * (1 - soft_dice(p, targ, **self.kw)) + (
+            self.each * (1 - present_dice(p, targ)) if self.each else 0
+        )
+
+    def activation(self, pred):
+        return pred.softmax(1)
+
+    def decodes(self, pred):
+        return pred.argmax(1)
 
 # %% ../nbs/25_loss.ipynb #5cbb4195
 def focal(
-    pred, # logits (B,C,*spatial)
-    targ, # labels (B,*spatial)
-    gamma:float=2., # 0 is cross-entropy
-    alpha=None, # a weight for each class, or None
-)->torch.Tensor: # mean over pixels, 0 and more
+    pred,  # logits (B,C,*spatial)
+    targ,  # labels (B,*spatial)
+    gamma: float = 2.0,  # 0 is cross-entropy
+    alpha=None,  # a weight for each class, or None
+) -> torch.Tensor:  # mean over pixels, 0 and more
     "Focal loss of a softmax (Lin et al. 2017), on logits"
-    log_p = F.log_softmax(pred,1).gather(1,targ[:,None])[:,0]
-    if alpha is not None and len(alpha)!=pred.shape[1]: raise ValueError(f'alpha {alpha}: a weight for each of the {pred.shape[1]} classes is expected')
-    loss = -(-torch.expm1(log_p)).clamp(min=1e-12)**gamma*log_p                      # never 0: its power below 1 has no gradient there
-    return (loss if alpha is None else loss*torch.as_tensor(alpha).to(loss)[targ]).mean()
+    log_p = F.log_softmax(pred, 1).gather(1, targ[:, None])[:, 0]
+    if alpha is not None and len(alpha) != pred.shape[1]:
+        raise ValueError(
+            f"alpha {alpha}: a weight for each of the {pred.shape[1]} classes is expected"
+        )
+    loss = (
+        -((-torch.expm1(log_p)).clamp(min=1e-12) ** gamma) * log_p
+    )  # never 0: its power below 1 has no gradient there
+    return (loss if alpha is None else loss * torch.as_tensor(alpha).to(loss)[targ]).mean()
+
 
 class DiceFocalLoss(DiceCELoss):
     "`1 - soft Dice` of the foreground classes + focal loss, on logits"
-    def __init__(self,
-        dice:float=1., focal:float=1., # weights of the two parts
-        gamma:float=2., alpha=None, # passed to `focal`
-        **kw, # `each`, and what is passed to `soft_dice`
+
+    def __init__(
+        self,
+        dice: float = 1.0,
+        focal: float = 1.0,  # weights of the two parts
+        gamma: float = 2.0,
+        alpha=None,  # passed to `focal`
+        **kw,  # `each`, and what is passed to `soft_dice`
     ):
-        super().__init__(dice, focal, **kw); self.gamma,self.alpha = gamma,alpha
-    def forward(self, pred, targ): # logits (B,C,*spatial), labels (B,*spatial); a mean, never a sum
-        pred,targ = _plain(pred, targ)
-        return self.ce*focal(pred, targ, self.gamma, self.alpha)+self._overlap(pred.softmax(1), targ)
+        super().__init__(dice, focal, **kw)
+        self.gamma, self.alpha = gamma, alpha
+
+    def forward(
+        self, pred, targ
+    ):  # logits (B,C,*spatial), labels (B,*spatial); a mean, never a sum
+        pred, targ = _plain(pred, targ)
+        return self.ce * focal(pred, targ, self.gamma, self.alpha) + self._overlap(
+            pred.softmax(1), targ
+        )
 
 # %% ../nbs/25_loss.ipynb #5b9c5dfa
 class TverskyLoss(DiceCELoss):
     "`(1 - Tversky index)**gamma` of the foreground classes, on logits"
-    def __init__(self,
-        fp:float=.3, fn:float=.7, # weights of false positives and false negatives
-        gamma:float=1., # below 1: focal Tversky
-        smooth:float=1e-5, # added above and below
+
+    def __init__(
+        self,
+        fp: float = 0.3,
+        fn: float = 0.7,  # weights of false positives and false negatives
+        gamma: float = 1.0,  # below 1: focal Tversky
+        smooth: float = 1e-5,  # added above and below
     ):
-        super().__init__(); self.fp,self.fn,self.gamma,self.smooth = fp,fn,gamma,smooth
-        if not gamma>0: raise ValueError(f'gamma {gamma}: a number above 0 is expected')
-        if min(fp,fn)<0 or fp+fn<=0: raise ValueError(f'fp {fp}, fn {fn}: weights of at least 0, and not both 0, are expected')
-    def forward(self, pred, targ): # logits (B,C,*spatial), labels (B,*spatial); the batch is one heap
-        pred,targ = _plain(pred, targ); p = pred.softmax(1)[:,1:]; t = F.one_hot(targ,pred.shape[1]).movedim(-1,1)[:,1:].to(p.dtype); dims = (0,*range(2,p.ndim))
-        tp = (p*t).sum(dims); index = (tp+self.smooth)/(tp+self.fp*(p*(1-t)).sum(dims)+self.fn*((1-p)*t).sum(dims)+self.smooth)
-        return ((1-index).clamp(min=1e-12)**self.gamma).mean()
+        super().__init__()
+        self.fp, self.fn, self.gamma, self.smooth = fp, fn, gamma, smooth
+        if not gamma > 0:
+            raise ValueError(f"gamma {gamma}: a number above 0 is expected")
+        if min(fp, fn) < 0 or fp + fn <= 0:
+            raise ValueError(
+                f"fp {fp}, fn {fn}: weights of at least 0, and not both 0, are expected"
+            )
+
+    def forward(
+        self, pred, targ
+    ):  # logits (B,C,*spatial), labels (B,*spatial); the batch is one heap
+        pred, targ = _plain(pred, targ)
+        p = pred.softmax(1)[:, 1:]
+        t = F.one_hot(targ, pred.shape[1]).movedim(-1, 1)[:, 1:].to(p.dtype)
+        dims = (0, *range(2, p.ndim))
+        tp = (p * t).sum(dims)
+        index = (tp + self.smooth) / (
+            tp + self.fp * (p * (1 - t)).sum(dims) + self.fn * ((1 - p) * t).sum(dims) + self.smooth
+        )
+        return ((1 - index).clamp(min=1e-12) ** self.gamma).mean()
 
 # %% ../nbs/25_loss.ipynb #0c581441
 class DeepLoss(nn.Module):
     "A loss on several resolutions; a single answer, as in validation, costs its own loss only"
-    def __init__(self,
-        loss:nn.Module, # of one answer, e.g. `DiceFocalLoss()`
-        weights:tuple=(1,1/4,1/16), # of the answers, the finest first
+
+    def __init__(
+        self,
+        loss: nn.Module,  # of one answer, e.g. `DiceFocalLoss()`
+        weights: tuple = (1, 1 / 4, 1 / 16),  # of the answers, the finest first
     ):
-        super().__init__(); self.loss,self.weights,self.helpers = loss,tuple(weights),1.       # `helpers` scales all weights but the first, see `Retire`
-    def forward(self, pred, targ): # logits (B,C,*spatial), or a list of such; labels (B,*spatial)
-        if not isinstance(pred,(list,tuple)): return self.loss(pred, targ)
-        if len(pred)!=len(self.weights): raise ValueError(f'{len(pred)} answers and {len(self.weights)} weights: build the network with deep={len(self.weights)}')
-        targ = targ.as_subclass(torch.Tensor); small = [F.interpolate(targ[:,None].float(), p.shape[2:], mode='nearest')[:,0].long() for p in pred]
-        return sum(w*(self.helpers if i else 1)*self.loss(p,t) for i,(w,p,t) in enumerate(zip(self.weights,pred,small)))
-    def activation(self, pred): return self.loss.activation(pred)
-    def decodes(self, pred): return self.loss.decodes(pred)
+        super().__init__()
+        self.loss, self.weights, self.helpers = (
+            loss,
+            tuple(weights),
+            1.0,
+        )  # `helpers` scales all weights but the first, see `Retire`
+
+    def forward(self, pred, targ):  # logits (B,C,*spatial), or a list of such; labels (B,*spatial)
+        if not isinstance(pred, (list, tuple)):
+            return self.loss(pred, targ)
+        if len(pred) != len(self.weights):
+            raise ValueError(
+                f"{len(pred)} answers and {len(self.weights)} weights: build the network with deep={len(self.weights)}"
+            )
+        targ = targ.as_subclass(torch.Tensor)
+        small = [
+            F.interpolate(targ[:, None].float(), p.shape[2:], mode="nearest")[:, 0].long()
+            for p in pred
+        ]
+        return sum(
+            w * (self.helpers if i else 1) * self.loss(p, t)
+            for i, (w, p, t) in enumerate(zip(self.weights, pred, small))
+        )
+
+    def activation(self, pred):
+        return self.loss.activation(pred)
+
+    def decodes(self, pred):
+        return self.loss.decodes(pred)

@@ -9,94 +9,156 @@ __all__ = ['tiers', 'memory_tier', 'CaseMemory']
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-import psutil, torch
-from .prep import load_case, full_scale
-from .patch import gather_host, to_pool, gather_pool
+
+import psutil
+import torch
+
+from .patch import gather_host, gather_pool, to_pool
+from .prep import full_scale, load_case
 
 # %% ../nbs/18_memory.ipynb #0e801e28
-tiers = ('device','host','disk')
+tiers = ("device", "host", "disk")
+
 
 def memory_tier(
-    nbytes:int, # size of the prepared cases, bytes
-    device, # where training runs
-    free:int=None, # free bytes on the device; None: ask it
-    host:int=None, # free bytes of the host; None: ask
-)->str: # 'device', 'host' or 'disk'
+    nbytes: int,  # size of the prepared cases, bytes
+    device,  # where training runs
+    free: int = None,  # free bytes on the device; None: ask it
+    host: int = None,  # free bytes of the host; None: ask
+) -> str:  # 'device', 'host' or 'disk'
     "The fastest place that the cases fit into: at most half of what is free, the rest is for the network"
-    if torch.device(device).type=='cpu': return 'disk'
-    if nbytes<=(torch.cuda.mem_get_info(device)[0] if free is None else free)/2: return 'device'
-    return 'host' if nbytes<=(psutil.virtual_memory().available if host is None else host)/2 else 'disk'
+    if torch.device(device).type == "cpu":
+        return "disk"
+    if nbytes <= (torch.cuda.mem_get_info(device)[0] if free is None else free) / 2:
+        return "device"
+    return (
+        "host"
+        if nbytes <= (psutil.virtual_memory().available if host is None else host) / 2
+        else "disk"
+    )
 
 # %% ../nbs/18_memory.ipynb #347361b2
 class CaseMemory:
     "Prepared cases in the fastest memory that they fit into, and the batches that are cut out of them"
-    def __init__(self,
-        store, # folder written by `prepare`
-        names:list, # cases; a patch names them by number
-        device='cpu', # where batches are wanted
-        memory:str='auto', # 'device', 'host', 'disk', or 'auto', see `memory_tier`
-    ):
-        if memory not in ('auto',*tiers): raise ValueError(f'memory {memory!r}: one of auto, {", ".join(tiers)} is expected')
-        self.device = torch.device(device)
-        self.maps = [[torch.from_numpy(a) for a in f] for f in zip(*(load_case(store,c) for c in names))]
-        self.files = [Path(store)/f'{c}.{k}.npy' for c in names for k in ('img','lab')]; self.stamps = self._stamps()
-        kinds = {(str(a.dtype)[6:],a.shape[1]) for a in self.maps[0]}
-        if len(kinds)>1: raise ValueError(f'store {Path(store).name}: holds cases of several types or numbers of channels, {sorted(kinds)}: run `prepare` again, on images of one kind')
-        kind = kinds.pop()[0]
-        if kind not in full_scale: raise ValueError(f'store {Path(store).name}: images are {kind}, {sorted(full_scale)} are known: run `prepare` again')
-        self.scale,self.nbytes = 1/full_scale[kind],sum(a.nbytes for t in self.maps for a in t)
-        self.place(memory_tier(self.nbytes, device) if memory=='auto' else memory)
 
-    def place(self, tier): # where the cases lie from now on; a place that is too small is said, and the next one taken
-        self.pool,self.tier,(self.imgs,self.labs) = None,tier,self.maps
+    def __init__(
+        self,
+        store,  # folder written by `prepare`
+        names: list,  # cases; a patch names them by number
+        device="cpu",  # where batches are wanted
+        memory: str = "auto",  # 'device', 'host', 'disk', or 'auto', see `memory_tier`
+    ):
+        if memory not in ("auto", *tiers):
+            raise ValueError(f"memory {memory!r}: one of auto, {', '.join(tiers)} is expected")
+        self.device = torch.device(device)
+        self.maps = [
+            [torch.from_numpy(a) for a in f] for f in zip(*(load_case(store, c) for c in names))
+        ]
+        self.files = [Path(store) / f"{c}.{k}.npy" for c in names for k in ("img", "lab")]
+        self.stamps = self._stamps()
+        kinds = {(str(a.dtype)[6:], a.shape[1]) for a in self.maps[0]}
+        if len(kinds) > 1:
+            raise ValueError(
+                f"store {Path(store).name}: holds cases of several types or numbers of channels, {sorted(kinds)}: run `prepare` again, on images of one kind"
+            )
+        kind = kinds.pop()[0]
+        if kind not in full_scale:
+            raise ValueError(
+                f"store {Path(store).name}: images are {kind}, {sorted(full_scale)} are known: run `prepare` again"
+            )
+        self.scale, self.nbytes = 1 / full_scale[kind], sum(a.nbytes for t in self.maps for a in t)
+        self.place(memory_tier(self.nbytes, device) if memory == "auto" else memory)
+
+    def place(
+        self, tier
+    ):  # where the cases lie from now on; a place that is too small is said, and the next one taken
+        self.pool, self.tier, (self.imgs, self.labs) = None, tier, self.maps
         try:
-            if tier=='device': self.pool = to_pool(self.imgs, self.labs, self.device)
-            if tier=='host': self.imgs,self.labs = ([a.clone() for a in t] for t in self.maps)
+            if tier == "device":
+                self.pool = to_pool(self.imgs, self.labs, self.device)
+            if tier == "host":
+                self.imgs, self.labs = ([a.clone() for a in t] for t in self.maps)
         except RuntimeError as e:
-            if not _no_memory(e): raise
+            if not _no_memory(e):
+                raise
             self.step_down()
 
-    def step_down(self): # to slower, larger memory
-        if self.tier=='disk': raise ValueError('the cases lie on disk already: use a smaller batch or patch')
-        new = memory_tier(self.nbytes, self.device, free=0) if self.tier=='device' else 'disk'
-        print(f'no memory left on {self.device if self.tier=="device" else "this machine"}: {self.nbytes/1e6:,.0f} MB of prepared cases move from {self.tier} to {new}, which is slower')
+    def step_down(self):  # to slower, larger memory
+        if self.tier == "disk":
+            raise ValueError("the cases lie on disk already: use a smaller batch or patch")
+        new = memory_tier(self.nbytes, self.device, free=0) if self.tier == "device" else "disk"
+        print(
+            f"no memory left on {self.device if self.tier == 'device' else 'this machine'}: {self.nbytes / 1e6:,.0f} MB of prepared cases move from {self.tier} to {new}, which is slower"
+        )
         self.pool = None
-        if self.device.type=='cuda': torch.cuda.empty_cache()
+        if self.device.type == "cuda":
+            torch.cuda.empty_cache()
         self.place(new)
 
-    def _stamps(self): return [(f.stat().st_size,f.stat().st_mtime_ns) for f in self.files]
-    def check(self): # `ValueError` if the store is no longer what it was
-        try: now = self._stamps()
-        except FileNotFoundError as e: raise ValueError(f'{Path(e.filename).name} has gone from the store while it was in use: run `prepare` again and make a new source') from None
-        bad = [f.name for f,a,b in zip(self.files,self.stamps,now) if a!=b]
-        if bad: raise ValueError(f'the store changed on disk while it was in use ({", ".join(bad[:3])}{" ..." if len(bad)>3 else ""}): make a new source, and train again from the start')
+    def _stamps(self):
+        return [(f.stat().st_size, f.stat().st_mtime_ns) for f in self.files]
 
-    def batches(self, plan, size, context=0): # plan: tensors (B,4) on the device; yields x as stored and y, both on the device
+    def check(self):  # `ValueError` if the store is no longer what it was
+        try:
+            now = self._stamps()
+        except FileNotFoundError as e:
+            raise ValueError(
+                f"{Path(e.filename).name} has gone from the store while it was in use: run `prepare` again and make a new source"
+            ) from None
+        bad = [f.name for f, a, b in zip(self.files, self.stamps, now) if a != b]
+        if bad:
+            raise ValueError(
+                f"the store changed on disk while it was in use ({', '.join(bad[:3])}{' ...' if len(bad) > 3 else ''}): make a new source, and train again from the start"
+            )
+
+    def batches(
+        self, plan, size, context=0
+    ):  # plan: tensors (B,4) on the device; yields x as stored and y, both on the device
         "As `gather_host`, batch by batch; from the host to an accelerator two batches ahead of the one that is asked for"
-        if self.pool is None and self.device.type=='cuda': yield from self._ahead(plan, size, context); return
+        if self.pool is None and self.device.type == "cuda":
+            yield from self._ahead(plan, size, context)
+            return
         for where in plan:
             if self.pool is not None:
-                try: yield gather_pool(self.pool, where, size, context); continue
+                try:
+                    yield gather_pool(self.pool, where, size, context)
+                    continue
                 except RuntimeError as e:
-                    if not _no_memory(e): raise
+                    if not _no_memory(e):
+                        raise
                 self.step_down()
-            x,y = gather_host(self.imgs, self.labs, where.cpu(), size, context)
-            yield x.to(self.device),y.to(self.device)
+            x, y = gather_host(self.imgs, self.labs, where.cpu(), size, context)
+            yield x.to(self.device), y.to(self.device)
 
     def _ahead(self, plan, size, context):
         stream = torch.cuda.Stream(self.device)
-        def fetch(where): # the page-locked tensors travel with their event: they must live until the copy is done
+
+        def fetch(
+            where,
+        ):  # the page-locked tensors travel with their event: they must live until the copy is done
             host = gather_host(self.imgs, self.labs, where, size, context, pin=True)
-            with torch.cuda.stream(stream): out = [t.to(self.device, non_blocking=True) for t in host]; return out,stream.record_event(),host
+            with torch.cuda.stream(stream):
+                out = [t.to(self.device, non_blocking=True) for t in host]
+                return out, stream.record_event(), host
+
         with ThreadPoolExecutor(1) as pool:
-            todo,waiting = iter([w.cpu() for w in plan]),deque()
+            todo, waiting = iter([w.cpu() for w in plan]), deque()
             for w in todo:
                 waiting.append(pool.submit(fetch, w))
-                if len(waiting)>2: yield self._arrive(waiting.popleft())
-            while waiting: yield self._arrive(waiting.popleft())
-    def _arrive(self, job):
-        (x,y),event,_ = job.result(); here = torch.cuda.current_stream(self.device)
-        here.wait_event(event); [t.record_stream(here) for t in (x,y)]
-        return x,y
+                if len(waiting) > 2:
+                    yield self._arrive(waiting.popleft())
+            while waiting:
+                yield self._arrive(waiting.popleft())
 
-def _no_memory(e): return isinstance(e,torch.OutOfMemoryError) or any(k in str(e).lower() for k in ('out of memory',"can't allocate memory"))
+    def _arrive(self, job):
+        (x, y), event, _ = job.result()
+        here = torch.cuda.current_stream(self.device)
+        here.wait_event(event)
+        [t.record_stream(here) for t in (x, y)]
+        return x, y
+
+
+def _no_memory(e):
+    return isinstance(e, torch.OutOfMemoryError) or any(
+        k in str(e).lower() for k in ("out of memory", "can't allocate memory")
+    )

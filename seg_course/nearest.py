@@ -6,8 +6,10 @@
 __all__ = ['activations', 'NearestBlock', 'NearestUnet', 'nearest_unet']
 
 # %% ../nbs/23_nearest.ipynb #e47b3b8e
-import torch, torch.nn as nn
+import torch
+import torch.nn as nn
 import torch.nn.functional as F
+
 from .model import timm_encoder
 
 # %% ../nbs/23_nearest.ipynb #31eb4c13
@@ -16,50 +18,80 @@ activations = dict(relu=nn.ReLU, leaky_relu=nn.LeakyReLU, swish=nn.SiLU, mish=nn
 # %% ../nbs/23_nearest.ipynb #338775c0
 class NearestBlock(nn.Module):
     "Enlarge to the size of the skip, join, two convolutions, and a 1x1 convolution of the input added"
+
     def __init__(self, n_in, n_skip, n_out, act):
         super().__init__()
-        def conv(a): return nn.Sequential(nn.Conv2d(a,n_out,3,padding=1,bias=False), nn.InstanceNorm2d(n_out,affine=True), act())
-        self.convs,self.residual = nn.Sequential(conv(n_in+n_skip),conv(n_out)),nn.Conv2d(n_in+n_skip,n_out,1)
+
+        def conv(a):
+            return nn.Sequential(
+                nn.Conv2d(a, n_out, 3, padding=1, bias=False),
+                nn.InstanceNorm2d(n_out, affine=True),
+                act(),
+            )
+
+        self.convs, self.residual = (
+            nn.Sequential(conv(n_in + n_skip), conv(n_out)),
+            nn.Conv2d(n_in + n_skip, n_out, 1),
+        )
+
     def forward(self, x, skip):
-        x = torch.cat([F.interpolate(x, skip.shape[2:], mode='nearest'),skip],1)
-        return self.convs(x)+self.residual(x)
+        x = torch.cat([F.interpolate(x, skip.shape[2:], mode="nearest"), skip], 1)
+        return self.convs(x) + self.residual(x)
 
 # %% ../nbs/23_nearest.ipynb #77b2f8e4
 class NearestUnet(nn.Module):
     "Encoder, blocks up to full resolution, a 3x3 head on the last `deep` levels"
+
     def __init__(self, body, channels, n_in, n_out, widths, act, deep, image_skip):
         super().__init__()
-        self.body,self.image_skip,self.widths = body,image_skip,list(widths)
-        skips = channels[-2::-1]+[n_in]*image_skip; ins = [channels[-1],*widths]
-        self.blocks = nn.ModuleList(NearestBlock(a,s,w,act) for a,s,w in zip(ins,skips,widths))
-        self.heads = nn.ModuleList(nn.Conv2d(w,n_out,3,padding=1) for w in widths[::-1][:deep])
+        self.body, self.image_skip, self.widths = body, image_skip, list(widths)
+        skips = channels[-2::-1] + [n_in] * image_skip
+        ins = [channels[-1], *widths]
+        self.blocks = nn.ModuleList(
+            NearestBlock(a, s, w, act) for a, s, w in zip(ins, skips, widths)
+        )
+        self.heads = nn.ModuleList(nn.Conv2d(w, n_out, 3, padding=1) for w in widths[::-1][:deep])
+
     def forward(self, x):
-        x = self.body[0](x); *skips,y = [level(x) for level in self.body[1:]]; out = []
-        for block,skip in zip(self.blocks, skips[::-1]+[x]*self.image_skip): y = block(y,skip); out.append(y)
-        if not self.training: return self.heads[0](y)
-        out = [head(y) for head,y in zip(self.heads,out[::-1])]
-        return out if len(out)>1 else out[0]
+        x = self.body[0](x)
+        *skips, y = [level(x) for level in self.body[1:]]
+        out = []
+        for block, skip in zip(self.blocks, skips[::-1] + [x] * self.image_skip):
+            y = block(y, skip)
+            out.append(y)
+        if not self.training:
+            return self.heads[0](y)
+        out = [head(y) for head, y in zip(self.heads, out[::-1])]
+        return out if len(out) > 1 else out[0]
+
 
 def nearest_unet(
-    name:str='resnet34', # a timm architecture
-    n_in:int=3, # channels of the image
-    n_out:int=2, # classes with background
-    size:tuple=(256,256), # (Y,X) that it is looked at with, px; others work too
-    pretrained=True, # True, False, or a .safetensors file, see `timm_encoder`
-    depth:int=None, # levels of the encoder; None: all
-    full_res:bool=False, # the first convolution keeps the resolution: for images under about 100 px
-    widths=None, # channels of the blocks, from the deepest up; None: the last ones of 256, 128, 64, 32, 16
-    act:str='mish', # a key of `activations`
-    deep:int=1, # levels with a head, from the finest: 3 for deep supervision
-    encoder_kw:dict=None, # passed to `timm.create_model`
-)->NearestUnet:
+    name: str = "resnet34",  # a timm architecture
+    n_in: int = 3,  # channels of the image
+    n_out: int = 2,  # classes with background
+    size: tuple = (256, 256),  # (Y,X) that it is looked at with, px; others work too
+    pretrained=True,  # True, False, or a .safetensors file, see `timm_encoder`
+    depth: int = None,  # levels of the encoder; None: all
+    full_res: bool = False,  # the first convolution keeps the resolution: for images under about 100 px
+    widths=None,  # channels of the blocks, from the deepest up; None: the last ones of 256, 128, 64, 32, 16
+    act: str = "mish",  # a key of `activations`
+    deep: int = 1,  # levels with a head, from the finest: 3 for deep supervision
+    encoder_kw: dict = None,  # passed to `timm.create_model`
+) -> NearestUnet:
     "U-Net with nearest-neighbour enlargement (TEAM_1137, 2022 AI CUP, report) on any timm encoder"
-    if len(size)!=2: raise ValueError(f'size {tuple(size)}: (Y,X) is expected')
-    if act not in activations: raise ValueError(f'act {act!r}: choose one of {sorted(activations)}')
+    if len(size) != 2:
+        raise ValueError(f"size {tuple(size)}: (Y,X) is expected")
+    if act not in activations:
+        raise ValueError(f"act {act!r}: choose one of {sorted(activations)}")
     body = timm_encoder(name, n_in, pretrained, depth, full_res, **(encoder_kw or {})).eval()
-    with torch.no_grad(): feats = [l(x) for x in [body[0](torch.zeros(1,n_in,*size))] for l in body[1:]]
-    n = len(feats)-1+(image_skip := feats[0].shape[2:]!=tuple(size))
-    widths = list(widths or (256,128,64,32,16)[-n:])
-    if len(widths)!=n: raise ValueError(f'{len(widths)} widths for the {n} blocks above {name}: give one a block')
-    if not 1<=deep<=n: raise ValueError(f'deep {deep}: {name} has {n} blocks, so 1 to {n} is expected')
-    return NearestUnet(body, [f.shape[1] for f in feats], n_in, n_out, widths, activations[act], deep, image_skip)
+    with torch.no_grad():
+        feats = [l(x) for x in [body[0](torch.zeros(1, n_in, *size))] for l in body[1:]]
+    n = len(feats) - 1 + (image_skip := feats[0].shape[2:] != tuple(size))
+    widths = list(widths or (256, 128, 64, 32, 16)[-n:])
+    if len(widths) != n:
+        raise ValueError(f"{len(widths)} widths for the {n} blocks above {name}: give one a block")
+    if not 1 <= deep <= n:
+        raise ValueError(f"deep {deep}: {name} has {n} blocks, so 1 to {n} is expected")
+    return NearestUnet(
+        body, [f.shape[1] for f in feats], n_in, n_out, widths, activations[act], deep, image_skip
+    )

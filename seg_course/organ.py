@@ -6,77 +6,125 @@
 __all__ = ['presence', 'PresenceLoss', 'SliceDice', 'apply_gate', 'gate_cost', 'merge_organs']
 
 # %% ../nbs/32_organ.ipynb #db2c0b9a
-import numpy as np, pandas as pd, torch, torch.nn as nn, torch.nn.functional as F
+import numpy as np
+import pandas as pd
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
 from fastai.learner import Metric
+
 from .metric import dice
 
 # %% ../nbs/32_organ.ipynb #13360d2e
 def presence(
-    targ, # labels (B,Y,X)
-    n:int, # labels that are asked for: 1 to n
-)->torch.Tensor: # bool (B,n)
+    targ,  # labels (B,Y,X)
+    n: int,  # labels that are asked for: 1 to n
+) -> torch.Tensor:  # bool (B,n)
     "Which labels occur in each slice?"
-    return torch.stack([(targ==c).flatten(1).any(1) for c in range(1,n+1)],1)
+    return torch.stack([(targ == c).flatten(1).any(1) for c in range(1, n + 1)], 1)
+
 
 class PresenceLoss(nn.Module):
     "Binary cross-entropy of 'is this label in this slice?', on logits"
-    def forward(self, pred, targ): # logits (B,labels), labels (B,Y,X)
-        pred,targ = (t.as_subclass(torch.Tensor) for t in (pred,targ))
-        return F.binary_cross_entropy_with_logits(pred.float(), presence(targ, pred.shape[1]).float())
-    def activation(self, pred): return pred.sigmoid()
-    def decodes(self, pred): return pred>0
+
+    def forward(self, pred, targ):  # logits (B,labels), labels (B,Y,X)
+        pred, targ = (t.as_subclass(torch.Tensor) for t in (pred, targ))
+        return F.binary_cross_entropy_with_logits(
+            pred.float(), presence(targ, pred.shape[1]).float()
+        )
+
+    def activation(self, pred):
+        return pred.sigmoid()
+
+    def decodes(self, pred):
+        return pred > 0
+
 
 class SliceDice(Metric):
     "Mean over labels of the Dice of slices that hold the label, and slices that are said to (also called F1)"
-    def reset(self): self.n = 0
+
+    def reset(self):
+        self.n = 0
+
     def accumulate(self, learn):
-        if learn.dl.train: return
-        if len(learn.dl.todo)!=len(learn.dl.idx): raise ValueError(f'{len(learn.dl.idx)} slices in {len(learn.dl.todo)} pieces: a gate answers for whole slices, so give a size that holds them')
-        pred = learn.pred.as_subclass(torch.Tensor)>0; t = presence(learn.y.as_subclass(torch.Tensor), pred.shape[1])
-        self.n = self.n+torch.stack([(pred&t).sum(0),pred.sum(0),t.sum(0)],1).cpu().numpy()
+        if learn.dl.train:
+            return
+        if len(learn.dl.todo) != len(learn.dl.idx):
+            raise ValueError(
+                f"{len(learn.dl.idx)} slices in {len(learn.dl.todo)} pieces: a gate answers for whole slices, so give a size that holds them"
+            )
+        pred = learn.pred.as_subclass(torch.Tensor) > 0
+        t = presence(learn.y.as_subclass(torch.Tensor), pred.shape[1])
+        self.n = self.n + torch.stack([(pred & t).sum(0), pred.sum(0), t.sum(0)], 1).cpu().numpy()
+
     @property
-    def value(self): return float('nan') if isinstance(self.n,int) else float(dice(self.n, 1.).mean())
+    def value(self):
+        return float("nan") if isinstance(self.n, int) else float(dice(self.n, 1.0).mean())
+
     @property
-    def name(self): return 'dice'
+    def name(self):
+        return "dice"
 
 # %% ../nbs/32_organ.ipynb #b1da097c
 def apply_gate(
-    probs, # (1+labels,Z,Y,X), 0..1
-    gate, # (labels,Z), 0..1, from `presence_probs`
-    least:float=.5, # a label that is less likely in a slice is not drawn there
-)->np.ndarray: # probabilities; what was taken away is background
+    probs,  # (1+labels,Z,Y,X), 0..1
+    gate,  # (labels,Z), 0..1, from `presence_probs`
+    least: float = 0.5,  # a label that is less likely in a slice is not drawn there
+) -> np.ndarray:  # probabilities; what was taken away is background
     "Nothing is drawn where the gate says no"
     probs = np.array(probs, np.float32)
-    if probs.shape[:2]!=(len(gate)+1,len(gate[0])): raise ValueError(f'probabilities of {probs.shape[0]-1} labels in {probs.shape[1]} slices, gate of {len(gate)} in {len(gate[0])}: both of the same scan are expected')
-    if not np.isfinite(gate).all(): raise ValueError('the gate holds NaN: train it again, or leave it out')
-    probs[1:][np.asarray(gate)<least] = 0; probs[0] = 1-probs[1:].sum(0)
+    if probs.shape[:2] != (len(gate) + 1, len(gate[0])):
+        raise ValueError(
+            f"probabilities of {probs.shape[0] - 1} labels in {probs.shape[1]} slices, gate of {len(gate)} in {len(gate[0])}: both of the same scan are expected"
+        )
+    if not np.isfinite(gate).all():
+        raise ValueError("the gate holds NaN: train it again, or leave it out")
+    probs[1:][np.asarray(gate) < least] = 0
+    probs[0] = 1 - probs[1:].sum(0)
     return probs
 
+
 def gate_cost(
-    gate, # (labels,Z), 0..1
-    targ, # labels (Z,Y,X)
-    least:float=.5, # as for `apply_gate`
-)->pd.DataFrame: # a row a label: slices with it, refused, let in without it; share of its voxels lost, 0..1
+    gate,  # (labels,Z), 0..1
+    targ,  # labels (Z,Y,X)
+    least: float = 0.5,  # as for `apply_gate`
+) -> (
+    pd.DataFrame
+):  # a row a label: slices with it, refused, let in without it; share of its voxels lost, 0..1
     "What a gate refuses wrongly, and what it lets in"
-    n = np.stack([(targ==c).sum((1,2)) for c in range(1,len(gate)+1)]); no = np.asarray(gate)<least
-    return pd.DataFrame(dict(slices=(n>0).sum(1), refused=((n>0)&no).sum(1), let_in=((n==0)&~no).sum(1), voxels_lost=(n*no).sum(1)/np.maximum(n.sum(1),1)), index=pd.RangeIndex(1,len(gate)+1,name='label'))
+    n = np.stack([(targ == c).sum((1, 2)) for c in range(1, len(gate) + 1)])
+    no = np.asarray(gate) < least
+    return pd.DataFrame(
+        dict(
+            slices=(n > 0).sum(1),
+            refused=((n > 0) & no).sum(1),
+            let_in=((n == 0) & ~no).sum(1),
+            voxels_lost=(n * no).sum(1) / np.maximum(n.sum(1), 1),
+        ),
+        index=pd.RangeIndex(1, len(gate) + 1, name="label"),
+    )
 
 # %% ../nbs/32_organ.ipynb #63bf5e9b
 def merge_organs(
-    probs, # probabilities (Z,Y,X), 0..1, of each label: a dict label -> array, or a list for labels 1, 2, ...
-    by:str='probability', # or 'order': later labels overwrite earlier ones
-    least:float=.5, # less is no organ
-)->np.ndarray: # labels (Z,Y,X), uint8
+    probs,  # probabilities (Z,Y,X), 0..1, of each label: a dict label -> array, or a list for labels 1, 2, ...
+    by: str = "probability",  # or 'order': later labels overwrite earlier ones
+    least: float = 0.5,  # less is no organ
+) -> np.ndarray:  # labels (Z,Y,X), uint8
     "One label map from a network for each organ"
-    if by not in ('probability','order'): raise ValueError(f"by {by!r}: choose 'probability' or 'order'")
-    probs = probs if isinstance(probs,dict) else dict(enumerate(probs,1))
-    if not probs: raise ValueError('no organ to merge: give one probability map at least')
-    if len(shapes := {np.shape(p) for p in probs.values()})!=1: raise ValueError(f'probabilities of {sorted(shapes)}: all organs on one grid are expected')
+    if by not in ("probability", "order"):
+        raise ValueError(f"by {by!r}: choose 'probability' or 'order'")
+    probs = probs if isinstance(probs, dict) else dict(enumerate(probs, 1))
+    if not probs:
+        raise ValueError("no organ to merge: give one probability map at least")
+    if len(shapes := {np.shape(p) for p in probs.values()}) != 1:
+        raise ValueError(f"probabilities of {sorted(shapes)}: all organs on one grid are expected")
     out = np.zeros(shapes.pop(), np.uint8)
-    kind = np.result_type(*probs.values()); below = np.nextafter(kind.type(least), kind.type(-1))
-    for z in range(len(out)): # slice by slice: no second copy of everything
+    kind = np.result_type(*probs.values())
+    below = np.nextafter(kind.type(least), kind.type(-1))
+    for z in range(len(out)):  # slice by slice: no second copy of everything
         top = np.full(out.shape[1:], below)
-        for c,p in sorted(probs.items()):
-            np.copyto(out[z], c, where=p[z]>top)
-            if by=='probability': np.maximum(top, p[z], out=top)
+        for c, p in sorted(probs.items()):
+            np.copyto(out[z], c, where=p[z] > top)
+            if by == "probability":
+                np.maximum(top, p[z], out=top)
     return out

@@ -8,145 +8,230 @@ __all__ = ['spans', 'centre', 'centre_spans', 'tiles', 'first_seen', 'aim', 'nei
 
 # %% ../nbs/17_patch.ipynb #556079f4
 import itertools
-import numpy as np, torch
+
+import numpy as np
+import torch
 
 # %% ../nbs/17_patch.ipynb #9060d427
 def spans(
-    n:int, # length at hand
-    size:int, # length wished
-    start:int, # where it starts; may be negative
-)->tuple: # (slice of the source, slice of the target)
+    n: int,  # length at hand
+    size: int,  # length wished
+    start: int,  # where it starts; may be negative
+) -> tuple:  # (slice of the source, slice of the target)
     "Which part of `n` a patch covers, and where that lies in the patch"
-    lo,hi = max(0,start),max(0,min(n,start+size))
-    return slice(lo,max(lo,hi)), slice(lo-start,lo-start+max(0,hi-lo))
+    lo, hi = max(0, start), max(0, min(n, start + size))
+    return slice(lo, max(lo, hi)), slice(lo - start, lo - start + max(0, hi - lo))
+
 
 def centre(
-    n:int, # length at hand
-    size:int, # length wished
-)->int: # start of a patch whose centre is the centre of `n`; negative if the patch is longer
+    n: int,  # length at hand
+    size: int,  # length wished
+) -> int:  # start of a patch whose centre is the centre of `n`; negative if the patch is longer
     "The start of a centred patch"
-    return -((size-n)//2)
+    return -((size - n) // 2)
+
 
 def centre_spans(
-    n:int, size:int, # length at hand, length wished
-)->tuple: # (slice of the source, slice of the target)
+    n: int,
+    size: int,  # length at hand, length wished
+) -> tuple:  # (slice of the source, slice of the target)
     "How to lay `n` on `size`, centre on centre: padded if shorter, cut if longer"
-    return spans(n, size, centre(n,size))
+    return spans(n, size, centre(n, size))
 
 # %% ../nbs/17_patch.ipynb #a092139e
 def tiles(
-    shape:tuple, # of the image
-    size:tuple, # of a tile, as many axes
-)->list: # starts, a tuple a tile
+    shape: tuple,  # of the image
+    size: tuple,  # of a tile, as many axes
+) -> list:  # starts, a tuple a tile
     "Tiles that cover the image, as few as can be; one that is larger than the image is centred on it"
-    def along(n, s): k = -(-n//s); return [(2*j*(n-s)+k-1)//(2*(k-1)) for j in range(k)] if n>s else [centre(n,s)]          # rounded, in integers
-    return list(itertools.product(*(along(n,s) for n,s in zip(shape,size))))
+
+    def along(n, s):
+        k = -(-n // s)
+        return (
+            [(2 * j * (n - s) + k - 1) // (2 * (k - 1)) for j in range(k)]
+            if n > s
+            else [centre(n, s)]
+        )  # rounded, in integers
+
+    return list(itertools.product(*(along(n, s) for n, s in zip(shape, size))))
 
 # %% ../nbs/17_patch.ipynb #300d2fe2
 def first_seen(
-    shape, # (B,k) lengths of the images
-    size:tuple, # k lengths of a tile
-    at, # (B,k) starts, from `tiles`
-)->torch.Tensor: # (B,*size) bool
+    shape,  # (B,k) lengths of the images
+    size: tuple,  # k lengths of a tile
+    at,  # (B,k) starts, from `tiles`
+) -> torch.Tensor:  # (B,*size) bool
     "Pixels of a tile that lie in the image and in no earlier tile"
-    size = torch.tensor(size, device=at.device); k = (-(-shape//size)).clamp(min=2); room = (shape-size).clamp(min=1)
-    j = torch.where(shape>size, (at*(k-1)*2+room)//(2*room), 0); before = (2*(j-1)*room+k-1)//(2*(k-1))           # its number, and where the one before it starts
-    lo,hi = torch.where(j>0, before+size-at, (-at).clamp(min=0)),shape-at
-    out = torch.ones((len(at),)+(1,)*len(size), dtype=torch.bool, device=at.device)
-    for a,n in enumerate(size.tolist()):
-        u = torch.arange(n, device=at.device); out = out&((u>=lo[:,a,None])&(u<hi[:,a,None])).view(len(at),*(n if b==a else 1 for b in range(len(size))))
+    size = torch.tensor(size, device=at.device)
+    k = (-(-shape // size)).clamp(min=2)
+    room = (shape - size).clamp(min=1)
+    j = torch.where(shape > size, (at * (k - 1) * 2 + room) // (2 * room), 0)
+    before = (2 * (j - 1) * room + k - 1) // (
+        2 * (k - 1)
+    )  # its number, and where the one before it starts
+    lo, hi = torch.where(j > 0, before + size - at, (-at).clamp(min=0)), shape - at
+    out = torch.ones((len(at),) + (1,) * len(size), dtype=torch.bool, device=at.device)
+    for a, n in enumerate(size.tolist()):
+        u = torch.arange(n, device=at.device)
+        out = out & ((u >= lo[:, a, None]) & (u < hi[:, a, None])).view(
+            len(at), *(n if b == a else 1 for b in range(len(size)))
+        )
     return out
 
 # %% ../nbs/17_patch.ipynb #9f35e9ff
 def aim(
-    shape, # (B,k) lengths of the images
-    size:tuple, # k lengths of the patch
-    at, # (B,k) voxels that the patch must hold
-    aimed, # (B,) bool: the others lie anywhere
-    u, # (B,k) random numbers in 0..1
-)->torch.Tensor: # (B,k) integers: starts
+    shape,  # (B,k) lengths of the images
+    size: tuple,  # k lengths of the patch
+    at,  # (B,k) voxels that the patch must hold
+    aimed,  # (B,) bool: the others lie anywhere
+    u,  # (B,k) random numbers in 0..1
+) -> torch.Tensor:  # (B,k) integers: starts
     "Starts of patches, at random but inside of the image"
     size = torch.tensor(size, device=u.device)
-    room = shape-size                                                  # negative: the image is smaller
-    free = (u*(room+1)).floor().long()
-    near = at-(size/4+u*(size/2)).floor().long()
-    start = torch.where(aimed[:,None], near, free)
-    return torch.where(room<0, -(-room).div(2, rounding_mode='floor'), torch.minimum(start.clamp(min=0),room.clamp(min=0)))
+    room = shape - size  # negative: the image is smaller
+    free = (u * (room + 1)).floor().long()
+    near = at - (size / 4 + u * (size / 2)).floor().long()
+    start = torch.where(aimed[:, None], near, free)
+    return torch.where(
+        room < 0,
+        -(-room).div(2, rounding_mode="floor"),
+        torch.minimum(start.clamp(min=0), room.clamp(min=0)),
+    )
 
 # %% ../nbs/17_patch.ipynb #3d3832c3
 def neighbours(
-    img, # (Z,C,Y,X)
-    z:int, # the slice in the middle
-    context:int=1, # slices on each side
-): # (2*context+1,C,Y,X); beyond the ends, the last slice again
+    img,  # (Z,C,Y,X)
+    z: int,  # the slice in the middle
+    context: int = 1,  # slices on each side
+):  # (2*context+1,C,Y,X); beyond the ends, the last slice again
     "A slice with its neighbours"
-    near = np.arange(z-context, z+context+1)
-    return img[near[0]:near[-1]+1] if 0<=near[0] and near[-1]<len(img) else img[near.clip(0,len(img)-1)]
+    near = np.arange(z - context, z + context + 1)
+    return (
+        img[near[0] : near[-1] + 1]
+        if 0 <= near[0] and near[-1] < len(img)
+        else img[near.clip(0, len(img) - 1)]
+    )
 
 # %% ../nbs/17_patch.ipynb #6d5109b9
 def box_coords(
-    shape, # (B,3) lengths of the cases
-    start, # (B,3) starts of the boxes: z, y, x
-    size:tuple, # (Z,Y,X) of a box
-)->torch.Tensor: # (B,3,Z,Y,X): z, y, x of each voxel, -1 to 1 inside of the case, beyond that outside of it
+    shape,  # (B,3) lengths of the cases
+    start,  # (B,3) starts of the boxes: z, y, x
+    size: tuple,  # (Z,Y,X) of a box
+) -> (
+    torch.Tensor
+):  # (B,3,Z,Y,X): z, y, x of each voxel, -1 to 1 inside of the case, beyond that outside of it
     "Places of voxels in the whole case"
-    u = [2*(start[:,a,None]+torch.arange(n, device=start.device)+.5)/shape[:,a,None]-1 for a,n in enumerate(size)]
-    return torch.stack([u[0][:,:,None,None].expand(-1,*size), u[1][:,None,:,None].expand(-1,*size), u[2][:,None,None,:].expand(-1,*size)],1)
+    u = [
+        2 * (start[:, a, None] + torch.arange(n, device=start.device) + 0.5) / shape[:, a, None] - 1
+        for a, n in enumerate(size)
+    ]
+    return torch.stack(
+        [
+            u[0][:, :, None, None].expand(-1, *size),
+            u[1][:, None, :, None].expand(-1, *size),
+            u[2][:, None, None, :].expand(-1, *size),
+        ],
+        1,
+    )
 
 # %% ../nbs/17_patch.ipynb #faa2c5c2
 def gather_host(
-    imgs:list, labs:list, # a tensor a case: images (Z,C,Y,X), labels (Z,Y,X) uint8; memory-mapped or not
-    where, # (B,4) integers: case, z, y, x; for slices, z is the slice itself
-    size:tuple, # (Y,X) or (Z,Y,X) of a patch
-    context:int=0, # neighbours on each side that become channels; slices only
-    pin:bool=False, # into page-locked memory, from which copies to an accelerator need not be waited for
-)->tuple: # x (B,D,C,Y,X) as stored, y (B,d,Y,X) uint8: D=2*context+1 and d=1 for slices, D=d=Z for boxes
+    imgs: list,
+    labs: list,  # a tensor a case: images (Z,C,Y,X), labels (Z,Y,X) uint8; memory-mapped or not
+    where,  # (B,4) integers: case, z, y, x; for slices, z is the slice itself
+    size: tuple,  # (Y,X) or (Z,Y,X) of a patch
+    context: int = 0,  # neighbours on each side that become channels; slices only
+    pin: bool = False,  # into page-locked memory, from which copies to an accelerator need not be waited for
+) -> (
+    tuple
+):  # x (B,D,C,Y,X) as stored, y (B,d,Y,X) uint8: D=2*context+1 and d=1 for slices, D=d=Z for boxes
     "Copy patches one by one"
-    flat = len(size)==2; d = 1 if flat else size[0]
-    x = torch.zeros((len(where),2*context+1 if flat else d,imgs[0].shape[1],*size[-2:]), dtype=imgs[0].dtype, pin_memory=pin)
-    y = torch.zeros((len(where),d,*size[-2:]), dtype=torch.uint8, pin_memory=pin)
-    for b,(i,*at) in enumerate(where.tolist()):
-        (sz,tz),(sy,ty),(sx,tx) = (spans(*a) for a in zip(labs[i].shape, (d,*size[-2:]), at))
-        if flat: x[b,:,:,ty,tx] = neighbours(imgs[i], at[0], context)[:,:,sy,sx]
-        else: x[b,tz,:,ty,tx] = imgs[i][sz,:,sy,sx]
-        y[b,tz,ty,tx] = labs[i][sz,sy,sx]
-    return x,y
+    flat = len(size) == 2
+    d = 1 if flat else size[0]
+    x = torch.zeros(
+        (len(where), 2 * context + 1 if flat else d, imgs[0].shape[1], *size[-2:]),
+        dtype=imgs[0].dtype,
+        pin_memory=pin,
+    )
+    y = torch.zeros((len(where), d, *size[-2:]), dtype=torch.uint8, pin_memory=pin)
+    for b, (i, *at) in enumerate(where.tolist()):
+        (sz, tz), (sy, ty), (sx, tx) = (spans(*a) for a in zip(labs[i].shape, (d, *size[-2:]), at))
+        if flat:
+            x[b, :, :, ty, tx] = neighbours(imgs[i], at[0], context)[:, :, sy, sx]
+        else:
+            x[b, tz, :, ty, tx] = imgs[i][sz, :, sy, sx]
+        y[b, tz, ty, tx] = labs[i][sz, sy, sx]
+    return x, y
 
 # %% ../nbs/17_patch.ipynb #2330b07a
 def to_pool(
-    imgs:list, labs:list, # as in `gather_host`
-    device='cpu', # where they go
-)->dict: # flat tensors `img` and `lab`, and where each case lies in them
+    imgs: list,
+    labs: list,  # as in `gather_host`
+    device="cpu",  # where they go
+) -> dict:  # flat tensors `img` and `lab`, and where each case lies in them
     "All cases end to end in one tensor, case by case, so that the host never holds a second copy"
     shape = torch.tensor([tuple(a.shape) for a in imgs])
-    n = [torch.tensor([0]+[a.numel() for a in t]).cumsum(0) for t in (imgs,labs)]
-    pool = dict(img=torch.empty(int(n[0][-1]), dtype=imgs[0].dtype, device=device), lab=torch.empty(int(n[1][-1]), dtype=torch.uint8, device=device))
-    for k,t,o in (('img',imgs,n[0]),('lab',labs,n[1])):
-        for a,lo,hi in zip(t,o,o[1:]): pool[k][lo:hi] = a.flatten().to(device)
-    return pool|dict(channels=int(imgs[0].shape[1]), shape=shape.to(device), img_at=n[0].to(device), lab_at=n[1].to(device))
+    n = [torch.tensor([0] + [a.numel() for a in t]).cumsum(0) for t in (imgs, labs)]
+    pool = dict(
+        img=torch.empty(int(n[0][-1]), dtype=imgs[0].dtype, device=device),
+        lab=torch.empty(int(n[1][-1]), dtype=torch.uint8, device=device),
+    )
+    for k, t, o in (("img", imgs, n[0]), ("lab", labs, n[1])):
+        for a, lo, hi in zip(t, o, o[1:]):
+            pool[k][lo:hi] = a.flatten().to(device)
+    return pool | dict(
+        channels=int(imgs[0].shape[1]),
+        shape=shape.to(device),
+        img_at=n[0].to(device),
+        lab_at=n[1].to(device),
+    )
+
 
 def gather_pool(
-    pool:dict, # from `to_pool`
-    where, # (B,4) integers on the pool's device: case, z, y, x
-    size:tuple, # (Y,X) or (Z,Y,X) of a patch
-    context:int=0, # neighbours on each side that become channels; slices only
-)->tuple: # as `gather_host`, on the pool's device
+    pool: dict,  # from `to_pool`
+    where,  # (B,4) integers on the pool's device: case, z, y, x
+    size: tuple,  # (Y,X) or (Z,Y,X) of a patch
+    context: int = 0,  # neighbours on each side that become channels; slices only
+) -> tuple:  # as `gather_host`, on the pool's device
     "Fetch all patches with one indexing operation"
-    flat = len(size)==2; d = 1 if flat else size[0]
-    i,at = where[:,0],where[:,1:]
-    Z,C,Y,X = (k[:,None] for k in pool['shape'][i].T)
-    def along(lo, n): return lo[:,None]+torch.arange(n, device=where.device)              # (B,n)
-    def inside(k, n): return (k>=0)&(k<n)
-    def both(a, f): return f(a[0][:,:,None,None], a[1][:,None,:,None], a[2][:,None,None,:])  # (B,D,Y,X) of three axes
-    def fetch(z, kind): # voxels at z, y, x of each patch; 0 outside
-        ok = both([inside(z,Z),inside(y,Y),inside(x,X)], lambda a,b,c: a&b&c)
-        zi,yi,xi = (torch.minimum(k.clamp(min=0),n-1) for k,n in ((z,Z),(y,Y),(x,X)))
-        if kind=='lab': return torch.where(ok, pool['lab'][pool['lab_at'][i][:,None,None,None]+both([zi*Y*X,yi*X,xi], lambda a,b,c: a+b+c)], 0)
-        ch = torch.arange(pool['channels'], device=where.device)
-        k = pool['img_at'][i][:,None,None,None]+both([zi*C*Y*X,yi*X,xi], lambda a,b,c: a+b+c)
-        k = k[:,:,None]+(ch*(Y*X))[:,None,:,None,None]                                        # (B,D,C,Y,X)
-        return torch.where(ok[:,:,None], pool['img'][k], 0)
-    y,x = along(at[:,1],size[-2]),along(at[:,2],size[-1])
-    z = along(at[:,0],d)
-    zx = torch.minimum(along(at[:,0]-context,2*context+1).clamp(min=0),Z-1) if flat else z
-    return fetch(zx,'img'),fetch(z,'lab')
+    flat = len(size) == 2
+    d = 1 if flat else size[0]
+    i, at = where[:, 0], where[:, 1:]
+    Z, C, Y, X = (k[:, None] for k in pool["shape"][i].T)
+
+    def along(lo, n):
+        return lo[:, None] + torch.arange(n, device=where.device)  # (B,n)
+
+    def inside(k, n):
+        return (k >= 0) & (k < n)
+
+    def both(a, f):
+        return f(
+            a[0][:, :, None, None], a[1][:, None, :, None], a[2][:, None, None, :]
+        )  # (B,D,Y,X) of three axes
+
+    def fetch(z, kind):  # voxels at z, y, x of each patch; 0 outside
+        ok = both([inside(z, Z), inside(y, Y), inside(x, X)], lambda a, b, c: a & b & c)
+        zi, yi, xi = (torch.minimum(k.clamp(min=0), n - 1) for k, n in ((z, Z), (y, Y), (x, X)))
+        if kind == "lab":
+            return torch.where(
+                ok,
+                pool["lab"][
+                    pool["lab_at"][i][:, None, None, None]
+                    + both([zi * Y * X, yi * X, xi], lambda a, b, c: a + b + c)
+                ],
+                0,
+            )
+        ch = torch.arange(pool["channels"], device=where.device)
+        k = pool["img_at"][i][:, None, None, None] + both(
+            [zi * C * Y * X, yi * X, xi], lambda a, b, c: a + b + c
+        )
+        k = k[:, :, None] + (ch * (Y * X))[:, None, :, None, None]  # (B,D,C,Y,X)
+        return torch.where(ok[:, :, None], pool["img"][k], 0)
+
+    y, x = along(at[:, 1], size[-2]), along(at[:, 2], size[-1])
+    z = along(at[:, 0], d)
+    zx = (
+        torch.minimum(along(at[:, 0] - context, 2 * context + 1).clamp(min=0), Z - 1) if flat else z
+    )
+    return fetch(zx, "img"), fetch(z, "lab")

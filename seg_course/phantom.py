@@ -7,200 +7,372 @@ __all__ = ['segthor_labels', 'mmwhs_values', 'phantoms', 'hippocampus_phantom', 
            'vipcup_phantom', 'mmwhs_phantom', 'stas_phantom', 'faulty_phantom', 'is_phantom', 'make_phantom']
 
 # %% ../nbs/07_phantom.ipynb #49f425ed
-import json, os, shutil
+import json
+import os
+import shutil
 from functools import partial
 from pathlib import Path
-import numpy as np, nibabel as nib
+
+import nibabel as nib
+import numpy as np
 from joblib import Parallel, delayed
-from .anatomy import thorax, whole_heart, tube_label, tube_image
-from .tissue import tissue
-from .scan import Scan
-from .dicom import write_dicom, _uid
+
+from .anatomy import thorax, tube_image, tube_label, whole_heart
+from .dicom import _uid, write_dicom
+from .image import rim_polygons, write_labelme
 from .rtstruct import write_rtstruct
-from .image import write_labelme, rim_polygons
+from .scan import Scan
+from .tissue import tissue
 
 # %% ../nbs/07_phantom.ipynb #0662a0af
 def hippocampus_phantom(
-    path, # folder to write, in the layout of the Medical Segmentation Decathlon
-    n:int=12, # training cases (two a patient)
-    n_test:int=2, # test cases, without labels
-    seed:int=0, # same seed, same files
-)->Path: # the folder
+    path,  # folder to write, in the layout of the Medical Segmentation Decathlon
+    n: int = 12,  # training cases (two a patient)
+    n_test: int = 2,  # test cases, without labels
+    seed: int = 0,  # same seed, same files
+) -> Path:  # the folder
     "Write a hippocampus-like cohort of `n` cases: `imagesTr`, `labelsTr`, `imagesTs`, `dataset.json`"
     path = Path(path)
-    for d in ('imagesTr','labelsTr','imagesTs'): (path/d).mkdir(parents=True, exist_ok=True)
-    names = [f'p{i//2:03d}_{("left","right")[i%2]}' for i in range(n+n_test)]
-    for i,name in enumerate(names):
-        rng = np.random.default_rng([seed,i])
-        msk = tube_label(tuple(rng.integers((28,44,31),(40,56,42))), rng)
-        img = tube_image(msk, rng)*10**rng.uniform(2.1,6.2)
-        if i%4==0: img = (img/img.max()*rng.integers(112,255)).astype(np.uint8)
-        affine = np.diag([1.,1,1,1]); affine[:3,3] = 1
-        _write(img, affine, path/('imagesTr' if i<n else 'imagesTs')/f'{name}.nii.gz')
-        if i<n: _write(msk, affine, path/'labelsTr'/f'{name}.nii.gz')
-    _dataset_json(path, 'Hippocampus phantom', 'MRI', ['background','Anterior','Posterior'], names[:n], names[n:])
+    for d in ("imagesTr", "labelsTr", "imagesTs"):
+        (path / d).mkdir(parents=True, exist_ok=True)
+    names = [f"p{i // 2:03d}_{('left', 'right')[i % 2]}" for i in range(n + n_test)]
+    for i, name in enumerate(names):
+        rng = np.random.default_rng([seed, i])
+        msk = tube_label(tuple(rng.integers((28, 44, 31), (40, 56, 42))), rng)
+        img = tube_image(msk, rng) * 10 ** rng.uniform(2.1, 6.2)
+        if i % 4 == 0:
+            img = (img / img.max() * rng.integers(112, 255)).astype(np.uint8)
+        affine = np.diag([1.0, 1, 1, 1])
+        affine[:3, 3] = 1
+        _write(img, affine, path / ("imagesTr" if i < n else "imagesTs") / f"{name}.nii.gz")
+        if i < n:
+            _write(msk, affine, path / "labelsTr" / f"{name}.nii.gz")
+    _dataset_json(
+        path,
+        "Hippocampus phantom",
+        "MRI",
+        ["background", "Anterior", "Posterior"],
+        names[:n],
+        names[n:],
+    )
     return path
 
-def _write(a, affine, path): path.parent.mkdir(parents=True, exist_ok=True); nib.save(nib.Nifti1Image(a.T, affine), path)
 
-def _dataset_json(path, name, modality, labels, train, test): # of the Decathlon
-    info = dict(name=name, description='drawn by seg_course.phantom: no patient behind it', tensorImageSize='3D', modality={'0':modality}, labels={str(i):l for i,l in enumerate(labels)},
-        numTraining=len(train), numTest=len(test), training=[dict(image=f'./imagesTr/{s}.nii.gz', label=f'./labelsTr/{s}.nii.gz') for s in train], test=[f'./imagesTs/{s}.nii.gz' for s in test])
-    (path/'dataset.json').write_text(json.dumps(info, indent=1))
+def _write(a, affine, path):
+    path.parent.mkdir(parents=True, exist_ok=True)
+    nib.save(nib.Nifti1Image(a.T, affine), path)
+
+
+def _dataset_json(path, name, modality, labels, train, test):  # of the Decathlon
+    info = dict(
+        name=name,
+        description="drawn by seg_course.phantom: no patient behind it",
+        tensorImageSize="3D",
+        modality={"0": modality},
+        labels={str(i): l for i, l in enumerate(labels)},
+        numTraining=len(train),
+        numTest=len(test),
+        training=[
+            dict(image=f"./imagesTr/{s}.nii.gz", label=f"./labelsTr/{s}.nii.gz") for s in train
+        ],
+        test=[f"./imagesTs/{s}.nii.gz" for s in test],
+    )
+    (path / "dataset.json").write_text(json.dumps(info, indent=1))
 
 # %% ../nbs/07_phantom.ipynb #14cbba32
-def _ct(spacing): return np.diag([-spacing[2],-spacing[1],spacing[0],1.])
+def _ct(spacing):
+    return np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
+
 
 def _lung_case(path, name, i, train, seed, diameter_mm):
-    rng = np.random.default_rng([seed,i]); sp = (rng.choice([2.5,4.]),2,2); shape = (int(200/sp[0]),120,168)
-    hu,o = thorax(rng, shape, sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); A = _ct(sp)
-    _write(hu, A, path/('imagesTr' if train else 'imagesTs')/f'{name}.nii.gz')
-    if train: _write(o['tumour'].astype(np.uint8), A, path/f'labelsTr/{name}.nii.gz')
+    rng = np.random.default_rng([seed, i])
+    sp = (rng.choice([2.5, 4.0]), 2, 2)
+    shape = (int(200 / sp[0]), 120, 168)
+    hu, o = thorax(
+        rng, shape, sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))), i % 3 == 0)]
+    )
+    A = _ct(sp)
+    _write(hu, A, path / ("imagesTr" if train else "imagesTs") / f"{name}.nii.gz")
+    if train:
+        _write(o["tumour"].astype(np.uint8), A, path / f"labelsTr/{name}.nii.gz")
+
 
 def lung_phantom(
-    path, # folder to write, in the layout of the Decathlon
-    n:int=12, # training cases
-    n_test:int=2, # test cases, without labels
-    seed:int=0, # same seed, same files
-    diameter_mm:tuple=(10,60), # smallest and largest tumour; small ones are as frequent as large ones. From 10 mm on, a tumour counts as measurable (RECIST 1.1)
-)->Path: # the folder
+    path,  # folder to write, in the layout of the Decathlon
+    n: int = 12,  # training cases
+    n_test: int = 2,  # test cases, without labels
+    seed: int = 0,  # same seed, same files
+    diameter_mm: tuple = (
+        10,
+        60,
+    ),  # smallest and largest tumour; small ones are as frequent as large ones. From 10 mm on, a tumour counts as measurable (RECIST 1.1)
+) -> Path:  # the folder
     "Lung tumours as in Task06: CT of the chest with a tumour; every third touches the wall"
-    path = Path(path); names = [f'lung_{i+1:03d}' for i in range(n+n_test)]
-    Parallel(2 if n+n_test>30 else 1)(delayed(_lung_case)(path, name, i, i<n, seed, diameter_mm) for i,name in enumerate(names))      # two processes where that pays: they take seconds to start
-    _dataset_json(path, 'Lung phantom', 'CT', ['background','cancer'], names[:n], names[n:])
+    path = Path(path)
+    names = [f"lung_{i + 1:03d}" for i in range(n + n_test)]
+    Parallel(2 if n + n_test > 30 else 1)(
+        delayed(_lung_case)(path, name, i, i < n, seed, diameter_mm) for i, name in enumerate(names)
+    )  # two processes where that pays: they take seconds to start
+    _dataset_json(path, "Lung phantom", "CT", ["background", "cancer"], names[:n], names[n:])
     return path
 
-segthor_labels = dict(oesophagus=1, heart=2, trachea=3, aorta=4)                        # the labels of SegTHOR
+
+segthor_labels = dict(oesophagus=1, heart=2, trachea=3, aorta=4)  # the labels of SegTHOR
+
 
 def segthor_phantom(
-    path, # folder to write, in the layout of SegTHOR
-    n:int=12, # training cases: train/Patient_01/Patient_01.nii.gz and GT.nii.gz
-    n_test:int=2, # test cases: test/Patient_41.nii.gz
-    seed:int=0, # same seed, same files
-    contrast=None, # (lowest, highest) HU of the blood; None: 30 to 45 in every other patient, 110 to 180 in those with contrast agent
-)->Path: # the folder
+    path,  # folder to write, in the layout of SegTHOR
+    n: int = 12,  # training cases: train/Patient_01/Patient_01.nii.gz and GT.nii.gz
+    n_test: int = 2,  # test cases: test/Patient_41.nii.gz
+    seed: int = 0,  # same seed, same files
+    contrast=None,  # (lowest, highest) HU of the blood; None: 30 to 45 in every other patient, 110 to 180 in those with contrast agent
+) -> Path:  # the folder
     "Four organs of the chest; half of the patients got contrast agent"
-    path = Path(path); sp = (5,3,3)
-    for i in range(n+n_test):
-        rng = np.random.default_rng([seed,i]); hu,o = thorax(rng, (40,80,112), sp, contrast=contrast or i%2==0)
-        if i>=n: _write(hu, _ct(sp), path/f'test/Patient_{41+i-n:02d}.nii.gz'); continue
-        lab = np.zeros(hu.shape,np.uint8)
-        for nm,c in segthor_labels.items(): lab[o[nm]] = c
-        f = path/f'train/Patient_{i+1:02d}'; _write(hu, _ct(sp), f/f'{f.name}.nii.gz'); _write(lab, _ct(sp), f/'GT.nii.gz')
+    path = Path(path)
+    sp = (5, 3, 3)
+    for i in range(n + n_test):
+        rng = np.random.default_rng([seed, i])
+        hu, o = thorax(rng, (40, 80, 112), sp, contrast=contrast or i % 2 == 0)
+        if i >= n:
+            _write(hu, _ct(sp), path / f"test/Patient_{41 + i - n:02d}.nii.gz")
+            continue
+        lab = np.zeros(hu.shape, np.uint8)
+        for nm, c in segthor_labels.items():
+            lab[o[nm]] = c
+        f = path / f"train/Patient_{i + 1:02d}"
+        _write(hu, _ct(sp), f / f"{f.name}.nii.gz")
+        _write(lab, _ct(sp), f / "GT.nii.gz")
     return path
 
+
 def vipcup_phantom(
-    path, # folder to write, a folder a patient
-    n:int=12, # patients
-    seed:int=0, # same seed, same files
-    missing:bool=True, # True: the last patient lacks a slice
-    diameter_mm:tuple=(12,60), # smallest and largest tumour; small ones are as frequent as large ones
-)->Path: # the folder
+    path,  # folder to write, a folder a patient
+    n: int = 12,  # patients
+    seed: int = 0,  # same seed, same files
+    missing: bool = True,  # True: the last patient lacks a slice
+    diameter_mm: tuple = (
+        12,
+        60,
+    ),  # smallest and largest tumour; small ones are as frequent as large ones
+) -> Path:  # the folder
     "Lung tumours as DICOM and RTSTRUCT; ROI names vary, slice references are right, wrong or absent in turn"
-    path = Path(path); sp = (8,4,4)
+    path = Path(path)
+    sp = (8, 4, 4)
     for i in range(n):
-        rng = np.random.default_rng([seed,i]); name = f'LUNG1-{i+1:03d}'; d = path/name
-        hu,o = thorax(rng, (26,64,88), sp, tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))),i%3==0)]); img = Scan(hu[None],_ct(sp))
-        fs = write_dicom(img, d/'CT', name, PatientName=f'Quixotic^{name}', PatientBirthDate='19010203', StudyDate='20180203')      # made up: what must not leak has to be there
-        right = [_uid(name,'1',k) for k in range(len(fs))]
-        rois = {('GTV-1','GTV1','gtv_1','GTV 1')[i%4]:o['tumour'], 'Lung-Left':o['lung_left'], 'Lung-Right':o['lung_right']}
-        (d/'RTSTRUCT').mkdir(); write_rtstruct(rois, img, d/'RTSTRUCT/rs.dcm', name, uids=(right,right[::-1],None)[i%3])
-        (d/'CT/Thumbs.db').write_text('not a slice')
-        if missing and i==n-1: fs[3].unlink()
+        rng = np.random.default_rng([seed, i])
+        name = f"LUNG1-{i + 1:03d}"
+        d = path / name
+        hu, o = thorax(
+            rng,
+            (26, 64, 88),
+            sp,
+            tumours=[(float(np.exp(rng.uniform(*np.log(diameter_mm)))), i % 3 == 0)],
+        )
+        img = Scan(hu[None], _ct(sp))
+        fs = write_dicom(
+            img,
+            d / "CT",
+            name,
+            PatientName=f"Quixotic^{name}",
+            PatientBirthDate="19010203",
+            StudyDate="20180203",
+        )  # made up: what must not leak has to be there
+        right = [_uid(name, "1", k) for k in range(len(fs))]
+        rois = {
+            ("GTV-1", "GTV1", "gtv_1", "GTV 1")[i % 4]: o["tumour"],
+            "Lung-Left": o["lung_left"],
+            "Lung-Right": o["lung_right"],
+        }
+        (d / "RTSTRUCT").mkdir()
+        write_rtstruct(
+            rois, img, d / "RTSTRUCT/rs.dcm", name, uids=(right, right[::-1], None)[i % 3]
+        )
+        (d / "CT/Thumbs.db").write_text("not a slice")
+        if missing and i == n - 1:
+            fs[3].unlink()
     return path
 
 # %% ../nbs/07_phantom.ipynb #2c18eb0b
-mmwhs_values = dict(MLV=205, LABC=420, LVBC=500, RABC=550, RVBC=600, ASA=820, PUA=850)       # MM-WHS 2017: raw value of classes 1 to 7
+mmwhs_values = dict(
+    MLV=205, LABC=420, LVBC=500, RABC=550, RVBC=600, ASA=820, PUA=850
+)  # MM-WHS 2017: raw value of classes 1 to 7
+
 
 def mmwhs_phantom(
-    path, # folder to write: ct_train/ct_train_1001_image.nii.gz, ..._label.nii.gz; mr_train, ct_test alike
-    n:int=12, # training cases: two thirds CT, the rest MR
-    n_test:int=2, # CT test cases, without labels
-    seed:int=0, # same seed, same files
-)->Path: # the folder
+    path,  # folder to write: ct_train/ct_train_1001_image.nii.gz, ..._label.nii.gz; mr_train, ct_test alike
+    n: int = 12,  # training cases: two thirds CT, the rest MR
+    n_test: int = 2,  # CT test cases, without labels
+    seed: int = 0,  # same seed, same files
+) -> Path:  # the folder
     "Whole hearts; one MR label holds 421 where 420 is meant"
-    path = Path(path); n_ct = n-n//3; sp = (2.5,2,2); raw = np.array([0,*mmwhs_values.values()],np.int16)
-    for i in range(n+n_test):
-        mod = 'mr' if n_ct<=i<n else 'ct'; part = 'test' if i>=n else 'train'; k = i-n_ct if mod=='mr' else i-n if i>=n else i
-        img,lab = whole_heart(np.random.default_rng([seed,i]), spacing=sp, modality=mod); f = path/f'{mod}_{part}'/f'{mod}_{part}_{(2000 if part=="test" else 1000)+k+1}'
-        _write(img, _ct(sp), f.with_name(f.name+'_image.nii.gz'))
+    path = Path(path)
+    n_ct = n - n // 3
+    sp = (2.5, 2, 2)
+    raw = np.array([0, *mmwhs_values.values()], np.int16)
+    for i in range(n + n_test):
+        mod = "mr" if n_ct <= i < n else "ct"
+        part = "test" if i >= n else "train"
+        k = i - n_ct if mod == "mr" else i - n if i >= n else i
+        img, lab = whole_heart(np.random.default_rng([seed, i]), spacing=sp, modality=mod)
+        f = path / f"{mod}_{part}" / f"{mod}_{part}_{(2000 if part == 'test' else 1000) + k + 1}"
+        _write(img, _ct(sp), f.with_name(f.name + "_image.nii.gz"))
         v = raw[lab]
-        if mod=='mr' and k==0: z,y,x = np.nonzero(v==420); v[z[:5],y[:5],x[:5]] = 421
-        if part=='train': _write(v, _ct(sp), f.with_name(f.name+'_label.nii.gz'))
+        if mod == "mr" and k == 0:
+            z, y, x = np.nonzero(v == 420)
+            v[z[:5], y[:5], x[:5]] = 421
+        if part == "train":
+            _write(v, _ct(sp), f.with_name(f.name + "_label.nii.gz"))
     return path
 
 # %% ../nbs/07_phantom.ipynb #a0ddc06f
 def stas_phantom(
-    path, # folder to write: Train_Images/*.jpg, Train_Annotations/*.json
-    n:int=12, # pictures
-    seed:int=0, # same seed, same files
-    masks:bool=False, # True: Masks/*.png of 0 and 255 beside the outlines
-)->Path: # the folder
+    path,  # folder to write: Train_Images/*.jpg, Train_Annotations/*.json
+    n: int = 12,  # pictures
+    seed: int = 0,  # same seed, same files
+    masks: bool = False,  # True: Masks/*.png of 0 and 255 beside the outlines
+) -> Path:  # the folder
     "Stained tissue with 1 to 12 targets from one pixel to half of the picture; one drawing runs beyond the border, one holds an outline of two points"
     from PIL import Image
-    path = Path(path); [(path/s).mkdir(parents=True, exist_ok=True) for s in ('Train_Images','Train_Annotations',*(['Masks'] if masks else []))]
+
+    path = Path(path)
+    [
+        (path / s).mkdir(parents=True, exist_ok=True)
+        for s in ("Train_Images", "Train_Annotations", *(["Masks"] if masks else []))
+    ]
     for i in range(n):
-        rng = np.random.default_rng([seed,i]); many = (1,1,1,2,1,12)[i%6]; top = .5*235*429 if i%6==2 else 3000
-        areas = [1.] if i%6==4 else np.exp(rng.uniform(np.log(12),np.log(top),many)); areas = [top] if i%6==2 else areas
-        img,targets = tissue(rng, areas=areas, border=i%3==2); name = f'{i:08d}'
-        Image.fromarray(img).save(path/f'Train_Images/{name}.jpg', quality=95)
-        shapes = [('STAS',p) for t in targets for p in rim_polygons(t)]
-        if i%6==2: shapes = [(l,np.where(p<=0,p-4,p)) for l,p in shapes]                 # beyond the border
-        if i==n-1: shapes.append(('STAS',np.array([(5,5),(6,6)])))
-        write_labelme(path/f'Train_Annotations/{name}.json', shapes, f'{name}.jpg', img.shape[:2])
-        if masks: Image.fromarray((np.any(targets,axis=0)*255).astype(np.uint8)).save(path/f'Masks/{name}.png')
+        rng = np.random.default_rng([seed, i])
+        many = (1, 1, 1, 2, 1, 12)[i % 6]
+        top = 0.5 * 235 * 429 if i % 6 == 2 else 3000
+        areas = [1.0] if i % 6 == 4 else np.exp(rng.uniform(np.log(12), np.log(top), many))
+        areas = [top] if i % 6 == 2 else areas
+        img, targets = tissue(rng, areas=areas, border=i % 3 == 2)
+        name = f"{i:08d}"
+        Image.fromarray(img).save(path / f"Train_Images/{name}.jpg", quality=95)
+        shapes = [("STAS", p) for t in targets for p in rim_polygons(t)]
+        if i % 6 == 2:
+            shapes = [(l, np.where(p <= 0, p - 4, p)) for l, p in shapes]  # beyond the border
+        if i == n - 1:
+            shapes.append(("STAS", np.array([(5, 5), (6, 6)])))
+        write_labelme(path / f"Train_Annotations/{name}.json", shapes, f"{name}.jpg", img.shape[:2])
+        if masks:
+            Image.fromarray((np.any(targets, axis=0) * 255).astype(np.uint8)).save(
+                path / f"Masks/{name}.png"
+            )
     return path
 
 # %% ../nbs/07_phantom.ipynb #6e920aed
 def faulty_phantom(
-    path, # folder to write, in the layout of the Decathlon; a case is named after its fault
-    seed:int=0, # same seed, same files
-)->Path: # the folder
+    path,  # folder to write, in the layout of the Decathlon; a case is named after its fault
+    seed: int = 0,  # same seed, same files
+) -> Path:  # the folder
     "A cohort with a fault a case"
-    path = Path(path); A = np.diag([1.,1,1,1])
-    def put(kind, name, a, affine=A): _write(a, affine, path/kind/f'{name}.nii.gz')
-    def drawn(i): rng = np.random.default_rng([seed,i]); m = tube_label((30,44,34), rng); return (tube_image(m,rng)*1000).astype(np.int16),m
+    path = Path(path)
+    A = np.diag([1.0, 1, 1, 1])
+
+    def put(kind, name, a, affine=A):
+        _write(a, affine, path / kind / f"{name}.nii.gz")
+
+    def drawn(i):
+        rng = np.random.default_rng([seed, i])
+        m = tube_label((30, 44, 34), rng)
+        return (tube_image(m, rng) * 1000).astype(np.int16), m
+
     img = {}
-    for i,name in enumerate(('good_a','good_b','label_flipped_orientation','image_nan','image_constant','image_truncated','label_empty','label_0_255','label_shape_differs','label_shifted_affine','label_fractional','label_missing','duplicate_a')):
-        x,m = drawn(i); img[name] = x,m; put('imagesTr', name, x)
-        if name!='label_missing': put('labelsTr', name, m)
-    x,m = img['image_nan']; x = x.astype(np.float32); x[0,0,:3] = np.nan; put('imagesTr','image_nan',x); put('imagesTr','image_constant',img['image_constant'][0]*0)
-    f = path/'imagesTr/image_truncated.nii.gz'; f.write_bytes(f.read_bytes()[:3000])
-    put('labelsTr','label_flipped_orientation',img['label_flipped_orientation'][1][:,:,::-1],A@np.array([[-1,0,0,33],[0,1,0,0],[0,0,1,0],[0,0,0,1.]]))
-    put('labelsTr','label_empty',m*0); put('labelsTr','label_0_255',(img['label_0_255'][1]>0).astype(np.uint8)*255); put('labelsTr','label_shape_differs',img['label_shape_differs'][1][1:])
-    B = A.copy(); B[0,3] = 5; put('labelsTr','label_shifted_affine',img['label_shifted_affine'][1],B); put('labelsTr','label_fractional',img['label_fractional'][1]*np.float32(.5))
-    put('imagesTr','duplicate_b',img['duplicate_a'][0]); put('labelsTr','duplicate_b',img['duplicate_a'][1])
+    for i, name in enumerate(
+        (
+            "good_a",
+            "good_b",
+            "label_flipped_orientation",
+            "image_nan",
+            "image_constant",
+            "image_truncated",
+            "label_empty",
+            "label_0_255",
+            "label_shape_differs",
+            "label_shifted_affine",
+            "label_fractional",
+            "label_missing",
+            "duplicate_a",
+        )
+    ):
+        x, m = drawn(i)
+        img[name] = x, m
+        put("imagesTr", name, x)
+        if name != "label_missing":
+            put("labelsTr", name, m)
+    x, m = img["image_nan"]
+    x = x.astype(np.float32)
+    x[0, 0, :3] = np.nan
+    put("imagesTr", "image_nan", x)
+    put("imagesTr", "image_constant", img["image_constant"][0] * 0)
+    f = path / "imagesTr/image_truncated.nii.gz"
+    f.write_bytes(f.read_bytes()[:3000])
+    put(
+        "labelsTr",
+        "label_flipped_orientation",
+        img["label_flipped_orientation"][1][:, :, ::-1],
+        A @ np.array([[-1, 0, 0, 33], [0, 1, 0, 0], [0, 0, 1, 0], [0, 0, 0, 1.0]]),
+    )
+    put("labelsTr", "label_empty", m * 0)
+    put("labelsTr", "label_0_255", (img["label_0_255"][1] > 0).astype(np.uint8) * 255)
+    put("labelsTr", "label_shape_differs", img["label_shape_differs"][1][1:])
+    B = A.copy()
+    B[0, 3] = 5
+    put("labelsTr", "label_shifted_affine", img["label_shifted_affine"][1], B)
+    put("labelsTr", "label_fractional", img["label_fractional"][1] * np.float32(0.5))
+    put("imagesTr", "duplicate_b", img["duplicate_a"][0])
+    put("labelsTr", "duplicate_b", img["duplicate_a"][1])
     return path
 
 # %% ../nbs/07_phantom.ipynb #e806bd53
-phantoms = {'Task04_Hippocampus':hippocampus_phantom, 'Task06_Lung':lung_phantom, 'VIPCup':vipcup_phantom, 'SegTHOR':segthor_phantom, 'MM-WHS':mmwhs_phantom, 'STAS':stas_phantom, 'faulty_cohort':faulty_phantom}
+phantoms = {
+    "Task04_Hippocampus": hippocampus_phantom,
+    "Task06_Lung": lung_phantom,
+    "VIPCup": vipcup_phantom,
+    "SegTHOR": segthor_phantom,
+    "MM-WHS": mmwhs_phantom,
+    "STAS": stas_phantom,
+    "faulty_cohort": faulty_phantom,
+}
+
 
 def is_phantom(
-    path, # folder of a data set
-)->bool: # True if a program drew it
+    path,  # folder of a data set
+) -> bool:  # True if a program drew it
     "Is this a phantom?"
-    return (Path(path)/'PHANTOM.md').exists()
+    return (Path(path) / "PHANTOM.md").exists()
+
 
 def make_phantom(
-    name:str, # data set, a key of `phantoms`
-    path, # folder to write; one of the same settings is left as it is, another phantom is drawn anew
-    **kw, # passed to the phantom's function
-)->Path: # the folder
+    name: str,  # data set, a key of `phantoms`
+    path,  # folder to write; one of the same settings is left as it is, another phantom is drawn anew
+    **kw,  # passed to the phantom's function
+) -> Path:  # the folder
     "Write the phantom of data set `name`, whole or not at all"
     path = Path(path)
-    if name not in phantoms: raise ValueError(f'no phantom of {name!r}: there are {sorted(phantoms)}')
-    note = f'Phantom of {name}, drawn by seg_course. There is no patient behind it.\n\n{json.dumps(kw, default=str)}\n'
+    if name not in phantoms:
+        raise ValueError(f"no phantom of {name!r}: there are {sorted(phantoms)}")
+    note = f"Phantom of {name}, drawn by seg_course. There is no patient behind it.\n\n{json.dumps(kw, default=str)}\n"
     if path.exists():
-        old = (path/'PHANTOM.md').read_text() if is_phantom(path) else note
-        if '{' not in old or old==note: return path
-        print(f'{path.name}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}')
-    part = path.with_name(f'{path.name}.part{os.getpid()}')
-    try: phantoms[name](part, **kw)
-    except BaseException: shutil.rmtree(part, ignore_errors=True); raise
-    (part/'PHANTOM.md').write_text(note)
-    if is_phantom(path) and (path/'PHANTOM.md').read_text()!=note: shutil.rmtree(path)                       # only now that the new one is whole
-    try: part.rename(path)
-    except OSError:                            # another process was faster: its folder holds the same files
+        old = (path / "PHANTOM.md").read_text() if is_phantom(path) else note
+        if "{" not in old or old == note:
+            return path
+        print(
+            f"{path.name}: was drawn with {old.splitlines()[-1]}, it is drawn anew with {json.dumps(kw, default=str)}"
+        )
+    part = path.with_name(f"{path.name}.part{os.getpid()}")
+    try:
+        phantoms[name](part, **kw)
+    except BaseException:
         shutil.rmtree(part, ignore_errors=True)
-        if not path.exists(): raise
+        raise
+    (part / "PHANTOM.md").write_text(note)
+    if is_phantom(path) and (path / "PHANTOM.md").read_text() != note:
+        shutil.rmtree(path)  # only now that the new one is whole
+    try:
+        part.rename(path)
+    except OSError:  # another process was faster: its folder holds the same files
+        shutil.rmtree(part, ignore_errors=True)
+        if not path.exists():
+            raise
     return path

@@ -10,30 +10,42 @@ import numpy as np
 from skimage.measure import find_contours
 
 # %% ../nbs/03_polygon.ipynb #6a4a51b9
-def _crossings(p, shape): # (rows, columns): the first pixel right of each crossing of a row's centre line with the closed outline p (n,2)
-    a,b = p,np.roll(p,-1,0); lo,hi = np.minimum(a[:,1],b[:,1]),np.maximum(a[:,1],b[:,1])
-    first,last = np.clip(np.ceil(lo),0,shape[0]).astype(int),np.clip(np.ceil(hi),0,shape[0]).astype(int)
-    n = last-first; e = np.repeat(np.arange(len(p)),n)                           # the edge of each crossing
-    row = first[e]+np.arange(n.sum())-np.repeat(np.cumsum(n)-n,n)
-    x = a[e,0]+(row-a[e,1])*(b[e,0]-a[e,0])/(b[e,1]-a[e,1])
-    return row,np.clip(np.ceil(x),0,shape[1]).astype(int)
+def _crossings(
+    p, shape
+):  # (rows, columns): the first pixel right of each crossing of a row's centre line with the closed outline p (n,2)
+    a, b = p, np.roll(p, -1, 0)
+    lo, hi = np.minimum(a[:, 1], b[:, 1]), np.maximum(a[:, 1], b[:, 1])
+    first, last = (
+        np.clip(np.ceil(lo), 0, shape[0]).astype(int),
+        np.clip(np.ceil(hi), 0, shape[0]).astype(int),
+    )
+    n = last - first
+    e = np.repeat(np.arange(len(p)), n)  # the edge of each crossing
+    row = first[e] + np.arange(n.sum()) - np.repeat(np.cumsum(n) - n, n)
+    x = a[e, 0] + (row - a[e, 1]) * (b[e, 0] - a[e, 0]) / (b[e, 1] - a[e, 1])
+    return row, np.clip(np.ceil(x), 0, shape[1]).astype(int)
+
 
 def fill_polygons(
-    polygons, # outlines, each (n,2): x,y in pixels, closed by itself
-    shape:tuple, # of the mask (Y,X)
-)->np.ndarray: # bool (Y,X)
+    polygons,  # outlines, each (n,2): x,y in pixels, closed by itself
+    shape: tuple,  # of the mask (Y,X)
+) -> np.ndarray:  # bool (Y,X)
     "Pixels whose centre lies inside an odd number of outlines"
-    ps = [np.asarray(p,float).reshape(-1,2) for p in polygons]
-    if any(not np.isfinite(p).all() for p in ps): raise ValueError('an outline has a point that is not finite: draw it again')
-    if not ps: return np.zeros(shape,bool)
-    row,col = map(np.concatenate,zip(*[_crossings(p,shape) for p in ps]))
-    n = np.bincount(row*(shape[1]+1)+col, minlength=shape[0]*(shape[1]+1)).reshape(shape[0],-1)
-    return np.cumsum(n[:,:-1],1)%2==1
+    ps = [np.asarray(p, float).reshape(-1, 2) for p in polygons]
+    if any(not np.isfinite(p).all() for p in ps):
+        raise ValueError("an outline has a point that is not finite: draw it again")
+    if not ps:
+        return np.zeros(shape, bool)
+    row, col = map(np.concatenate, zip(*[_crossings(p, shape) for p in ps]))
+    n = np.bincount(row * (shape[1] + 1) + col, minlength=shape[0] * (shape[1] + 1)).reshape(
+        shape[0], -1
+    )
+    return np.cumsum(n[:, :-1], 1) % 2 == 1
 
 # %% ../nbs/03_polygon.ipynb #6db892c0
 def trace_polygons(
-    mask:np.ndarray, # bool (Y,X)
-    level:float=.5, # where the line runs between a pixel inside (1) and one outside (0)
-)->list: # outlines, each (n,2): x,y in pixels; holes are outlines of their own
+    mask: np.ndarray,  # bool (Y,X)
+    level: float = 0.5,  # where the line runs between a pixel inside (1) and one outside (0)
+) -> list:  # outlines, each (n,2): x,y in pixels; holes are outlines of their own
     "Outlines of a mask"
-    return [c[:-1,::-1]-1 for c in find_contours(np.pad(np.asarray(mask,float),1), level)]
+    return [c[:-1, ::-1] - 1 for c in find_contours(np.pad(np.asarray(mask, float), 1), level)]

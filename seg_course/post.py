@@ -7,194 +7,367 @@ __all__ = ['rules', 'decodings', 'candidates', 'decode', 'threshold', 'keep_larg
            'apply_post', 'apply_rules', 'check_post', 'tune_post', 'draw_hysteresis', 'threshold_table']
 
 # %% ../nbs/35_post.ipynb #6d66b5ff
-import itertools, json, time
-import cc3d, edt, fill_voids, numpy as np, pandas as pd
-from .read import map_cases
-from .metric import counts, dice
+import itertools
+import json
+import time
+
+import cc3d
+import edt
+import fill_voids
+import numpy as np
+import pandas as pd
+
 from .convention import slice_rule, vip_scores
 from .hysteresis import hysteresis, stas_levels
+from .metric import counts, dice
+from .read import map_cases
 
 # %% ../nbs/35_post.ipynb #e7c1f3a4
 def decode(
-    probs, # (classes,Z,Y,X), 0..1
-    fg_weight:float=1., # foreground probabilities are multiplied by this
-)->np.ndarray: # uint8 (Z,Y,X)
+    probs,  # (classes,Z,Y,X), 0..1
+    fg_weight: float = 1.0,  # foreground probabilities are multiplied by this
+) -> np.ndarray:  # uint8 (Z,Y,X)
     "Label map from probabilities"
     p = np.asarray(probs, np.float32)
     best = p[1:].argmax(0)
     top = np.take_along_axis(p[1:], best[None], 0)[0]
-    return np.where(top*fg_weight>p[0], best+1, 0).astype(np.uint8)
+    return np.where(top * fg_weight > p[0], best + 1, 0).astype(np.uint8)
+
 
 def threshold(
-    probs, # (classes,Z,Y,X), 0..1
-    p:float=.5, # foreground where 1 - background probability is at least this, 0..1
-)->np.ndarray: # uint8 (Z,Y,X)
+    probs,  # (classes,Z,Y,X), 0..1
+    p: float = 0.5,  # foreground where 1 - background probability is at least this, 0..1
+) -> np.ndarray:  # uint8 (Z,Y,X)
     "Label map from probabilities: the likeliest foreground label where foreground is likely enough"
-    if not 0<=p<=1: raise ValueError(f'threshold {p}: a probability from 0 to 1 is expected')
+    if not 0 <= p <= 1:
+        raise ValueError(f"threshold {p}: a probability from 0 to 1 is expected")
     a = np.asarray(probs, np.float32)
-    return np.where(1-a[0]>=np.float32(p), a[1:].argmax(0)+1, 0).astype(np.uint8)
+    return np.where(1 - a[0] >= np.float32(p), a[1:].argmax(0) + 1, 0).astype(np.uint8)
 
 # %% ../nbs/35_post.ipynb #9d488b0b
-def _present(msk): return [c for c in range(1,int(msk.max(initial=0))+1) if (msk==c).any()]         # a tenth of the time of `np.unique`
+def _present(msk):
+    return [
+        c for c in range(1, int(msk.max(initial=0)) + 1) if (msk == c).any()
+    ]  # a tenth of the time of `np.unique`
+
 
 def keep_largest(
-    msk, # labels (Z,Y,X)
-    each:bool=False, # True: the largest part of each label; False: of all foreground together
-)->np.ndarray: # labels, fewer
+    msk,  # labels (Z,Y,X)
+    each: bool = False,  # True: the largest part of each label; False: of all foreground together
+) -> np.ndarray:  # labels, fewer
     "Only the largest connected component (26 neighbours) stays"
-    if each: return sum((keep_largest(msk*(msk==c)) for c in _present(msk)), np.zeros_like(msk))
-    return msk*(cc3d.largest_k(np.ascontiguousarray(msk>0), k=1, connectivity=26)>0)
+    if each:
+        return sum((keep_largest(msk * (msk == c)) for c in _present(msk)), np.zeros_like(msk))
+    return msk * (cc3d.largest_k(np.ascontiguousarray(msk > 0), k=1, connectivity=26) > 0)
+
 
 def remove_small(
-    msk, # labels (Z,Y,X)
-    min_px:int=20, # components of a label with fewer voxels go
-)->np.ndarray: # labels, fewer
+    msk,  # labels (Z,Y,X)
+    min_px: int = 20,  # components of a label with fewer voxels go
+) -> np.ndarray:  # labels, fewer
     "Connected components of a label under `min_px` voxels become background"
     return cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26).astype(msk.dtype)
 
+
 def fill_holes(
-    msk, # labels (Z,Y,X)
-)->np.ndarray: # labels, more
+    msk,  # labels (Z,Y,X)
+) -> np.ndarray:  # labels, more
     "Background that a label encloses on all sides becomes that label; in a single slice, on all sides of the picture"
-    fill = (lambda m: fill_voids.fill(m[0])[None]) if len(msk)==1 else fill_voids.fill                 # a single slice is a picture, open above and below
-    whole = {c:fill(msk==c) for c in _present(msk)}; out = msk.copy()
-    for c in sorted(whole, key=lambda c: -whole[c].sum()): out[whole[c]&(msk==0)] = c                # a label inside of another is smaller, and comes last
+    fill = (
+        (lambda m: fill_voids.fill(m[0])[None]) if len(msk) == 1 else fill_voids.fill
+    )  # a single slice is a picture, open above and below
+    whole = {c: fill(msk == c) for c in _present(msk)}
+    out = msk.copy()
+    for c in sorted(whole, key=lambda c: -whole[c].sum()):
+        out[whole[c] & (msk == 0)] = c  # a label inside of another is smaller, and comes last
     return out
+
 
 def dilate(
-    msk, # labels (Z,Y,X)
-    px:float=1, # radius of the disk, pixels; 0 changes nothing
-)->np.ndarray: # labels, more
+    msk,  # labels (Z,Y,X)
+    px: float = 1,  # radius of the disk, pixels; 0 changes nothing
+) -> np.ndarray:  # labels, more
     "Labels grow within each slice by a disk, into background only; a pixel between two labels takes the nearer one, and the lower one if both are equally near"
-    if not 0<=px<float('inf'): raise ValueError(f'radius {px} px: 0 or more is expected')
+    if not 0 <= px < float("inf"):
+        raise ValueError(f"radius {px} px: 0 or more is expected")
     out = msk.copy()
-    for z in np.flatnonzero((msk>0).any((1,2))) if px else []:
-        have = _present(msk[z]); d = np.stack([edt.edtsq(np.ascontiguousarray(msk[z]!=c)) for c in have])
-        grow = (msk[z]==0)&(d.min(0)<=px*px); out[z][grow] = np.array(have,msk.dtype)[d.argmin(0)[grow]]
+    for z in np.flatnonzero((msk > 0).any((1, 2))) if px else []:
+        have = _present(msk[z])
+        d = np.stack([edt.edtsq(np.ascontiguousarray(msk[z] != c)) for c in have])
+        grow = (msk[z] == 0) & (d.min(0) <= px * px)
+        out[z][grow] = np.array(have, msk.dtype)[d.argmin(0)[grow]]
     return out
 
-rules = dict(keep_largest=keep_largest, remove_small=remove_small, fill_holes=fill_holes, dilate=dilate)
+
+rules = dict(
+    keep_largest=keep_largest, remove_small=remove_small, fill_holes=fill_holes, dilate=dilate
+)
 
 # %% ../nbs/35_post.ipynb #82a74046
 decodings = dict(argmax=decode, threshold=threshold, hysteresis=hysteresis)
 
+
 def apply_post(
-    probs, # (classes,Z,Y,X)
-    post:dict, # dict(decode=[name, {argument: value}], rules=[[name, {argument: value}], ...]); {} is argmax; `fg_weight` stands for ['argmax', {'fg_weight': ...}]
-)->np.ndarray: # uint8 (Z,Y,X)
+    probs,  # (classes,Z,Y,X)
+    post: dict,  # dict(decode=[name, {argument: value}], rules=[[name, {argument: value}], ...]); {} is argmax; `fg_weight` stands for ['argmax', {'fg_weight': ...}]
+) -> np.ndarray:  # uint8 (Z,Y,X)
     "Probabilities to labels, with rules"
-    name,kw = post.get('decode') or ('argmax',dict(fg_weight=post.get('fg_weight',1.)))
-    if name not in decodings: raise ValueError(f'decoding {name!r} is unknown: there are {sorted(decodings)}')
+    name, kw = post.get("decode") or ("argmax", dict(fg_weight=post.get("fg_weight", 1.0)))
+    if name not in decodings:
+        raise ValueError(f"decoding {name!r} is unknown: there are {sorted(decodings)}")
     return apply_rules(decodings[name](probs, **kw), post)
 
+
 def apply_rules(
-    msk, # labels (Z,Y,X)
-    post:dict, # as for `apply_post`; only its rules are applied
-)->np.ndarray: # uint8 (Z,Y,X)
+    msk,  # labels (Z,Y,X)
+    post: dict,  # as for `apply_post`; only its rules are applied
+) -> np.ndarray:  # uint8 (Z,Y,X)
     "The rules of a setting, one after the other"
-    for name,kw in post.get('rules',[]):
-        if name not in rules: raise ValueError(f'post-processing rule {name!r} is unknown: there are {sorted(rules)}')
+    for name, kw in post.get("rules", []):
+        if name not in rules:
+            raise ValueError(f"post-processing rule {name!r} is unknown: there are {sorted(rules)}")
         msk = rules[name](msk, **kw)
     return msk
 
 # %% ../nbs/35_post.ipynb #d1c1e9d7
 def check_post(
-    post, # content of post.json
-)->dict: # the same
+    post,  # content of post.json
+) -> dict:  # the same
     "`ValueError` if this is no post-processing"
-    named = lambda r: isinstance(r,(list,tuple)) and len(r)==2 and isinstance(r[1],dict)
-    ok = isinstance(post,dict) and set(post)<={'fg_weight','decode','rules'} and named(post.get('decode',('argmax',{}))) and not {'fg_weight','decode'}<=set(post) and isinstance(post.get('fg_weight',1.),(int,float)) and 0<post.get('fg_weight',1.)<float('inf') and isinstance(post.get('rules',[]),list) and all(map(named,post.get('rules',[])))
-    if not ok: raise ValueError(f'post-processing {json.dumps(post)[:80]} cannot be understood: expected like {{"fg_weight": 1.0, "rules": [["keep_largest", {{}}]]}}')
-    p = np.zeros((1,16,16)); p[0,:6,:6] = 1                                          # a target at the border: every rule has something to do
-    try: apply_post(np.stack([1-p,p]), post)
-    except (TypeError,AttributeError) as e: raise ValueError(f'post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule') from None
+    named = lambda r: isinstance(r, (list, tuple)) and len(r) == 2 and isinstance(r[1], dict)
+    ok = (
+        isinstance(post, dict)
+        and set(post) <= {"fg_weight", "decode", "rules"}
+        and named(post.get("decode", ("argmax", {})))
+        and not {"fg_weight", "decode"} <= set(post)
+        and isinstance(post.get("fg_weight", 1.0), (int, float))
+        and 0 < post.get("fg_weight", 1.0) < float("inf")
+        and isinstance(post.get("rules", []), list)
+        and all(map(named, post.get("rules", [])))
+    )
+    if not ok:
+        raise ValueError(
+            f'post-processing {json.dumps(post)[:80]} cannot be understood: expected like {{"fg_weight": 1.0, "rules": [["keep_largest", {{}}]]}}'
+        )
+    p = np.zeros((1, 16, 16))
+    p[0, :6, :6] = 1  # a target at the border: every rule has something to do
+    try:
+        apply_post(np.stack([1 - p, p]), post)
+    except (TypeError, AttributeError) as e:
+        raise ValueError(
+            f"post-processing {json.dumps(post)[:80]}: {e}: correct the arguments of the rule"
+        ) from None
     return post
 
 # %% ../nbs/35_post.ipynb #fb98aa4f
-candidates = [dict(fg_weight=w, rules=r) for w,r in itertools.product((.7,.85,1.,1.2,1.5), ([], [['keep_largest',{}]], [['keep_largest',dict(each=True)]], [['keep_largest',{}],['fill_holes',{}]]))]
+candidates = [
+    dict(fg_weight=w, rules=r)
+    for w, r in itertools.product(
+        (0.7, 0.85, 1.0, 1.2, 1.5),
+        (
+            [],
+            [["keep_largest", {}]],
+            [["keep_largest", dict(each=True)]],
+            [["keep_largest", {}], ["fill_holes", {}]],
+        ),
+    )
+]
 
-def _try(load, case, trials, score, empty): # the score of a case under each setting
-    probs,targ = load(case); probs = np.asarray(probs,np.float32)                        # once, not for each setting
-    f = score or (lambda m,t,c: np.nanmean(dice(counts(m, t, range(1,len(probs))), empty)))
-    seen,out = {},[]
-    for t in trials:                                                                       # settings that differ in their rules only share a decoding
-        key = json.dumps([t.get('decode'),t.get('fg_weight')])
-        if key not in seen: seen = {key:apply_post(probs,t|dict(rules=[]))}
-        out.append(f(apply_rules(seen[key],t), targ, case))
+
+def _try(load, case, trials, score, empty):  # the score of a case under each setting
+    probs, targ = load(case)
+    probs = np.asarray(probs, np.float32)  # once, not for each setting
+    f = score or (lambda m, t, c: np.nanmean(dice(counts(m, t, range(1, len(probs))), empty)))
+    seen, out = {}, []
+    for t in trials:  # settings that differ in their rules only share a decoding
+        key = json.dumps([t.get("decode"), t.get("fg_weight")])
+        if key not in seen:
+            seen = {key: apply_post(probs, t | dict(rules=[]))}
+        out.append(f(apply_rules(seen[key], t), targ, case))
     return out
 
-def _mean(a): return np.where(np.isnan(a).all(0),-np.inf,np.nanmean(np.where(np.isnan(a).all(0),0,a),0))            # a case that a rule leaves without a score (NaN) does not count for it
+
+def _mean(a):
+    return np.where(
+        np.isnan(a).all(0), -np.inf, np.nanmean(np.where(np.isnan(a).all(0), 0, a), 0)
+    )  # a case that a rule leaves without a score (NaN) does not count for it
+
 
 def tune_post(
-    cases:list, # names of cases with out-of-fold probabilities
-    load, # function: name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
-    groups=None, # patient of each case, kept on one side; None: every case its own
-    candidates:list=candidates, # settings to try; `{}` is the reference
-    score=None, # function (labels, truth, name) -> score of a case, larger is better; None: mean Dice of the foreground labels
-    empty:float=1., # Dice where both are empty, for the default score
-    min_gain:float=.001, # a smaller gain on the cases that did not choose is not worth a rule: nothing is done then
-    folds=None, # fold of each case: the other folds choose for it; None: two halves
-    n_jobs:int=1, # processes
-    seconds:float=None, # stop after this time, and say how many settings were tried; None: try all
-)->tuple: # (setting for new cases, table of mean scores with gains per part in `.attrs['parts']`, dict: name -> setting that the others chose for this case)
+    cases: list,  # names of cases with out-of-fold probabilities
+    load,  # function: name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
+    groups=None,  # patient of each case, kept on one side; None: every case its own
+    candidates: list = candidates,  # settings to try; `{}` is the reference
+    score=None,  # function (labels, truth, name) -> score of a case, larger is better; None: mean Dice of the foreground labels
+    empty: float = 1.0,  # Dice where both are empty, for the default score
+    min_gain: float = 0.001,  # a smaller gain on the cases that did not choose is not worth a rule: nothing is done then
+    folds=None,  # fold of each case: the other folds choose for it; None: two halves
+    n_jobs: int = 1,  # processes
+    seconds: float = None,  # stop after this time, and say how many settings were tried; None: try all
+) -> tuple:  # (setting for new cases, table of mean scores with gains per part in `.attrs['parts']`, dict: name -> setting that the others chose for this case)
     "Choose post-processing by mean Dice (or `score`) per case; report the gain on cases that did not choose"
     cases = list(cases)
-    if not cases: raise ValueError('no out-of-fold cases to tune on: predict a validation fold first')
-    trials,d,t0 = [dict(fg_weight=1.,rules=[]),*candidates],np.empty((len(cases),0)),time.time()
-    for k in range(0,len(trials),step := len(trials) if seconds is None else 20):
-        d = np.c_[d, np.array(map_cases(_try, ((load,c,trials[k:k+step],score,empty) for c in cases), len(cases), n_jobs))]
-        if seconds and time.time()-t0>seconds: print(f'{d.shape[1]-1} of {len(candidates)} settings tried in {time.time()-t0:.0f} s'); break
-    part = pd.factorize(pd.Series(list(folds)))[0] if folds is not None else pd.factorize(pd.Series(list(groups) if groups is not None else cases))[0]%2
-    by,gains = np.zeros(len(cases),int),[]                                      # the choice of the others; nothing where there are none
-    for h in range(part.max()+1):
-        if not (part!=h).any(): continue
-        by[part==h] = k = np.nanargmax(_mean(d[part!=h])); gain = lambda at: np.nanmean(d[at,k])-np.nanmean(d[at,0])
-        gains.append({'cases':int((part==h).sum()), 'gain where it was chosen':gain(part!=h), 'gain on this part':gain(part==h)})
-    best,held = int(np.nanargmax(_mean(d))),d[np.arange(len(cases)),by]
-    if not np.nanmean(held)-np.nanmean(d[:,0])>=min_gain: by[:] = 0
-    res = pd.DataFrame({'mean score':[np.nanmean(d[:,0]), np.nanmean(d[:,best]), np.nanmean(held)]}, index=['no post-processing','tuned on these cases','tuned on the other half' if folds is None else 'tuned on the other folds'])
-    res.attrs['parts'] = gains
-    return (trials[best] if by.any() else trials[0]), res, {c:trials[k] for c,k in zip(cases,by)}
+    if not cases:
+        raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
+    trials, d, t0 = (
+        [dict(fg_weight=1.0, rules=[]), *candidates],
+        np.empty((len(cases), 0)),
+        time.time(),
+    )
+    for k in range(0, len(trials), step := len(trials) if seconds is None else 20):
+        d = np.c_[
+            d,
+            np.array(
+                map_cases(
+                    _try,
+                    ((load, c, trials[k : k + step], score, empty) for c in cases),
+                    len(cases),
+                    n_jobs,
+                )
+            ),
+        ]
+        if seconds and time.time() - t0 > seconds:
+            print(
+                f"{d.shape[1] - 1} of {len(candidates)} settings tried in {time.time() - t0:.0f} s"
+            )
+            break
+    part = (
+        pd.factorize(pd.Series(list(folds)))[0]
+        if folds is not None
+        else pd.factorize(pd.Series(list(groups) if groups is not None else cases))[0] % 2
+    )
+    by, gains = (
+        np.zeros(len(cases), int),
+        [],
+    )  # the choice of the others; nothing where there are none
+    for h in range(part.max() + 1):
+        if not (part != h).any():
+            continue
+        by[part == h] = k = np.nanargmax(_mean(d[part != h]))
+        gain = lambda at: np.nanmean(d[at, k]) - np.nanmean(d[at, 0])
+        gains.append(
+            {
+                "cases": int((part == h).sum()),
+                "gain where it was chosen": gain(part != h),
+                "gain on this part": gain(part == h),
+            }
+        )
+    best, held = int(np.nanargmax(_mean(d))), d[np.arange(len(cases)), by]
+    if not np.nanmean(held) - np.nanmean(d[:, 0]) >= min_gain:
+        by[:] = 0
+    res = pd.DataFrame(
+        {"mean score": [np.nanmean(d[:, 0]), np.nanmean(d[:, best]), np.nanmean(held)]},
+        index=[
+            "no post-processing",
+            "tuned on these cases",
+            "tuned on the other half" if folds is None else "tuned on the other folds",
+        ],
+    )
+    res.attrs["parts"] = gains
+    return (trials[best] if by.any() else trials[0]), res, {c: trials[k] for c, k in zip(cases, by)}
 
 # %% ../nbs/35_post.ipynb #a8096b1e
 def draw_hysteresis(
-    n:int, # settings
-    pixels:float=1, # size of the pictures as a share of 1716x942: areas scale with it
-    seed:int=0, # same seed, same settings
-    close=(1,3,5,9), # sides of the closing to draw from
-)->list: # for `tune_post`
+    n: int,  # settings
+    pixels: float = 1,  # size of the pictures as a share of 1716x942: areas scale with it
+    seed: int = 0,  # same seed, same settings
+    close=(1, 3, 5, 9),  # sides of the closing to draw from
+) -> list:  # for `tune_post`
     "The setting of TEAM_1137, fitted to the size, and random ones of multi-level hysteresis"
-    rng = np.random.default_rng(seed); area = lambda lo,hi: max(1,int(pixels*np.exp(rng.uniform(np.log(lo),np.log(hi)))))
-    out = [dict(decode=['hysteresis',dict(levels=[list(l) for l in stas_levels], close=2*round(4*pixels**.5)+1, border='one', min_px=max(1,int(150*pixels)), next_px=max(1,int(1000*pixels)), blank=.5)])]
-    while len(out)<n:
-        high = rng.uniform(.3,.8)*np.cumprod([1,*rng.uniform(.5,.9,rng.integers(0,4))]); low = np.minimum.accumulate(high*rng.uniform(.4,1,len(high))); drop = np.minimum.accumulate(low*rng.uniform(.2,1,len(high))); share = np.sort(rng.choice([0,.1,.2,.4],len(high)))[::-1]
-        out.append(dict(decode=['hysteresis',dict(levels=np.c_[drop,high,low,share].round(3).tolist(), close=int(rng.choice(close)), border=str(rng.choice(['all','one','none'])), min_px=area(20,500), next_px=area(100,3000), blank=float(rng.choice([.5,1])))]))
+    rng = np.random.default_rng(seed)
+    area = lambda lo, hi: max(1, int(pixels * np.exp(rng.uniform(np.log(lo), np.log(hi)))))
+    out = [
+        dict(
+            decode=[
+                "hysteresis",
+                dict(
+                    levels=[list(l) for l in stas_levels],
+                    close=2 * round(4 * pixels**0.5) + 1,
+                    border="one",
+                    min_px=max(1, int(150 * pixels)),
+                    next_px=max(1, int(1000 * pixels)),
+                    blank=0.5,
+                ),
+            ]
+        )
+    ]
+    while len(out) < n:
+        high = rng.uniform(0.3, 0.8) * np.cumprod([1, *rng.uniform(0.5, 0.9, rng.integers(0, 4))])
+        low = np.minimum.accumulate(high * rng.uniform(0.4, 1, len(high)))
+        drop = np.minimum.accumulate(low * rng.uniform(0.2, 1, len(high)))
+        share = np.sort(rng.choice([0, 0.1, 0.2, 0.4], len(high)))[::-1]
+        out.append(
+            dict(
+                decode=[
+                    "hysteresis",
+                    dict(
+                        levels=np.c_[drop, high, low, share].round(3).tolist(),
+                        close=int(rng.choice(close)),
+                        border=str(rng.choice(["all", "one", "none"])),
+                        min_px=area(20, 500),
+                        next_px=area(100, 3000),
+                        blank=float(rng.choice([0.5, 1])),
+                    ),
+                ]
+            )
+        )
     return out[:n]
 
 # %% ../nbs/35_post.ipynb #14a56ccf
-def _both_rules(load, case, settings): # of a case, for each setting what the table sums up
-    probs,targ,spacing = load(case); targ = np.asarray(targ)>0; out = []
-    masks = {p:(threshold(probs,p)>0).astype(np.uint8) for p in {p for p,_ in settings}}
-    for p,r in settings:
-        m = dilate(masks[p],r)>0; s = slice_rule(m,targ)
-        s |= {k:np.nan_to_num(s[k])*s['slices'] for k in ('dice','msd_px','hd95_px')}           # a case in which no slice counts adds nothing
-        out.append((vip_scores(m,targ,spacing)|dict(missed=bool(targ.any() and not (m&targ).any())),s))
+def _both_rules(load, case, settings):  # of a case, for each setting what the table sums up
+    probs, targ, spacing = load(case)
+    targ = np.asarray(targ) > 0
+    out = []
+    masks = {p: (threshold(probs, p) > 0).astype(np.uint8) for p in {p for p, _ in settings}}
+    for p, r in settings:
+        m = dilate(masks[p], r) > 0
+        s = slice_rule(m, targ)
+        s |= {
+            k: np.nan_to_num(s[k]) * s["slices"] for k in ("dice", "msd_px", "hd95_px")
+        }  # a case in which no slice counts adds nothing
+        out.append(
+            (
+                vip_scores(m, targ, spacing)
+                | dict(missed=bool(targ.any() and not (m & targ).any())),
+                s,
+            )
+        )
     return out
 
+
 def threshold_table(
-    cases, # names
-    load, # function: name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X), spacing (z,y,x) in mm); all foreground is one target
-    thresholds=(.8,.7,.5), # on the foreground probability
-    radii=(0,3), # of the growth within slices, pixels
-    n_jobs:int=1, # processes
-)->pd.DataFrame: # a row a (threshold, dilate_px). official: dice (mean over all cases), msd_mm, hd95_mm (means over the `measured` cases, those with a prediction or a truth), missed (cases without overlap). script: dice, msd_px, hd95_px (means over `slices`; NaN if that is 0), fp_slices, fn_slices
+    cases,  # names
+    load,  # function: name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X), spacing (z,y,x) in mm); all foreground is one target
+    thresholds=(0.8, 0.7, 0.5),  # on the foreground probability
+    radii=(0, 3),  # of the growth within slices, pixels
+    n_jobs: int = 1,  # processes
+) -> pd.DataFrame:  # a row a (threshold, dilate_px). official: dice (mean over all cases), msd_mm, hd95_mm (means over the `measured` cases, those with a prediction or a truth), missed (cases without overlap). script: dice, msd_px, hd95_px (means over `slices`; NaN if that is 0), fp_slices, fn_slices
     "Official scores and those of a runner-up's script, for each threshold and growth"
-    cases,settings = list(cases),list(itertools.product(thresholds,radii))
-    if not cases or not settings: raise ValueError(f'{len(cases)} cases and {len(settings)} settings: at least one of each is expected')
-    got = map_cases(_both_rules, ((load,c,settings) for c in cases), len(cases), n_jobs); rows = []
+    cases, settings = list(cases), list(itertools.product(thresholds, radii))
+    if not cases or not settings:
+        raise ValueError(
+            f"{len(cases)} cases and {len(settings)} settings: at least one of each is expected"
+        )
+    got = map_cases(_both_rules, ((load, c, settings) for c in cases), len(cases), n_jobs)
+    rows = []
     for k in range(len(settings)):
-        o,s = pd.DataFrame([g[k][0] for g in got]),pd.DataFrame([g[k][1] for g in got]).sum(); n = s['slices']
-        s[['dice','msd_px','hd95_px']] /= n if n else np.nan
-        rows.append(pd.concat({'official':pd.concat([o[['dice','msd_mm','hd95_mm']].mean(),pd.Series(dict(measured=o.msd_mm.notna().sum(),missed=o.missed.sum()))]), 'script':s}))
-    out = pd.DataFrame(rows, pd.MultiIndex.from_tuples(settings,names=['threshold','dilate_px']))
-    return out.astype({c:int for c in out if c[1] in ('measured','missed','fp_slices','fn_slices','slices')})
+        o, s = pd.DataFrame([g[k][0] for g in got]), pd.DataFrame([g[k][1] for g in got]).sum()
+        n = s["slices"]
+        s[["dice", "msd_px", "hd95_px"]] /= n if n else np.nan
+        rows.append(
+            pd.concat(
+                {
+                    "official": pd.concat(
+                        [
+                            o[["dice", "msd_mm", "hd95_mm"]].mean(),
+                            pd.Series(dict(measured=o.msd_mm.notna().sum(), missed=o.missed.sum())),
+                        ]
+                    ),
+                    "script": s,
+                }
+            )
+        )
+    out = pd.DataFrame(rows, pd.MultiIndex.from_tuples(settings, names=["threshold", "dilate_px"]))
+    return out.astype(
+        {c: int for c in out if c[1] in ("measured", "missed", "fp_slices", "fn_slices", "slices")}
+    )

@@ -7,174 +7,324 @@ __all__ = ['steps', 'full_scale', 'orient', 'resample', 'resize', 'apply_recipe'
            'load_case', 'load_points']
 
 # %% ../nbs/15_prep.ipynb #b0bb5d4b
-import inspect, json, os, shutil, time, warnings
+import inspect
+import json
+import os
+import shutil
+import time
+import warnings
 from hashlib import sha1
 from pathlib import Path
-import numpy as np, nibabel as nib, pandas as pd, torch
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+
+from .crop import crop_about, crop_body, crop_lungs, crop_slices
+from .intensity import adaptive_window, normalise, window
+from .read import map_cases, read_label, read_scan
 from .scan import Scan, to_grid
-from .read import read_scan, read_label, map_cases
 from .stain import stains
-from .crop import crop_slices, crop_lungs, crop_body, crop_about
-from .intensity import normalise, window, adaptive_window
 
 # %% ../nbs/15_prep.ipynb #677ea87e
 def orient(
-    scan:Scan, # any orientation
-    codes:str='RAS', # where x, y and z point to (R/L, A/P, S/I); the slicing axis is the last
-)->Scan: # same voxels, other order
+    scan: Scan,  # any orientation
+    codes: str = "RAS",  # where x, y and z point to (R/L, A/P, S/I); the slicing axis is the last
+) -> Scan:  # same voxels, other order
     "Turn the axes: 'RAS' slices axially, 'ASR' sagittally"
-    o = nib.orientations.ornt_transform(nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt(codes))
-    xyz = nib.orientations.apply_orientation(scan.data.transpose(3,2,1,0), o)
-    return scan.new(data=xyz.transpose(3,2,1,0), affine=scan.affine@nib.orientations.inv_ornt_aff(o, scan.shape[::-1]))
+    o = nib.orientations.ornt_transform(
+        nib.io_orientation(scan.affine), nib.orientations.axcodes2ornt(codes)
+    )
+    xyz = nib.orientations.apply_orientation(scan.data.transpose(3, 2, 1, 0), o)
+    return scan.new(
+        data=xyz.transpose(3, 2, 1, 0),
+        affine=scan.affine @ nib.orientations.inv_ornt_aff(o, scan.shape[::-1]),
+    )
+
 
 def resample(
-    scan:Scan, # any spacing
-    spacing:tuple, # wished (z,y,x), mm; 0 keeps what is there
-    order:int=1, # 0 nearest (labels), 1 linear, 3 cubic
-)->Scan: # on a grid of that spacing over the same space
+    scan: Scan,  # any spacing
+    spacing: tuple,  # wished (z,y,x), mm; 0 keeps what is there
+    order: int = 1,  # 0 nearest (labels), 1 linear, 3 cubic
+) -> Scan:  # on a grid of that spacing over the same space
     "Another voxel size"
-    if len(spacing)!=3 or min(spacing)<0: raise ValueError(f'spacing {spacing}: three numbers (z,y,x) in mm are expected; 0 keeps what is there')
-    f = np.array([w/s if w else 1 for w,s in zip(spacing,scan.spacing)])
-    return _regrid(scan, np.maximum(1, np.round(np.array(scan.shape)/f)), f, order)
+    if len(spacing) != 3 or min(spacing) < 0:
+        raise ValueError(
+            f"spacing {spacing}: three numbers (z,y,x) in mm are expected; 0 keeps what is there"
+        )
+    f = np.array([w / s if w else 1 for w, s in zip(spacing, scan.spacing)])
+    return _regrid(scan, np.maximum(1, np.round(np.array(scan.shape) / f)), f, order)
+
 
 def resize(
-    scan:Scan, # any size
-    shape:tuple, # wished (z,y,x), voxels; 0 keeps what is there
-    order:int=1, # as in `resample`
-)->Scan: # on a grid of that many voxels over the same space
+    scan: Scan,  # any size
+    shape: tuple,  # wished (z,y,x), voxels; 0 keeps what is there
+    order: int = 1,  # as in `resample`
+) -> Scan:  # on a grid of that many voxels over the same space
     "Another number of voxels: spacing then differs from case to case"
-    if len(shape)!=3 or any(n!=int(n) or n<0 for n in shape): raise ValueError(f'shape {shape}: three whole numbers (z,y,x) are expected; 0 keeps what is there')
-    shape = [n or m for n,m in zip(shape,scan.shape)]
-    return _regrid(scan, shape, np.array(scan.shape)/shape, order)
+    if len(shape) != 3 or any(n != int(n) or n < 0 for n in shape):
+        raise ValueError(
+            f"shape {shape}: three whole numbers (z,y,x) are expected; 0 keeps what is there"
+        )
+    shape = [n or m for n, m in zip(shape, scan.shape)]
+    return _regrid(scan, shape, np.array(scan.shape) / shape, order)
 
-def _regrid(scan, shape, f, order): # `f`: how many old voxels a new one is long
-    aff = scan.affine.copy(); aff[:3,:3] = aff[:3,:3]*f[::-1]
-    aff[:3,3] += scan.affine[:3,:3]@((f[::-1]-1)/2)                       # the outer borders of both grids coincide
-    return to_grid(scan, Scan(np.empty((1,*np.int64(shape)),bool), aff), order)
 
-steps = dict(normalise=normalise, window=window, adaptive_window=adaptive_window, orient=orient, resample=resample, resize=resize, crop_slices=crop_slices, crop_lungs=crop_lungs, crop_body=crop_body, crop_about=crop_about, stains=stains)
+def _regrid(scan, shape, f, order):  # `f`: how many old voxels a new one is long
+    aff = scan.affine.copy()
+    aff[:3, :3] = aff[:3, :3] * f[::-1]
+    aff[:3, 3] += scan.affine[:3, :3] @ (
+        (f[::-1] - 1) / 2
+    )  # the outer borders of both grids coincide
+    return to_grid(scan, Scan(np.empty((1, *np.int64(shape)), bool), aff), order)
+
+
+steps = dict(
+    normalise=normalise,
+    window=window,
+    adaptive_window=adaptive_window,
+    orient=orient,
+    resample=resample,
+    resize=resize,
+    crop_slices=crop_slices,
+    crop_lungs=crop_lungs,
+    crop_body=crop_body,
+    crop_about=crop_about,
+    stains=stains,
+)
 
 # %% ../nbs/15_prep.ipynb #8c9477b7
 def apply_recipe(
-    scan:Scan, # image
-    recipe:list, # [[name of step, {argument: value}], ...]
-    mask:Scan=None, # for steps that look at a label map, on any grid: the label in training, a first network's answer for a new case
-)->Scan: # the prepared scan
+    scan: Scan,  # image
+    recipe: list,  # [[name of step, {argument: value}], ...]
+    mask: Scan = None,  # for steps that look at a label map, on any grid: the label in training, a first network's answer for a new case
+) -> Scan:  # the prepared scan
     "Run the steps of a recipe on an image; its label then follows with `to_grid(label, prepared, order=0)`"
-    if not isinstance(recipe,(list,tuple)) or not all(isinstance(s,(list,tuple)) and len(s)==2 and isinstance(s[1],dict) for s in recipe): raise ValueError(f'recipe {recipe!r}: a list like [["normalise", {{}}], ["resample", {{"spacing": [3,1,1]}}]] is expected')
-    for name,kw in recipe:
-        if name not in steps: raise ValueError(f'recipe step {name!r} is unknown: there are {sorted(steps)}')
+    if not isinstance(recipe, (list, tuple)) or not all(
+        isinstance(s, (list, tuple)) and len(s) == 2 and isinstance(s[1], dict) for s in recipe
+    ):
+        raise ValueError(
+            f'recipe {recipe!r}: a list like [["normalise", {{}}], ["resample", {{"spacing": [3,1,1]}}]] is expected'
+        )
+    for name, kw in recipe:
+        if name not in steps:
+            raise ValueError(f"recipe step {name!r} is unknown: there are {sorted(steps)}")
         scan = steps[name](scan, **kw, **(dict(mask=mask) if sees_mask(name) else {}))
     return scan
 
+
 def sees_mask(
-    name:str, # of a step
-)->bool: # does it look at a label map?
+    name: str,  # of a step
+) -> bool:  # does it look at a label map?
     "Steps that follow an organ have an argument `mask`"
-    return 'mask' in inspect.signature(steps[name]).parameters
+    return "mask" in inspect.signature(steps[name]).parameters
 
 # %% ../nbs/15_prep.ipynb #60fe746b
-full_scale = dict(uint8=255, int16=32767, float16=1)     # what 1.0 becomes in a store of that type
+full_scale = dict(uint8=255, int16=32767, float16=1)  # what 1.0 becomes in a store of that type
+
 
 def _atomic(path, write):
-    part = path.with_name(f'.{os.getpid()}.{path.name}')
-    write(part); os.replace(part, path)
+    part = path.with_name(f".{os.getpid()}.{path.name}")
+    write(part)
+    os.replace(part, path)
+
 
 def _save_npy(path, a):
     def write(p):
-        with open(p,'wb') as f: np.save(f, a)
+        with open(p, "wb") as f:
+            np.save(f, a)
+
     _atomic(path, write)
+
 
 def _stamp(case, image, label, recipe, dtype):
     "Changes when recipe, file or file date change"
-    files = [(Path(f).name,(s:=os.stat(str(f).split('#')[0])).st_size,s.st_mtime_ns) for f in (image,label) if f]                # folder#series: one of several scans
-    return sha1(json.dumps([6,case,files,recipe,dtype]).encode()).hexdigest()       # 6: the store's own format
+    files = [
+        (Path(f).name, (s := os.stat(str(f).split("#")[0])).st_size, s.st_mtime_ns)
+        for f in (image, label)
+        if f
+    ]  # folder#series: one of several scans
+    return sha1(
+        json.dumps([6, case, files, recipe, dtype]).encode()
+    ).hexdigest()  # 6: the store's own format
+
 
 def fg_points(
-    lab, # labels (Z,Y,X)
-    n:int=16, # at most so many of each label in each slice
-)->np.ndarray: # (K,4) int32: z, y, x, label, sorted by z
+    lab,  # labels (Z,Y,X)
+    n: int = 16,  # at most so many of each label in each slice
+) -> np.ndarray:  # (K,4) int32: z, y, x, label, sorted by z
     "Voxels of the foreground, picked at random: the same ones each time, and each label of a slice alike"
-    rng,out = np.random.default_rng(0),[np.zeros((0,4),np.int32)]
-    for z in np.flatnonzero(lab.any((1,2))):
-        at = np.flatnonzero(lab[z]); of = lab[z].ravel()[at]
+    rng, out = np.random.default_rng(0), [np.zeros((0, 4), np.int32)]
+    for z in np.flatnonzero(lab.any((1, 2))):
+        at = np.flatnonzero(lab[z])
+        of = lab[z].ravel()[at]
         for c in np.unique(of):
-            k = at[of==c]; k = rng.choice(k, n, replace=False) if len(k)>n else k
-            out.append(np.stack([np.full(len(k),z),*np.unravel_index(k,lab[z].shape),np.full(len(k),c)],1).astype(np.int32))
+            k = at[of == c]
+            k = rng.choice(k, n, replace=False) if len(k) > n else k
+            out.append(
+                np.stack(
+                    [np.full(len(k), z), *np.unravel_index(k, lab[z].shape), np.full(len(k), c)], 1
+                ).astype(np.int32)
+            )
     return np.concatenate(out)
 
-def _prepare_case(*args):
-    try: return _prepare(*args)
-    except (ValueError,TypeError,OSError) as e: return str(e) if str(e).startswith(args[0]) else f'{args[0]}: {e}'
 
-def _whole(store, case): # are all its files there, in their full size?
-    try: load_case(store,case); load_points(store,case); return True
-    except ValueError: return False
+def _prepare_case(*args):
+    try:
+        return _prepare(*args)
+    except (ValueError, TypeError, OSError) as e:
+        return str(e) if str(e).startswith(args[0]) else f"{args[0]}: {e}"
+
+
+def _whole(store, case):  # are all its files there, in their full size?
+    try:
+        load_case(store, case)
+        load_points(store, case)
+        return True
+    except ValueError:
+        return False
+
 
 def _prepare(case, image, label, labels, store, recipe, dtype):
-    store,stamp = Path(store),_stamp(case, image, label, [recipe,labels], dtype)
-    done = store/f'{case}.json'
-    if done.exists() and (old:=json.loads(done.read_text()))['stamp']==stamp and _whole(store,case): return old['rows'],old['said']
+    store, stamp = Path(store), _stamp(case, image, label, [recipe, labels], dtype)
+    done = store / f"{case}.json"
+    if (
+        done.exists()
+        and (old := json.loads(done.read_text()))["stamp"] == stamp
+        and _whole(store, case)
+    ):
+        return old["rows"], old["said"]
     done.unlink(missing_ok=True)
-    img = read_scan(image); lab = read_label(label, img, labels)
-    with warnings.catch_warnings(record=True) as said: warnings.simplefilter('always'); x = apply_recipe(img, recipe, lab)
-    said = [str(w.message) for w in said if not issubclass(w.category,(FutureWarning,DeprecationWarning))]
-    if img.data.dtype.kind=='f' and (n := (~np.isfinite(img.data)).sum()): raise ValueError(f'{case}: {n} voxels of the image are NaN or infinite: repair it')
-    if x.data.min()<0 or x.data.max()>1 or not np.isfinite(x.data).all(): raise ValueError(f'{case}: values after the recipe lie outside of 0..1: end it with `normalise` or `window`')
-    _save_npy(store/f'{case}.img.npy', np.stack([(z if dtype=='float16' else np.round(z*full_scale[dtype])).astype(dtype) for z in x.data.transpose(1,0,2,3)]))    # slice by slice: no second copy in floats
-    y = np.ascontiguousarray(to_grid(lab, x, order=0).data[0])             # once, whatever the steps did: nothing is interpolated twice
-    _save_npy(store/f'{case}.lab.npy', y); _save_npy(store/f'{case}.pts.npy', fg_points(y))
-    rows = [dict(ny=s.shape[0], nx=s.shape[1])|{f'n_{c}':int(k) for c,k in enumerate(np.bincount(s.ravel()))} for s in y]
+    img = read_scan(image)
+    lab = read_label(label, img, labels)
+    with warnings.catch_warnings(record=True) as said:
+        warnings.simplefilter("always")
+        x = apply_recipe(img, recipe, lab)
+    said = [
+        str(w.message)
+        for w in said
+        if not issubclass(w.category, (FutureWarning, DeprecationWarning))
+    ]
+    if img.data.dtype.kind == "f" and (n := (~np.isfinite(img.data)).sum()):
+        raise ValueError(f"{case}: {n} voxels of the image are NaN or infinite: repair it")
+    if x.data.min() < 0 or x.data.max() > 1 or not np.isfinite(x.data).all():
+        raise ValueError(
+            f"{case}: values after the recipe lie outside of 0..1: end it with `normalise` or `window`"
+        )
+    _save_npy(
+        store / f"{case}.img.npy",
+        np.stack(
+            [
+                (z if dtype == "float16" else np.round(z * full_scale[dtype])).astype(dtype)
+                for z in x.data.transpose(1, 0, 2, 3)
+            ]
+        ),
+    )  # slice by slice: no second copy in floats
+    y = np.ascontiguousarray(
+        to_grid(lab, x, order=0).data[0]
+    )  # once, whatever the steps did: nothing is interpolated twice
+    _save_npy(store / f"{case}.lab.npy", y)
+    _save_npy(store / f"{case}.pts.npy", fg_points(y))
+    rows = [
+        dict(ny=s.shape[0], nx=s.shape[1])
+        | {f"n_{c}": int(k) for c, k in enumerate(np.bincount(s.ravel()))}
+        for s in y
+    ]
     _atomic(done, lambda p: p.write_text(json.dumps(dict(stamp=stamp, rows=rows, said=said))))
-    return rows,said
+    return rows, said
+
 
 def prepare(
-    df:pd.DataFrame, # cohort: case, image, label
-    recipe:list, # from 0..1 on, see `apply_recipe`
-    store, # folder to write
-    dtype:str='uint8', # 'uint8' or 'int16': 256 or 32,768 steps between 0 and 1; or 'float16'
-    n_jobs:int=2, # processes
-)->pd.DataFrame: # the index, a row a slice: case, z, ny, nx (px), n_0, n_1, ... (voxels)
+    df: pd.DataFrame,  # cohort: case, image, label
+    recipe: list,  # from 0..1 on, see `apply_recipe`
+    store,  # folder to write
+    dtype: str = "uint8",  # 'uint8' or 'int16': 256 or 32,768 steps between 0 and 1; or 'float16'
+    n_jobs: int = 2,  # processes
+) -> pd.DataFrame:  # the index, a row a slice: case, z, ny, nx (px), n_0, n_1, ... (voxels)
     "Run the recipe on all cases, in parallel; goes on where it was interrupted"
-    if dtype not in full_scale: raise ValueError(f'dtype {dtype!r}: the store keeps {sorted(full_scale)}')
-    if not len(df): raise ValueError('no case to prepare: the cohort is empty')
-    odd = sorted({*df.case[df.case.duplicated()]}|{c for c in df.case if '/' in str(c)})
-    if odd: raise ValueError(f'cases {odd[:5]}: each needs a name of its own, without "/": it becomes the name of files')
-    store = Path(store); store.mkdir(parents=True, exist_ok=True)
-    for f in store.glob('.*.*'):
-        if time.time()-f.stat().st_mtime>3600: f.unlink(missing_ok=True)                # halves that a killed run left; younger ones may be another machine's, at work in the same folder
-    rows = map_cases(_prepare_case, ((*r,str(store),recipe,dtype) for r in df.reindex(columns=['case','image','label','label_map']).fillna('').itertuples(index=False)), len(df), n_jobs)
-    bad = [r for r in rows if isinstance(r,str)]
-    if bad: raise ValueError(f'{len(bad)} of {len(df)} cases cannot be prepared:\n'+'\n'.join(bad))
-    for _,said in rows: [print(s) for s in said]                              # a step took a lesser path: it was said in another process
-    idx = pd.DataFrame([dict(case=c, z=z)|r for c,(rs,_) in zip(df.case,rows) for z,r in enumerate(rs)])
-    idx = idx.fillna(0).astype({c:int for c in idx if c!='case'})
-    _atomic(store/'index.csv', lambda p: idx.to_csv(p, index=False))
-    _atomic(store/'store.json', lambda p: p.write_text(json.dumps(dict(recipe=recipe, dtype=dtype), indent=1)))
+    if dtype not in full_scale:
+        raise ValueError(f"dtype {dtype!r}: the store keeps {sorted(full_scale)}")
+    if not len(df):
+        raise ValueError("no case to prepare: the cohort is empty")
+    odd = sorted({*df.case[df.case.duplicated()]} | {c for c in df.case if "/" in str(c)})
+    if odd:
+        raise ValueError(
+            f'cases {odd[:5]}: each needs a name of its own, without "/": it becomes the name of files'
+        )
+    store = Path(store)
+    store.mkdir(parents=True, exist_ok=True)
+    for f in store.glob(".*.*"):
+        if time.time() - f.stat().st_mtime > 3600:
+            f.unlink(
+                missing_ok=True
+            )  # halves that a killed run left; younger ones may be another machine's, at work in the same folder
+    rows = map_cases(
+        _prepare_case,
+        (
+            (*r, str(store), recipe, dtype)
+            for r in df.reindex(columns=["case", "image", "label", "label_map"])
+            .fillna("")
+            .itertuples(index=False)
+        ),
+        len(df),
+        n_jobs,
+    )
+    bad = [r for r in rows if isinstance(r, str)]
+    if bad:
+        raise ValueError(f"{len(bad)} of {len(df)} cases cannot be prepared:\n" + "\n".join(bad))
+    for _, said in rows:
+        [print(s) for s in said]  # a step took a lesser path: it was said in another process
+    idx = pd.DataFrame(
+        [dict(case=c, z=z) | r for c, (rs, _) in zip(df.case, rows) for z, r in enumerate(rs)]
+    )
+    idx = idx.fillna(0).astype({c: int for c in idx if c != "case"})
+    _atomic(store / "index.csv", lambda p: idx.to_csv(p, index=False))
+    _atomic(
+        store / "store.json",
+        lambda p: p.write_text(json.dumps(dict(recipe=recipe, dtype=dtype), indent=1)),
+    )
     return idx
 
 # %% ../nbs/15_prep.ipynb #b5347090
-def _map_npy(path): # like np.load(mmap_mode='c'), which keeps a file descriptor open for every array: a thousand cases would use up the usual limit
-    with open(path,'rb') as f:
-        np.lib.format.read_magic(f); shape,_,dtype = np.lib.format.read_array_header_1_0(f); start = f.tell()
+def _map_npy(
+    path,
+):  # like np.load(mmap_mode='c'), which keeps a file descriptor open for every array: a thousand cases would use up the usual limit
+    with open(path, "rb") as f:
+        np.lib.format.read_magic(f)
+        shape, _, dtype = np.lib.format.read_array_header_1_0(f)
+        start = f.tell()
     size = os.path.getsize(path)
-    if size!=start+np.prod(shape)*dtype.itemsize: raise ValueError('wrong size')
-    return torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8).numpy()[start:].view(dtype).reshape(shape)
+    if size != start + np.prod(shape) * dtype.itemsize:
+        raise ValueError("wrong size")
+    return (
+        torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
+        .numpy()[start:]
+        .view(dtype)
+        .reshape(shape)
+    )
+
 
 def _load(store, case, kind, how):
-    try: return how(Path(store)/f'{case}.{kind}.npy')
-    except (FileNotFoundError,ValueError,RuntimeError) as e: raise ValueError(f'store {Path(store).name}: case {case} is missing or damaged ({type(e).__name__}): run `prepare` again') from None
+    try:
+        return how(Path(store) / f"{case}.{kind}.npy")
+    except (FileNotFoundError, ValueError, RuntimeError) as e:
+        raise ValueError(
+            f"store {Path(store).name}: case {case} is missing or damaged ({type(e).__name__}): run `prepare` again"
+        ) from None
+
 
 def load_case(
-    store, # folder written by `prepare`
-    case:str, # name
-)->tuple: # image (Z,C,Y,X) small integers, label (Z,Y,X) uint8; memory-mapped (changes stay in memory), nothing is read yet
+    store,  # folder written by `prepare`
+    case: str,  # name
+) -> tuple:  # image (Z,C,Y,X) small integers, label (Z,Y,X) uint8; memory-mapped (changes stay in memory), nothing is read yet
     "One prepared case"
-    return tuple(_load(store, case, k, _map_npy) for k in ('img','lab'))
+    return tuple(_load(store, case, k, _map_npy) for k in ("img", "lab"))
+
 
 def load_points(
-    store, # folder written by `prepare`
-    case:str, # name
-)->np.ndarray: # (K,4) int32: z, y, x, label
+    store,  # folder written by `prepare`
+    case: str,  # name
+) -> np.ndarray:  # (K,4) int32: z, y, x, label
     "Foreground voxels of one prepared case, see `fg_points`"
-    return _load(store, case, 'pts', np.load)
+    return _load(store, case, "pts", np.load)

@@ -7,257 +7,539 @@ __all__ = ['readers', 'mask_readers', 'drawings', 'layouts', 'suffix', 'stem', '
            'map_cases', 'two_folders', 'segthor', 'mmwhs', 'drawn', 'tcia', 'read_cohort', 'read_case']
 
 # %% ../nbs/08_read.ipynb #8e795f76
-import json, os, re, time, warnings
+import json
+import os
+import re
+import time
+import warnings
 from collections import Counter
 from pathlib import Path
+
 import pandas as pd
 from joblib import Parallel, delayed
-from .scan import Scan, read_nifti, read_nrrd, fit_label, label_map, few, grid_map, is_exact, to_grid
-from .dicom import read_dicom, dicom_files
-from .rtstruct import read_rtstruct, plain_name
-from .image import read_image, read_mask, read_drawing, outlines
-from .phantom import make_phantom, is_phantom, mmwhs_values, segthor_labels
+
+from .dicom import dicom_files, read_dicom
+from .image import outlines, read_drawing, read_image, read_mask
+from .phantom import is_phantom, make_phantom, mmwhs_values, segthor_labels
+from .rtstruct import plain_name, read_rtstruct
+from seg_course.scan import (
+    Scan,
+    few,
+    fit_label,
+    grid_map,
+    is_exact,
+    label_map,
+    read_nifti,
+    read_nrrd,
+    to_grid,
+)
 
 # %% ../nbs/08_read.ipynb #2c846658
-readers = {'.nii':read_nifti, '.nii.gz':read_nifti, '.nrrd':read_nrrd, '.nhdr':read_nrrd, **{s:read_image for s in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp')}}
-mask_readers = readers|{s:read_mask for s in ('.png','.tif','.tiff','.bmp')}
-drawings = ('.json','.xml')                          # outlines on a picture
+readers = {
+    ".nii": read_nifti,
+    ".nii.gz": read_nifti,
+    ".nrrd": read_nrrd,
+    ".nhdr": read_nrrd,
+    **{s: read_image for s in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")},
+}
+mask_readers = readers | {s: read_mask for s in (".png", ".tif", ".tiff", ".bmp")}
+drawings = (".json", ".xml")  # outlines on a picture
 
-def suffix(path)->str: # lower case; '.nii.gz' counts as one
+
+def suffix(path) -> str:  # lower case; '.nii.gz' counts as one
     "The end of a file's name"
-    m = re.search(r'(\.nii)?\.[^.]+$', Path(path).name.lower())
-    return m[0] if m else ''
+    m = re.search(r"(\.nii)?\.[^.]+$", Path(path).name.lower())
+    return m[0] if m else ""
 
-def stem(path)->str: # what is before `suffix`
+
+def stem(path) -> str:  # what is before `suffix`
     "The name of a case, from its file"
     n = Path(path).name
-    return n[:len(n)-len(suffix(path))] if suffix(path) in (*readers,*drawings,'.dcm') else n
+    return n[: len(n) - len(suffix(path))] if suffix(path) in (*readers, *drawings, ".dcm") else n
+
 
 def read_scan(
-    path, # file, or the folder of a DICOM series, 'folder#SeriesInstanceUID' where it holds several
-)->Scan: # (C,Z,Y,X)
+    path,  # file, or the folder of a DICOM series, 'folder#SeriesInstanceUID' where it holds several
+) -> Scan:  # (C,Z,Y,X)
     "Read an image of any kind"
-    if not str(path): raise ValueError('no image for this label: find the image, or remove the label')
-    p = Path(path); folder,_,series = str(path).rpartition('#')
-    if folder and re.fullmatch(r'[\d.]+',series) and not p.exists(): return read_dicom(folder, series)
-    if p.is_dir(): return read_dicom(p)
-    if suffix(p) not in readers: raise ValueError(f'{p.name} is of no known kind: {", ".join(readers)} or a folder of DICOM slices are read')
+    if not str(path):
+        raise ValueError("no image for this label: find the image, or remove the label")
+    p = Path(path)
+    folder, _, series = str(path).rpartition("#")
+    if folder and re.fullmatch(r"[\d.]+", series) and not p.exists():
+        return read_dicom(folder, series)
+    if p.is_dir():
+        return read_dicom(p)
+    if suffix(p) not in readers:
+        raise ValueError(
+            f"{p.name} is of no known kind: {', '.join(readers)} or a folder of DICOM slices are read"
+        )
     return readers[suffix(p)](p)
 
+
 def read_label(
-    path, # label file; an RTSTRUCT may be named by its folder
-    image:Scan, # its image; the label is brought to this grid
-    labels=None, # label map: raw value, or name of an ROI or an outline -> class (dict or JSON text); None keeps values
-)->Scan: # uint8 (1,Z,Y,X)
+    path,  # label file; an RTSTRUCT may be named by its folder
+    image: Scan,  # its image; the label is brought to this grid
+    labels=None,  # label map: raw value, or name of an ROI or an outline -> class (dict or JSON text); None keeps values
+) -> Scan:  # uint8 (1,Z,Y,X)
     "Read a label of any kind onto the grid of its image"
-    if not str(path): raise ValueError('no label for this image: annotate it, or move the image to the test set')
+    if not str(path):
+        raise ValueError("no label for this image: annotate it, or move the image to the test set")
     from pydicom.misc import is_dicom
-    p = Path(path); labels = label_map(labels)
-    if p.is_dir() or suffix(p)=='.dcm' or suffix(p) not in [*mask_readers,*drawings] and p.is_file() and is_dicom(p):
-        if not labels: raise ValueError(f'{p.name}: contours have names, not numbers: say which are meant, like labels={{"GTV1":1}}')
+
+    p = Path(path)
+    labels = label_map(labels)
+    if (
+        p.is_dir()
+        or suffix(p) == ".dcm"
+        or suffix(p) not in [*mask_readers, *drawings]
+        and p.is_file()
+        and is_dicom(p)
+    ):
+        if not labels:
+            raise ValueError(
+                f'{p.name}: contours have names, not numbers: say which are meant, like labels={{"GTV1":1}}'
+            )
         return read_rtstruct(p, image, labels)
-    if suffix(p) in drawings: return read_drawing(p, image, labels)
-    if suffix(p) in ('.jpg','.jpeg'): raise ValueError(f'{p.name}: JPEG blurs the values of a label: save it as PNG')
-    if suffix(p) not in mask_readers: raise ValueError(f'{p.name} is of no known kind of label: {", ".join([*mask_readers,*drawings,".dcm"])} are read')
+    if suffix(p) in drawings:
+        return read_drawing(p, image, labels)
+    if suffix(p) in (".jpg", ".jpeg"):
+        raise ValueError(f"{p.name}: JPEG blurs the values of a label: save it as PNG")
+    if suffix(p) not in mask_readers:
+        raise ValueError(
+            f"{p.name} is of no known kind of label: {', '.join([*mask_readers, *drawings, '.dcm'])} are read"
+        )
     return fit_label(mask_readers[suffix(p)](p), image, labels)
 
 # %% ../nbs/08_read.ipynb #f4fcc019
 def data_path(
-    name:str, # data set, e.g. 'Task04_Hippocampus'
-    data='', # folder of the data set, or the folder that holds it; '' looks in $SEG_COURSE_DATA and data/
-    others=(), # names of open data sets that serve as well, looked for after `name`
-    phantom='data/phantoms', # where a phantom is written if there is no data
-    **kw, # passed to the phantom's function, e.g. n=30 cases
-)->tuple: # (folder, True if the data is real)
+    name: str,  # data set, e.g. 'Task04_Hippocampus'
+    data="",  # folder of the data set, or the folder that holds it; '' looks in $SEG_COURSE_DATA and data/
+    others=(),  # names of open data sets that serve as well, looked for after `name`
+    phantom="data/phantoms",  # where a phantom is written if there is no data
+    **kw,  # passed to the phantom's function, e.g. n=30 cases
+) -> tuple:  # (folder, True if the data is real)
     "Find a data set, or draw its phantom and say so"
     if data:
-        for p in (*(Path(data)/n for n in (name,*others)), Path(data)):
-            if p.is_dir() and any(p.iterdir()): return p,not is_phantom(p)
-        raise ValueError(f'no data in {data}: {"the folder is empty" if Path(data).is_dir() else "no such folder"}; name the folder of {name}')
-    up = [p/'data' for p in (Path(),*[Path(*['..']*i) for i in (1,2)])]               # a notebook runs in its own folder
-    if os.environ.get('IN_TEST'): up = []                                              # tests run on the phantom, wherever data lies
-    for base in (None if os.environ.get('IN_TEST') else os.environ.get('SEG_COURSE_DATA'),*up):
-        for n in (name,*others) if base else ():
-            if (p := Path(base)/n).is_dir(): return p,not is_phantom(p)
-    print(f'No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients.')
-    return make_phantom(name, Path(phantom)/name, **kw),False
+        for p in (*(Path(data) / n for n in (name, *others)), Path(data)):
+            if p.is_dir() and any(p.iterdir()):
+                return p, not is_phantom(p)
+        raise ValueError(
+            f"no data in {data}: {'the folder is empty' if Path(data).is_dir() else 'no such folder'}; name the folder of {name}"
+        )
+    up = [
+        p / "data" for p in (Path(), *[Path(*[".."] * i) for i in (1, 2)])
+    ]  # a notebook runs in its own folder
+    if os.environ.get("IN_TEST"):
+        up = []  # tests run on the phantom, wherever data lies
+    for base in (None if os.environ.get("IN_TEST") else os.environ.get("SEG_COURSE_DATA"), *up):
+        for n in (name, *others) if base else ():
+            if (p := Path(base) / n).is_dir():
+                return p, not is_phantom(p)
+    print(
+        f"No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. Its scores say that the pipeline works, and nothing about patients."
+    )
+    return make_phantom(name, Path(phantom) / name, **kw), False
 
 # %% ../nbs/08_read.ipynb #09e211fd
-def _here(cwd, f, args): # workers live on when the caller changes its folder: relative paths shall mean the same in both
-    if os.getcwd()!=cwd: os.chdir(cwd)
+def _here(
+    cwd, f, args
+):  # workers live on when the caller changes its folder: relative paths shall mean the same in both
+    if os.getcwd() != cwd:
+        os.chdir(cwd)
     return f(*args)
 
+
 def map_cases(
-    f, # called as f(*args) for each item
-    args, # iterable of tuples
-    n:int, # how many there are
-    n_jobs:int=2, # processes; 1 runs here, None leaves it to an enclosing `joblib.parallel_config`
-    start:float=7, # seconds that processes take to start (they import PyTorch): they come once they would save more
-)->list: # results, in order
+    f,  # called as f(*args) for each item
+    args,  # iterable of tuples
+    n: int,  # how many there are
+    n_jobs: int = 2,  # processes; 1 runs here, None leaves it to an enclosing `joblib.parallel_config`
+    start: float = 7,  # seconds that processes take to start (they import PyTorch): they come once they would save more
+) -> list:  # results, in order
     "`f` over all cases with a progress bar: here, and in parallel from the case on where that pays"
     from fastprogress.fastprogress import progress_bar
-    return list(progress_bar(_results(f, iter(args), n, n_jobs, start), total=n, leave=False) if n>20 else _results(f, iter(args), n, n_jobs, start))
+
+    return list(
+        progress_bar(_results(f, iter(args), n, n_jobs, start), total=n, leave=False)
+        if n > 20
+        else _results(f, iter(args), n, n_jobs, start)
+    )
+
 
 def _results(f, args, n, n_jobs, start):
-    spent,t0 = [],time.perf_counter()
-    while n_jobs not in (1,None) and len(spent)<n:
-        left = (n-len(spent))*sum(spent[1:])/max(1,len(spent)-1)                       # the first one also warms up
-        if len(spent)>2 and left/2>start or start==0: break
-        yield f(*next(args)); t0,t = time.perf_counter(),t0; spent.append(t0-t)
-    par = Parallel(n_jobs=n_jobs, return_as='generator', idle_worker_timeout=20)       # joblib's 300 s would keep a finished process waiting for its workers
-    warnings.filterwarnings('ignore', message='A worker stopped while some jobs were given')     # it ended for want of work, and another one starts
+    spent, t0 = [], time.perf_counter()
+    while n_jobs not in (1, None) and len(spent) < n:
+        left = (
+            (n - len(spent)) * sum(spent[1:]) / max(1, len(spent) - 1)
+        )  # the first one also warms up
+        if len(spent) > 2 and left / 2 > start or start == 0:
+            break
+        yield f(*next(args))
+        t0, t = time.perf_counter(), t0
+        spent.append(t0 - t)
+    par = Parallel(
+        n_jobs=n_jobs, return_as="generator", idle_worker_timeout=20
+    )  # joblib's 300 s would keep a finished process waiting for its workers
+    warnings.filterwarnings(
+        "ignore", message="A worker stopped while some jobs were given"
+    )  # it ended for want of work, and another one starts
     yield from par(delayed(_here)(os.getcwd(), f, a) for a in args)
 
 # %% ../nbs/08_read.ipynb #22a85365
-def _files(d, kinds=tuple(mask_readers)+drawings): # name -> file of the known kinds in a folder
+def _files(d, kinds=tuple(mask_readers) + drawings):  # name -> file of the known kinds in a folder
     out = {}
     for f in sorted(d.iterdir()) if d.is_dir() else []:
-        if f.name.startswith('.') or suffix(f) not in kinds: continue
-        if stem(f) in out: raise ValueError(f'{d}: {stem(f)} is there as {suffix(out[stem(f)])} and as {suffix(f)}: remove one of them')
+        if f.name.startswith(".") or suffix(f) not in kinds:
+            continue
+        if stem(f) in out:
+            raise ValueError(
+                f"{d}: {stem(f)} is there as {suffix(out[stem(f)])} and as {suffix(f)}: remove one of them"
+            )
         out[stem(f)] = f
     return out
 
-def _pairs(imgs, labs): return [dict(case=c, image=str(imgs.get(c,'')), label=str(labs.get(c,''))) for c in sorted({*imgs,*labs})]
 
-def _dataset_json(path): # names of labels and channels, from the dataset.json of the Decathlon or of nnU-Net v2
-    f = path/'dataset.json'
-    if not f.exists(): return dict(labels={}, channels=None, channel_names=[])
+def _pairs(imgs, labs):
+    return [
+        dict(case=c, image=str(imgs.get(c, "")), label=str(labs.get(c, "")))
+        for c in sorted({*imgs, *labs})
+    ]
+
+
+def _dataset_json(
+    path,
+):  # names of labels and channels, from the dataset.json of the Decathlon or of nnU-Net v2
+    f = path / "dataset.json"
+    if not f.exists():
+        return dict(labels={}, channels=None, channel_names=[])
     try:
         info = json.loads(f.read_text())
-        labels = {int(k):v for k,v in info.get('labels',{}).items()} if all(str(k).isdigit() for k in info.get('labels',{})) else {int(v):k for k,v in info['labels'].items()}
-        chans = info.get('modality') or info.get('channel_names') or {}
-        return dict(labels=labels, channels=len(chans) or None, channel_names=[chans[k] for k in sorted(chans, key=int)])
-    except (ValueError,TypeError,AttributeError) as e: raise ValueError(f'{f}: cannot be understood ({e}): "labels" is expected to be like {{"0":"background","1":"tumour"}}') from None
+        labels = (
+            {int(k): v for k, v in info.get("labels", {}).items()}
+            if all(str(k).isdigit() for k in info.get("labels", {}))
+            else {int(v): k for k, v in info["labels"].items()}
+        )
+        chans = info.get("modality") or info.get("channel_names") or {}
+        return dict(
+            labels=labels,
+            channels=len(chans) or None,
+            channel_names=[chans[k] for k in sorted(chans, key=int)],
+        )
+    except (ValueError, TypeError, AttributeError) as e:
+        raise ValueError(
+            f'{f}: cannot be understood ({e}): "labels" is expected to be like {{"0":"background","1":"tumour"}}'
+        ) from None
 
-def two_folders(path, split, labels, image_dir='', label_dir=''): # imagesTr and labelsTr, or images and labels
+
+def two_folders(
+    path, split, labels, image_dir="", label_dir=""
+):  # imagesTr and labelsTr, or images and labels
     "Medical Segmentation Decathlon, and plain `images` + `labels`"
-    sub = next((s for s in (split,'') if (path/f'images{s}').is_dir()), None)
-    if not image_dir and sub is None: return None
-    if not image_dir and split=='Ts' and sub=='': raise ValueError(f'{path}: images/ has no test split: name the folder of the test images')
-    imgs,labs = path/(image_dir or f'images{sub}'),path/(label_dir or f'labels{sub}')
-    for p in (imgs,*([labs] if label_dir else [])):
-        if not p.is_dir(): raise ValueError(f'{p}: no such folder')
-    return _pairs(_files(imgs, tuple(readers)), _files(labs)),_dataset_json(path)
+    sub = next((s for s in (split, "") if (path / f"images{s}").is_dir()), None)
+    if not image_dir and sub is None:
+        return None
+    if not image_dir and split == "Ts" and sub == "":
+        raise ValueError(f"{path}: images/ has no test split: name the folder of the test images")
+    imgs, labs = path / (image_dir or f"images{sub}"), path / (label_dir or f"labels{sub}")
+    for p in (imgs, *([labs] if label_dir else [])):
+        if not p.is_dir():
+            raise ValueError(f"{p}: no such folder")
+    return _pairs(_files(imgs, tuple(readers)), _files(labs)), _dataset_json(path)
+
 
 def segthor(path, split, labels):
     "`train/Patient_01/Patient_01.nii.gz` and `GT.nii.gz`; `test/Patient_41.nii.gz`"
-    base = path/dict(Tr='train',Ts='test').get(split,split)
-    if not base.is_dir(): base = path
-    if split=='Ts': rows = [dict(case=stem(f), image=str(f), label='') for f in sorted(base.glob('Patient_*.nii*')) if f.is_file()]
-    else: rows = [dict(case=p.name, image=str(next(iter(sorted(p.glob(f'{p.name}.nii*'))),'')), label=str(next(iter(sorted(p.glob('GT.nii*'))),''))) for p in sorted(base.glob('Patient_*')) if p.is_dir()]
-    rows = [r for r in rows if r['image'] or r['label']]
-    return (rows,dict(labels={0:'background'}|{c:n for n,c in segthor_labels.items()})) if rows else None
+    base = path / dict(Tr="train", Ts="test").get(split, split)
+    if not base.is_dir():
+        base = path
+    if split == "Ts":
+        rows = [
+            dict(case=stem(f), image=str(f), label="")
+            for f in sorted(base.glob("Patient_*.nii*"))
+            if f.is_file()
+        ]
+    else:
+        rows = [
+            dict(
+                case=p.name,
+                image=str(next(iter(sorted(p.glob(f"{p.name}.nii*"))), "")),
+                label=str(next(iter(sorted(p.glob("GT.nii*"))), "")),
+            )
+            for p in sorted(base.glob("Patient_*"))
+            if p.is_dir()
+        ]
+    rows = [r for r in rows if r["image"] or r["label"]]
+    return (
+        (rows, dict(labels={0: "background"} | {c: n for n, c in segthor_labels.items()}))
+        if rows
+        else None
+    )
+
 
 def mmwhs(path, split, labels):
     "`ct_train_1001_image.nii.gz` and `ct_train_1001_label.nii.gz`, anywhere below; `modality` is a column"
     rows = []
-    for f in sorted(path.rglob('*_image.nii*')):
-        if not (m := re.match(r'(ct|mr)_(train|test)_', f.name)) or dict(Tr='train',Ts='test')[split]!=m[2]: continue
-        lab = f.with_name(f.name.replace('_image.','_label.')); rows.append(dict(case=stem(f).removesuffix('_image'), image=str(f), label=str(lab) if lab.exists() else '', modality=m[1]))
-    raw = {v:c for c,v in enumerate(mmwhs_values.values(),1)}|{421:2}
-    return (rows,dict(labels=dict(enumerate(['background',*mmwhs_values])), label_map=raw)) if rows else None
+    for f in sorted(path.rglob("*_image.nii*")):
+        if (
+            not (m := re.match(r"(ct|mr)_(train|test)_", f.name))
+            or dict(Tr="train", Ts="test")[split] != m[2]
+        ):
+            continue
+        lab = f.with_name(f.name.replace("_image.", "_label."))
+        rows.append(
+            dict(
+                case=stem(f).removesuffix("_image"),
+                image=str(f),
+                label=str(lab) if lab.exists() else "",
+                modality=m[1],
+            )
+        )
+    raw = {v: c for c, v in enumerate(mmwhs_values.values(), 1)} | {421: 2}
+    return (
+        (rows, dict(labels=dict(enumerate(["background", *mmwhs_values])), label_map=raw))
+        if rows
+        else None
+    )
+
 
 def _by_stem(files, path):
     out = {}
     for f in files:
-        if stem(f) in out: raise ValueError(f'{path}: {stem(f)} is there twice, as {out[stem(f)].relative_to(path)} and {f.relative_to(path)}: remove or rename one of them')
+        if stem(f) in out:
+            raise ValueError(
+                f"{path}: {stem(f)} is there twice, as {out[stem(f)].relative_to(path)} and {f.relative_to(path)}: remove or rename one of them"
+            )
         out[stem(f)] = f
     return out
 
+
 def drawn(path, split, labels):
     "Pictures and LabelMe files of the same names, in one folder or in two"
-    if split=='Ts': return None
-    inside = [f for f in sorted(path.rglob('*')) if not any(p.startswith('.') for p in f.relative_to(path).parts)]                # .seg_course and the like are no data
-    words = lambda f: {w for p in f.relative_to(path).parts[:-1] for w in re.split(r'[\W_]+',p.lower())}
-    js = _by_stem([f for f in inside if suffix(f)=='.json' and f.name!='dataset.json'], path)
-    pics = _by_stem([f for f in inside if suffix(f) in ('.jpg','.jpeg','.png','.tif','.tiff') and not words(f)&{'mask','masks','test'}], path) if js else {}
-    if not set(js)&set(pics): return None
+    if split == "Ts":
+        return None
+    inside = [
+        f
+        for f in sorted(path.rglob("*"))
+        if not any(p.startswith(".") for p in f.relative_to(path).parts)
+    ]  # .seg_course and the like are no data
+    words = lambda f: {
+        w for p in f.relative_to(path).parts[:-1] for w in re.split(r"[\W_]+", p.lower())
+    }
+    js = _by_stem([f for f in inside if suffix(f) == ".json" and f.name != "dataset.json"], path)
+    pics = (
+        _by_stem(
+            [
+                f
+                for f in inside
+                if suffix(f) in (".jpg", ".jpeg", ".png", ".tif", ".tiff")
+                and not words(f) & {"mask", "masks", "test"}
+            ],
+            path,
+        )
+        if js
+        else {}
+    )
+    if not set(js) & set(pics):
+        return None
     rows = _pairs(pics, js)
-    if labels: return rows,dict(labels={})
+    if labels:
+        return rows, dict(labels={})
     names = set()
     for f in js.values():
-        try: names |= {n for n,_ in outlines(f)}
-        except ValueError: pass                      # `check_cohort` names the file
-    return rows,dict(labels={0:'background'}|dict(enumerate(sorted(names),1)), label_map={n:c for c,n in enumerate(sorted(names),1)})
+        try:
+            names |= {n for n, _ in outlines(f)}
+        except ValueError:
+            pass  # `check_cohort` names the file
+    return rows, dict(
+        labels={0: "background"} | dict(enumerate(sorted(names), 1)),
+        label_map={n: c for c, n in enumerate(sorted(names), 1)},
+    )
 
-def _patient(p): # (case, folder of the slices, RTSTRUCT, names of the ROIs with contours)
-    files = dicom_files(p); rts = [(f,ds) for f,ds in files if ds.get('Modality')=='RTSTRUCT']; sl = [(f,ds) for f,ds in files if 'ImagePositionPatient' in ds]
-    meant = {str(s.get('SeriesInstanceUID')) for _,ds in rts for r in ds.get('ReferencedFrameOfReferenceSequence',[]) for t in r.get('RTReferencedStudySequence',[]) for s in t.get('RTReferencedSeriesSequence',[])}
-    has = lambda ds: {int(c.ReferencedROINumber) for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')}
-    names = [plain_name(r.ROIName) for _,ds in rts for r in ds.get('StructureSetROISequence',[]) if int(r.ROINumber) in has(ds)]
-    own = [(str(f.parent),str(ds.SeriesInstanceUID)) for f,ds in sl if str(ds.get('SeriesInstanceUID')) in meant] or [(str(f.parent),str(ds.get('SeriesInstanceUID',''))) for f,ds in sl]
-    most = Counter(own).most_common(2); image,uid = most[0][0] if most else ('','')
-    if len(most)>1 and most[0][1]==most[1][1]: image = str(p)                                                                       # two scans of one size, and no contour says which: reading the folder names them
-    elif len({ds.get('SeriesInstanceUID') for f,ds in sl if str(f.parent)==image})>1: image = f'{image}#{uid}'                       # the one that was drawn on, else the largest
-    return p.name,image,str(rts[0][0]) if len(rts)==1 else str(p) if rts else '',names
+
+def _patient(p):  # (case, folder of the slices, RTSTRUCT, names of the ROIs with contours)
+    files = dicom_files(p)
+    rts = [(f, ds) for f, ds in files if ds.get("Modality") == "RTSTRUCT"]
+    sl = [(f, ds) for f, ds in files if "ImagePositionPatient" in ds]
+    meant = {
+        str(s.get("SeriesInstanceUID"))
+        for _, ds in rts
+        for r in ds.get("ReferencedFrameOfReferenceSequence", [])
+        for t in r.get("RTReferencedStudySequence", [])
+        for s in t.get("RTReferencedSeriesSequence", [])
+    }
+    has = lambda ds: {
+        int(c.ReferencedROINumber)
+        for c in ds.get("ROIContourSequence", [])
+        if c.get("ContourSequence")
+    }
+    names = [
+        plain_name(r.ROIName)
+        for _, ds in rts
+        for r in ds.get("StructureSetROISequence", [])
+        if int(r.ROINumber) in has(ds)
+    ]
+    own = [
+        (str(f.parent), str(ds.SeriesInstanceUID))
+        for f, ds in sl
+        if str(ds.get("SeriesInstanceUID")) in meant
+    ] or [(str(f.parent), str(ds.get("SeriesInstanceUID", ""))) for f, ds in sl]
+    most = Counter(own).most_common(2)
+    image, uid = most[0][0] if most else ("", "")
+    if len(most) > 1 and most[0][1] == most[1][1]:
+        image = str(
+            p
+        )  # two scans of one size, and no contour says which: reading the folder names them
+    elif len({ds.get("SeriesInstanceUID") for f, ds in sl if str(f.parent) == image}) > 1:
+        image = f"{image}#{uid}"  # the one that was drawn on, else the largest
+    return p.name, image, str(rts[0][0]) if len(rts) == 1 else str(p) if rts else "", names
+
 
 def tcia(path, split, labels):
     "A folder a patient, with slices and an RTSTRUCT somewhere below (VIP Cup, TCIA); without `labels` the first ROI whose name starts with GTV"
     from pydicom.misc import is_dicom
-    dicom = lambda p: any(f.is_file() and (f.suffix.lower()=='.dcm' or is_dicom(f)) for f in sorted(p.rglob('*'))[:20])
-    if split=='Ts': return None
-    ps = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith('.') and dicom(p)] or ([path] if dicom(path) else [])
-    if not ps: return None
-    ids = {p:str(dicom_files(p)[0][1].get('PatientID','')) for p in ps[:2]}
-    if len(ps)<=4 and len(ids)==2 and len(set(ids.values()))==1 and set(ids.values())!={''}: ps = [path]                                                    # the folder of one patient, with its series below
-    got = map_cases(_patient, ((p,) for p in ps), len(ps)); rows = [dict(case=c, image=i, label=l) for c,i,l,_ in got]
-    if labels: return rows,dict(labels={})
-    n = pd.Series([r for *_,names in got for r in set(names)]).value_counts(); gtv = sorted(r for r in n.index if r.startswith('GTV'))
-    if not len(n): return rows,dict(labels={})
-    if not gtv: raise ValueError(f'{path}: no ROI is called GTV; there are {n[:12].to_dict()}: say which are meant, like labels={{"{next((r for r in n.index if re.search("GTV|TUM|MASS|LESION|NODUL",r)),"NAME")}":1}}')
-    first = max(gtv, key=lambda r: n[r]); return rows,dict(labels={0:'background',1:first}, label_map={first:1})
+
+    dicom = lambda p: any(
+        f.is_file() and (f.suffix.lower() == ".dcm" or is_dicom(f))
+        for f in sorted(p.rglob("*"))[:20]
+    )
+    if split == "Ts":
+        return None
+    ps = [
+        p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".") and dicom(p)
+    ] or ([path] if dicom(path) else [])
+    if not ps:
+        return None
+    ids = {p: str(dicom_files(p)[0][1].get("PatientID", "")) for p in ps[:2]}
+    if len(ps) <= 4 and len(ids) == 2 and len(set(ids.values())) == 1 and set(ids.values()) != {""}:
+        ps = [path]  # the folder of one patient, with its series below
+    got = map_cases(_patient, ((p,) for p in ps), len(ps))
+    rows = [dict(case=c, image=i, label=l) for c, i, l, _ in got]
+    if labels:
+        return rows, dict(labels={})
+    n = pd.Series([r for *_, names in got for r in set(names)]).value_counts()
+    gtv = sorted(r for r in n.index if r.startswith("GTV"))
+    if not len(n):
+        return rows, dict(labels={})
+    if not gtv:
+        raise ValueError(
+            f'{path}: no ROI is called GTV; there are {n[:12].to_dict()}: say which are meant, like labels={{"{next((r for r in n.index if re.search("GTV|TUM|MASS|LESION|NODUL", r)), "NAME")}":1}}'
+        )
+    first = max(gtv, key=lambda r: n[r])
+    return rows, dict(labels={0: "background", 1: first}, label_map={first: 1})
+
 
 layouts = dict(two_folders=two_folders, segthor=segthor, mmwhs=mmwhs, drawn=drawn, tcia=tcia)
 
 # %% ../nbs/08_read.ipynb #d423f0e5
-def _csv_cohort(path): # columns case, image, label, and any others; files relative to the CSV's folder
-    try: df = pd.read_csv(path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines='error')
-    except (pd.errors.ParserError,pd.errors.EmptyDataError,UnicodeDecodeError) as e: raise ValueError(f'{path}: is no CSV file in UTF-8 ({str(e).splitlines()[0]}): save it again') from None
-    if lost := [c for c in ('case','image') if c not in df]: raise ValueError(f'{path}: column {", ".join(lost)} is missing (there are {", ".join(df)}): case and image are needed, label, group and label_map may be there')
-    if (df.case=='').any(): raise ValueError(f'{path}: line {int((df.case=="").argmax())+2} has no case: give each case a name')
-    if 'group' in df: df['group'] = df.group.where(df.group!='', df.case)
-    for c in ('image','label'): df[c] = [str(path.parent/f) if f else '' for f in df[c]] if c in df else ''
-    return df.to_dict('records'),{}
+def _csv_cohort(
+    path,
+):  # columns case, image, label, and any others; files relative to the CSV's folder
+    try:
+        df = pd.read_csv(
+            path, dtype=str, keep_default_na=False, index_col=False, on_bad_lines="error"
+        )
+    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeDecodeError) as e:
+        raise ValueError(
+            f"{path}: is no CSV file in UTF-8 ({str(e).splitlines()[0]}): save it again"
+        ) from None
+    if lost := [c for c in ("case", "image") if c not in df]:
+        raise ValueError(
+            f"{path}: column {', '.join(lost)} is missing (there are {', '.join(df)}): case and image are needed, label, group and label_map may be there"
+        )
+    if (df.case == "").any():
+        raise ValueError(
+            f"{path}: line {int((df.case == '').argmax()) + 2} has no case: give each case a name"
+        )
+    if "group" in df:
+        df["group"] = df.group.where(df.group != "", df.case)
+    for c in ("image", "label"):
+        df[c] = [str(path.parent / f) if f else "" for f in df[c]] if c in df else ""
+    return df.to_dict("records"), {}
 
-def _class_names(info, labels): # names of the classes, seen through a label map
-    names = info.get('labels',{}); raw = info.get('label_map') or {}
-    if not labels: return names
-    own = {k:names.get(raw.get(k,k)) if isinstance(k,int) else k for k in labels}         # name of each raw value; an ROI is its own name
-    out = {c:'+'.join(dict.fromkeys(n for k,n in own.items() if labels[k]==c and n and k!='>0')) for c in sorted(set(labels.values())-{0})}
-    return {0:'background'}|{c:n or f'label {c}' for c,n in out.items()}
+
+def _class_names(info, labels):  # names of the classes, seen through a label map
+    names = info.get("labels", {})
+    raw = info.get("label_map") or {}
+    if not labels:
+        return names
+    own = {
+        k: names.get(raw.get(k, k)) if isinstance(k, int) else k for k in labels
+    }  # name of each raw value; an ROI is its own name
+    out = {
+        c: "+".join(dict.fromkeys(n for k, n in own.items() if labels[k] == c and n and k != ">0"))
+        for c in sorted(set(labels.values()) - {0})
+    }
+    return {0: "background"} | {c: n or f"label {c}" for c, n in out.items()}
+
 
 def read_cohort(
-    path, # folder in one of the `layouts`, or a CSV file with the columns case, image, label
-    group:str='', # regular expression on the case name, its first bracket is the patient; '': every case a patient
-    split:str='Tr', # 'Tr' training, 'Ts' test
-    labels=None, # label map: raw value, or name of an ROI or outline -> class; '>0' is every value above 0
-    image_dir:str='', # folder of the images below `path`, if it has an unusual name
-    label_dir:str='', # folder of the labels below `path`, if it has an unusual name
-)->pd.DataFrame: # case, image, label, group, label_map (JSON); `attrs` holds layout, path, names of labels and channels
+    path,  # folder in one of the `layouts`, or a CSV file with the columns case, image, label
+    group: str = "",  # regular expression on the case name, its first bracket is the patient; '': every case a patient
+    split: str = "Tr",  # 'Tr' training, 'Ts' test
+    labels=None,  # label map: raw value, or name of an ROI or outline -> class; '>0' is every value above 0
+    image_dir: str = "",  # folder of the images below `path`, if it has an unusual name
+    label_dir: str = "",  # folder of the labels below `path`, if it has an unusual name
+) -> pd.DataFrame:  # case, image, label, group, label_map (JSON); `attrs` holds layout, path, names of labels and channels
     "One row a case; a missing label or image is an empty cell, for `check_cohort` to report"
-    path = Path(path); labels = label_map(labels); extra = dict(image_dir=image_dir,label_dir=label_dir) if image_dir or label_dir else {}
-    if split not in ('Tr','Ts'): raise ValueError(f'split {split!r}: choose Tr (training) or Ts (test)')
-    if path.suffix.lower()=='.csv' and path.is_file() and split=='Tr': got,layout = _csv_cohort(path),'csv'
-    elif not path.is_dir(): raise ValueError(f'{path}: no such folder')
-    else: got,layout = next(((g,n) for n,f in layouts.items() if (not extra or n=='two_folders') and (g := f(path, split, labels, **extra))), (None,None))
-    if got is None and split=='Ts': raise ValueError(f'{path}: no test cases in a layout that has a test split (imagesTs/, test/Patient_41.nii.gz, ct_test_2001_image.nii.gz): name the folder of the test images')
-    if got is None: raise ValueError(f'{path}: no known layout: expected imagesTr + labelsTr, images + labels, Patient_01/GT.nii.gz, *_image.nii.gz, pictures with LabelMe files, or folders of DICOM slices; or write a CSV with the columns case, image, label')
-    rows,info = got
-    if not rows: raise ValueError(f'{path}: no image in it')
-    df = pd.DataFrame(rows); twice = df.case[df.case.duplicated()].unique().tolist()
-    if twice: raise ValueError(f'{path}: cases {few(twice)} are there more than once: give each its own name')
-    found = df.case.str.extract(group, expand=False) if group else df.get('group',df.case)
-    if group and found.isna().any() and found.notna().any(): raise ValueError(f'group {group!r} finds no patient in {few(df.case[found.isna()].tolist())}: widen it, or patients may end up on both sides of a split')
-    df['group'] = found.fillna(df.case)
-    lm = labels or info.get('label_map')
-    if lm or 'label_map' not in df: df['label_map'] = json.dumps(lm) if lm else ''
-    df.attrs = dict(layout=layout, path=str(path), labels=_class_names(info, labels), channels=info.get('channels'), channel_names=info.get('channel_names',[]))
+    path = Path(path)
+    labels = label_map(labels)
+    extra = dict(image_dir=image_dir, label_dir=label_dir) if image_dir or label_dir else {}
+    if split not in ("Tr", "Ts"):
+        raise ValueError(f"split {split!r}: choose Tr (training) or Ts (test)")
+    if path.suffix.lower() == ".csv" and path.is_file() and split == "Tr":
+        got, layout = _csv_cohort(path), "csv"
+    elif not path.is_dir():
+        raise ValueError(f"{path}: no such folder")
+    else:
+        got, layout = next(
+            (
+                (g, n)
+                for n, f in layouts.items()
+                if (not extra or n == "two_folders") and (g := f(path, split, labels, **extra))
+            ),
+            (None, None),
+        )
+    if got is None and split == "Ts":
+        raise ValueError(
+            f"{path}: no test cases in a layout that has a test split (imagesTs/, test/Patient_41.nii.gz, ct_test_2001_image.nii.gz): name the folder of the test images"
+        )
+    if got is None:
+        raise ValueError(
+            f"{path}: no known layout: expected imagesTr + labelsTr, images + labels, Patient_01/GT.nii.gz, *_image.nii.gz, pictures with LabelMe files, or folders of DICOM slices; or write a CSV with the columns case, image, label"
+        )
+    rows, info = got
+    if not rows:
+        raise ValueError(f"{path}: no image in it")
+    df = pd.DataFrame(rows)
+    twice = df.case[df.case.duplicated()].unique().tolist()
+    if twice:
+        raise ValueError(
+            f"{path}: cases {few(twice)} are there more than once: give each its own name"
+        )
+    found = df.case.str.extract(group, expand=False) if group else df.get("group", df.case)
+    if group and found.isna().any() and found.notna().any():
+        raise ValueError(
+            f"group {group!r} finds no patient in {few(df.case[found.isna()].tolist())}: widen it, or patients may end up on both sides of a split"
+        )
+    df["group"] = found.fillna(df.case)
+    lm = labels or info.get("label_map")
+    if lm or "label_map" not in df:
+        df["label_map"] = json.dumps(lm) if lm else ""
+    df.attrs = dict(
+        layout=layout,
+        path=str(path),
+        labels=_class_names(info, labels),
+        channels=info.get("channels"),
+        channel_names=info.get("channel_names", []),
+    )
     return df
 
+
 def read_case(
-    row, # of a cohort, from `itertuples` or `.loc`: image, label, label_map
-)->tuple: # (image, label or None): two `Scan`s on one grid
+    row,  # of a cohort, from `itertuples` or `.loc`: image, label, label_map
+) -> tuple:  # (image, label or None): two `Scan`s on one grid
     "Image and label of a case"
     img = read_scan(row.image)
-    lm = getattr(row,'label_map','')
-    return img,read_label(row.label, img, lm if isinstance(lm,str) else '') if row.label else None
+    lm = getattr(row, "label_map", "")
+    return img, read_label(row.label, img, lm if isinstance(lm, str) else "") if row.label else None

@@ -6,118 +6,231 @@
 __all__ = ['plain_name', 'find_rtstruct', 'roi_names', 'read_rtstruct', 'write_rtstruct']
 
 # %% ../nbs/05_rtstruct.ipynb #77ae90e2
-import re, warnings
+import re
+import warnings
 from hashlib import sha1
 from pathlib import Path
+
 import numpy as np
-from .scan import Scan
-from .dicom import dicom_files, _header, _uid, _flip
+
+from .dicom import _flip, _header, _uid, dicom_files
 from .polygon import fill_polygons, trace_polygons
+from .scan import Scan
 
 # %% ../nbs/05_rtstruct.ipynb #f39ba79d
 def plain_name(
-    name:str, # as typed
-)->str: # capitals, without - _ and blanks
+    name: str,  # as typed
+) -> str:  # capitals, without - _ and blanks
     "The name of an ROI without the whims of who typed it"
-    return re.sub(r'[-_\s]','',str(name)).upper()
+    return re.sub(r"[-_\s]", "", str(name)).upper()
 
 # %% ../nbs/05_rtstruct.ipynb #48de9fc5
 def find_rtstruct(
-    path, # RTSTRUCT file, or a folder that holds one (and may hold other things)
-)->tuple: # (file, pydicom dataset)
+    path,  # RTSTRUCT file, or a folder that holds one (and may hold other things)
+) -> tuple:  # (file, pydicom dataset)
     "The only RTSTRUCT there is"
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path}: no such file or folder: name an RTSTRUCT file')
+    if not path.exists():
+        raise ValueError(f"{path}: no such file or folder: name an RTSTRUCT file")
     from pydicom import dcmread
-    try: found = [(path,dcmread(path))] if path.is_file() else dicom_files(path)
-    except Exception as e: raise ValueError(f'{path.name} cannot be read ({e}): get the file again') from None
-    found = [(f,ds) for f,ds in found if ds.get('Modality')=='RTSTRUCT']
-    if len(found)!=1: raise ValueError(f'{path.name} holds {len(found)} RTSTRUCT files{" ("+", ".join(f.name for f,_ in found)+")" if found else ""}: name the one to use')
+
+    try:
+        found = [(path, dcmread(path))] if path.is_file() else dicom_files(path)
+    except Exception as e:
+        raise ValueError(f"{path.name} cannot be read ({e}): get the file again") from None
+    found = [(f, ds) for f, ds in found if ds.get("Modality") == "RTSTRUCT"]
+    if len(found) != 1:
+        raise ValueError(
+            f"{path.name} holds {len(found)} RTSTRUCT files{' (' + ', '.join(f.name for f, _ in found) + ')' if found else ''}: name the one to use"
+        )
     return found[0]
 
+
 def roi_names(
-    path, # RTSTRUCT file, a folder that holds one, or its dataset
-)->list: # names as typed
+    path,  # RTSTRUCT file, a folder that holds one, or its dataset
+) -> list:  # names as typed
     "Names of the ROIs that have contours"
-    ds = find_rtstruct(path)[1] if isinstance(path,(str,Path)) else path; n = {int(r.ROINumber):str(r.ROIName) for r in ds.get('StructureSetROISequence',[])}
-    return [n.get(int(c.ReferencedROINumber),'?') for c in ds.get('ROIContourSequence',[]) if c.get('ContourSequence')]
+    ds = find_rtstruct(path)[1] if isinstance(path, (str, Path)) else path
+    n = {int(r.ROINumber): str(r.ROIName) for r in ds.get("StructureSetROISequence", [])}
+    return [
+        n.get(int(c.ReferencedROINumber), "?")
+        for c in ds.get("ROIContourSequence", [])
+        if c.get("ContourSequence")
+    ]
 
-def _points(c): # (n,3); the text is split here, pydicom would make an object of each number
-    item = c.get_item('ContourData'); v = item.value if item is not None else b''
-    p = np.array(v.rstrip(b' \0').split(b'\\') if isinstance(v,bytes) else v, float)
-    if p.size%3 or not p.size: raise ValueError(f'a contour has {p.size} numbers: three a point are expected; draw it again')
-    return p.reshape(-1,3)
 
-def _contours(ds, roi): # list of (n,3) points, mm, LPS
-    drawn = {int(c.ReferencedROINumber) for c in ds.ROIContourSequence if c.get('ContourSequence')}
-    near = {int(r.ROINumber):str(r.ROIName) for r in ds.StructureSetROISequence if plain_name(r.ROIName)==plain_name(roi) and int(r.ROINumber) in drawn}
-    nums = [n for n,name in near.items() if name==roi] or list(near)
-    if len(nums)>1: raise ValueError(f'ROIs {sorted(near.values())} all read as {plain_name(roi)}: keep one of them')
-    return [_points(c) for r in ds.ROIContourSequence if int(r.ReferencedROINumber) in nums
-            for c in r.get('ContourSequence') or [] if c.get('ContourGeometricType','CLOSED_PLANAR') in ('CLOSED_PLANAR','CLOSEDPLANAR_XOR')]
+def _points(c):  # (n,3); the text is split here, pydicom would make an object of each number
+    item = c.get_item("ContourData")
+    v = item.value if item is not None else b""
+    p = np.array(v.rstrip(b" \0").split(b"\\") if isinstance(v, bytes) else v, float)
+    if p.size % 3 or not p.size:
+        raise ValueError(
+            f"a contour has {p.size} numbers: three a point are expected; draw it again"
+        )
+    return p.reshape(-1, 3)
+
+
+def _contours(ds, roi):  # list of (n,3) points, mm, LPS
+    drawn = {int(c.ReferencedROINumber) for c in ds.ROIContourSequence if c.get("ContourSequence")}
+    near = {
+        int(r.ROINumber): str(r.ROIName)
+        for r in ds.StructureSetROISequence
+        if plain_name(r.ROIName) == plain_name(roi) and int(r.ROINumber) in drawn
+    }
+    nums = [n for n, name in near.items() if name == roi] or list(near)
+    if len(nums) > 1:
+        raise ValueError(
+            f"ROIs {sorted(near.values())} all read as {plain_name(roi)}: keep one of them"
+        )
+    return [
+        _points(c)
+        for r in ds.ROIContourSequence
+        if int(r.ReferencedROINumber) in nums
+        for c in r.get("ContourSequence") or []
+        if c.get("ContourGeometricType", "CLOSED_PLANAR") in ("CLOSED_PLANAR", "CLOSEDPLANAR_XOR")
+    ]
+
 
 def read_rtstruct(
-    path, # RTSTRUCT file, or a folder that holds one
-    image:Scan, # the scan it was drawn on
-    labels:dict, # name of ROI -> class; where ROIs overlap, the later one wins
-)->Scan: # uint8 (1,Z,Y,X)
+    path,  # RTSTRUCT file, or a folder that holds one
+    image: Scan,  # the scan it was drawn on
+    labels: dict,  # name of ROI -> class; where ROIs overlap, the later one wins
+) -> Scan:  # uint8 (1,Z,Y,X)
     """Fill the contours on the grid of the scan; contours inside contours are holes
 
     Contours are matched to slices by place. Those outside of the scan are left out with a warning.
     Raises `ValueError` if an ROI is missing or lies between slices. Source: DICOM PS3.3 C.8.8.6 (ROI contour module)"""
-    f,ds = find_rtstruct(path); out = np.zeros(image.shape,np.uint8)
+    f, ds = find_rtstruct(path)
+    out = np.zeros(image.shape, np.uint8)
     have = roi_names(ds)
-    lost = [n for n in labels if plain_name(n) not in map(plain_name,have)]
-    if lost: raise ValueError(f'{f.name} has no contours of {", ".join(lost)} (there are {", ".join(have) or "none"}): name an ROI that is there')
-    to_voxel = np.linalg.inv(_flip@image.affine)
-    for roi,c in labels.items():
-        slices,off,outside,short = {},0,0,0
-        try: found = _contours(ds, roi)
-        except ValueError as e: raise ValueError(f'{f.name}: {e}') from None
+    lost = [n for n in labels if plain_name(n) not in map(plain_name, have)]
+    if lost:
+        raise ValueError(
+            f"{f.name} has no contours of {', '.join(lost)} (there are {', '.join(have) or 'none'}): name an ROI that is there"
+        )
+    to_voxel = np.linalg.inv(_flip @ image.affine)
+    for roi, c in labels.items():
+        slices, off, outside, short = {}, 0, 0, 0
+        try:
+            found = _contours(ds, roi)
+        except ValueError as e:
+            raise ValueError(f"{f.name}: {e}") from None
         for p in found:
-            if len(p)<3: short += 1; continue
-            v = p@to_voxel[:3,:3].T+to_voxel[:3,3]; k = int(np.round(v[:,2].mean()))
-            if np.ptp(v[:,2])>.2: raise ValueError(f'{f.name}: a contour of {roi} is not parallel to the slices: draw it on this scan')
-            if not 0<=k<image.shape[0]: outside += 1; continue
-            off = max(off,abs(v[:,2].mean()-k)); slices.setdefault(k,[]).append(v[:,:2])
-        if off>.25: raise ValueError(f'{f.name}: contours of {roi} lie {off:.2f} of a slice between the slices: it was drawn on another scan')
-        if not slices: raise ValueError(f'{f.name}: no contour of {roi} lies in the scan: it was drawn on another scan')
-        if outside: warnings.warn(f'{f.name}: {outside} contours of {roi} lie outside of the scan and were left out', stacklevel=2)
-        if short: warnings.warn(f'{f.name}: {short} contours of {roi} have fewer than three points and were left out', stacklevel=2)
-        fill = {k:fill_polygons(ps, image.shape[1:]) for k,ps in slices.items()}
-        if not any(m.any() for m in fill.values()): raise ValueError(f'{f.name}: the contours of {roi} cover no voxel of the scan: it was drawn on another scan')
-        for k,m in fill.items(): out[k][m] = c
+            if len(p) < 3:
+                short += 1
+                continue
+            v = p @ to_voxel[:3, :3].T + to_voxel[:3, 3]
+            k = int(np.round(v[:, 2].mean()))
+            if np.ptp(v[:, 2]) > 0.2:
+                raise ValueError(
+                    f"{f.name}: a contour of {roi} is not parallel to the slices: draw it on this scan"
+                )
+            if not 0 <= k < image.shape[0]:
+                outside += 1
+                continue
+            off = max(off, abs(v[:, 2].mean() - k))
+            slices.setdefault(k, []).append(v[:, :2])
+        if off > 0.25:
+            raise ValueError(
+                f"{f.name}: contours of {roi} lie {off:.2f} of a slice between the slices: it was drawn on another scan"
+            )
+        if not slices:
+            raise ValueError(
+                f"{f.name}: no contour of {roi} lies in the scan: it was drawn on another scan"
+            )
+        if outside:
+            warnings.warn(
+                f"{f.name}: {outside} contours of {roi} lie outside of the scan and were left out",
+                stacklevel=2,
+            )
+        if short:
+            warnings.warn(
+                f"{f.name}: {short} contours of {roi} have fewer than three points and were left out",
+                stacklevel=2,
+            )
+        fill = {k: fill_polygons(ps, image.shape[1:]) for k, ps in slices.items()}
+        if not any(m.any() for m in fill.values()):
+            raise ValueError(
+                f"{f.name}: the contours of {roi} cover no voxel of the scan: it was drawn on another scan"
+            )
+        for k, m in fill.items():
+            out[k][m] = c
     return Scan(out[None], image.affine, f)
 
 # %% ../nbs/05_rtstruct.ipynb #06542be9
 def write_rtstruct(
-    masks:dict, # name of ROI -> bool (Z,Y,X)
-    image:Scan, # the scan, from `read_dicom`; its axial slices carry the contours
-    path, # .dcm file to write
-    name:str='patient', # patient's name and ID
-    uids:list=None, # SOPInstanceUID of each slice, for the references; None: without references
-    series:str='', # SeriesInstanceUID of the scan; '': as `write_dicom` names the first series of this patient
-    like:list=None, # headers of the slices, from `slice_headers`: identifiers of study, place, series and slices are theirs; names and dates are not taken over
-)->Path: # the file
+    masks: dict,  # name of ROI -> bool (Z,Y,X)
+    image: Scan,  # the scan, from `read_dicom`; its axial slices carry the contours
+    path,  # .dcm file to write
+    name: str = "patient",  # patient's name and ID
+    uids: list = None,  # SOPInstanceUID of each slice, for the references; None: without references
+    series: str = "",  # SeriesInstanceUID of the scan; '': as `write_dicom` names the first series of this patient
+    like: list = None,  # headers of the slices, from `slice_headers`: identifiers of study, place, series and slices are theirs; names and dates are not taken over
+) -> Path:  # the file
     "Write masks as the contours of an RTSTRUCT file"
     from pydicom.dataset import Dataset
-    ds = _header(_uid(name,'rtstruct',*masks,*(sha1(np.packbits(m).tobytes()).hexdigest() for m in masks.values()),like and next(str(k.SOPInstanceUID) for k in like if k is not None)),'RTSTRUCT',name); ds.SeriesInstanceUID = _uid(name,'rtstruct'); ds.StructureSetLabel = 'seg_course'
-    ds.StructureSetROISequence,ds.ROIContourSequence,ds.RTROIObservationsSequence = [],[],[]
+
+    ds = _header(
+        _uid(
+            name,
+            "rtstruct",
+            *masks,
+            *(sha1(np.packbits(m).tobytes()).hexdigest() for m in masks.values()),
+            like and next(str(k.SOPInstanceUID) for k in like if k is not None),
+        ),
+        "RTSTRUCT",
+        name,
+    )
+    ds.SeriesInstanceUID = _uid(name, "rtstruct")
+    ds.StructureSetLabel = "seg_course"
+    ds.StructureSetROISequence, ds.ROIContourSequence, ds.RTROIObservationsSequence = [], [], []
     if like:
-        uids,h = [str(k.SOPInstanceUID) if k is not None else '' for k in like],next(k for k in like if k is not None); series = str(h.SeriesInstanceUID)
-        for k in ('StudyInstanceUID','FrameOfReferenceUID'): setattr(ds, k, h.get(k) or getattr(ds,k))
-    ref,study,ser = Dataset(),Dataset(),Dataset(); ser.SeriesInstanceUID = series or _uid(name,'1'); study.RTReferencedSeriesSequence = [ser]; ref.FrameOfReferenceUID = ds.FrameOfReferenceUID
-    ref.RTReferencedStudySequence = [study]; ds.ReferencedFrameOfReferenceSequence = [ref]
-    A = _flip@image.affine
-    for n,(roi,m) in enumerate(masks.items(),1):
-        if m.shape!=image.shape: raise ValueError(f'mask of {roi} {m.shape} and image {image.shape} differ in shape: bring the mask to the image with `to_grid`')
-        r = Dataset(); r.ROINumber,r.ROIName,r.ROIGenerationAlgorithm,r.ReferencedFrameOfReferenceUID = n,roi,'AUTOMATIC',ds.FrameOfReferenceUID; ds.StructureSetROISequence.append(r)
-        c = Dataset(); c.ReferencedROINumber,c.ContourSequence = n,[]; ds.ROIContourSequence.append(c)
-        for k in np.nonzero(m.any((1,2)))[0]:
+        uids, h = (
+            [str(k.SOPInstanceUID) if k is not None else "" for k in like],
+            next(k for k in like if k is not None),
+        )
+        series = str(h.SeriesInstanceUID)
+        for k in ("StudyInstanceUID", "FrameOfReferenceUID"):
+            setattr(ds, k, h.get(k) or getattr(ds, k))
+    ref, study, ser = Dataset(), Dataset(), Dataset()
+    ser.SeriesInstanceUID = series or _uid(name, "1")
+    study.RTReferencedSeriesSequence = [ser]
+    ref.FrameOfReferenceUID = ds.FrameOfReferenceUID
+    ref.RTReferencedStudySequence = [study]
+    ds.ReferencedFrameOfReferenceSequence = [ref]
+    A = _flip @ image.affine
+    for n, (roi, m) in enumerate(masks.items(), 1):
+        if m.shape != image.shape:
+            raise ValueError(
+                f"mask of {roi} {m.shape} and image {image.shape} differ in shape: bring the mask to the image with `to_grid`"
+            )
+        r = Dataset()
+        r.ROINumber, r.ROIName, r.ROIGenerationAlgorithm, r.ReferencedFrameOfReferenceUID = (
+            n,
+            roi,
+            "AUTOMATIC",
+            ds.FrameOfReferenceUID,
+        )
+        ds.StructureSetROISequence.append(r)
+        c = Dataset()
+        c.ReferencedROINumber, c.ContourSequence = n, []
+        ds.ROIContourSequence.append(c)
+        for k in np.nonzero(m.any((1, 2)))[0]:
             for p in trace_polygons(m[k]):
-                v = np.c_[p,np.full(len(p),k)]@A[:3,:3].T+A[:3,3]
-                q = Dataset(); q.ContourGeometricType,q.NumberOfContourPoints,q.ContourData = 'CLOSED_PLANAR',len(v),[f'{x:.6g}' for x in v.ravel()]
-                if uids and uids[k]: i = Dataset(); i.ReferencedSOPClassUID,i.ReferencedSOPInstanceUID = (str(like[k].SOPClassUID) if like else '1.2.840.10008.5.1.4.1.1.2'),uids[k]; q.ContourImageSequence = [i]
+                v = np.c_[p, np.full(len(p), k)] @ A[:3, :3].T + A[:3, 3]
+                q = Dataset()
+                q.ContourGeometricType, q.NumberOfContourPoints, q.ContourData = (
+                    "CLOSED_PLANAR",
+                    len(v),
+                    [f"{x:.6g}" for x in v.ravel()],
+                )
+                if uids and uids[k]:
+                    i = Dataset()
+                    i.ReferencedSOPClassUID, i.ReferencedSOPInstanceUID = (
+                        (str(like[k].SOPClassUID) if like else "1.2.840.10008.5.1.4.1.1.2"),
+                        uids[k],
+                    )
+                    q.ContourImageSequence = [i]
                 c.ContourSequence.append(q)
     ds.save_as(path, enforce_file_format=True)
     return Path(path)

@@ -6,9 +6,15 @@
 __all__ = ['limits', 'write_json', 'versions', 'start_run', 'check_device', 'check_settings', 'keep_cohort']
 
 # %% ../nbs/29_runfolder.ipynb #2b7b5b64
-import json, os, sys, time
+import json
+import os
+import sys
+import time
 from pathlib import Path
-import pandas as pd, torch
+
+import pandas as pd
+import torch
+
 from .prep import _atomic
 
 # %% ../nbs/29_runfolder.ipynb #bf872902
@@ -17,62 +23,132 @@ def write_json(path, obj):
     _atomic(Path(path), lambda p: p.write_text(json.dumps(obj, indent=1)))
 
 # %% ../nbs/29_runfolder.ipynb #757f2a1f
-def versions()->dict: # package -> version
+def versions() -> dict:  # package -> version
     "Versions of what a result depends on"
     from importlib.metadata import version
-    return {p:version(p) for p in ('seg_course','fastai','torch','timm','monai','numpy')}|dict(python=sys.version.split()[0])
+
+    return {
+        p: version(p) for p in ("seg_course", "fastai", "torch", "timm", "monai", "numpy")
+    } | dict(python=sys.version.split()[0])
+
 
 def start_run(
-    lesson:str, # name of the lesson
-    out:str='', # run folder; '' makes runs/<lesson>/<date-time>
-    params:dict=None, # the lesson's settings
-)->Path: # the run folder, with params.json and versions.json
+    lesson: str,  # name of the lesson
+    out: str = "",  # run folder; '' makes runs/<lesson>/<date-time>
+    params: dict = None,  # the lesson's settings
+) -> Path:  # the run folder, with params.json and versions.json
     "Make a run folder, or continue the one that is there"
-    base = Path(os.environ['TMPDIR'] if os.environ.get('IN_TEST') and 'TMPDIR' in os.environ else '.')
-    run = Path(out) if out else base/'runs'/lesson/time.strftime('%Y%m%d-%H%M%S')
+    base = Path(
+        os.environ["TMPDIR"] if os.environ.get("IN_TEST") and "TMPDIR" in os.environ else "."
+    )
+    run = Path(out) if out else base / "runs" / lesson / time.strftime("%Y%m%d-%H%M%S")
     run.mkdir(parents=True, exist_ok=True)
-    f,params = run/'params.json',json.loads(json.dumps(params or {}))
+    f, params = run / "params.json", json.loads(json.dumps(params or {}))
     if f.exists():
         old = json.loads(f.read_text())
-        diff = {k:(old.get(k),v) for k,v in params.items() if old.get(k)!=v}
-        if diff: raise ValueError(f'{run}: was started with other settings ({", ".join(f"{k}: {a!r} then, {b!r} now" for k,(a,b) in diff.items())}): use a new --out folder, or the old settings')
-        print(f'continuing {run.name}')
-    write_json(f, params); write_json(run/'versions.json', versions())
+        diff = {k: (old.get(k), v) for k, v in params.items() if old.get(k) != v}
+        if diff:
+            raise ValueError(
+                f"{run}: was started with other settings ({', '.join(f'{k}: {a!r} then, {b!r} now' for k, (a, b) in diff.items())}): use a new --out folder, or the old settings"
+            )
+        print(f"continuing {run.name}")
+    write_json(f, params)
+    write_json(run / "versions.json", versions())
     return run
 
 # %% ../nbs/29_runfolder.ipynb #9f044434
-limits = dict(epochs=(1,10**5), batches=(1,10**6), bs=(1,4096), lr=(1e-8,1), fg_share=(0,1), seed=(0,2**32-1), max_cases=(0,10**9), n_folds=(2,100), cases=(0,10**5), context=(0,50), overlap=(0,.95), wd=(0,1), ce=(0,100), ema=(0,.9999), members=(1,50), ablate_epochs=(0,10**5), bend=(0,50))    # smallest and largest sensible value
+limits = dict(
+    epochs=(1, 10**5),
+    batches=(1, 10**6),
+    bs=(1, 4096),
+    lr=(1e-8, 1),
+    fg_share=(0, 1),
+    seed=(0, 2**32 - 1),
+    max_cases=(0, 10**9),
+    n_folds=(2, 100),
+    cases=(0, 10**5),
+    context=(0, 50),
+    overlap=(0, 0.95),
+    wd=(0, 1),
+    ce=(0, 100),
+    ema=(0, 0.9999),
+    members=(1, 50),
+    ablate_epochs=(0, 10**5),
+    bend=(0, 50),
+)  # smallest and largest sensible value
 
-def check_device(device:str): # 'cpu', 'cuda' or 'cuda:1'
+
+def check_device(device: str):  # 'cpu', 'cuda' or 'cuda:1'
     "`ValueError` if there is no such device here"
-    ok = device=='cpu' or (device.split(':')[0]=='cuda' and torch.cuda.is_available() and (device=='cuda' or device[5:] in map(str,range(torch.cuda.device_count()))))
-    if not ok: raise ValueError(f'device {device!r}: no such device here; there is cpu'+(f' and cuda ({torch.cuda.device_count()})' if torch.cuda.is_available() else ''))
+    ok = device == "cpu" or (
+        device.split(":")[0] == "cuda"
+        and torch.cuda.is_available()
+        and (device == "cuda" or device[5:] in map(str, range(torch.cuda.device_count())))
+    )
+    if not ok:
+        raise ValueError(
+            f"device {device!r}: no such device here; there is cpu"
+            + (f" and cuda ({torch.cuda.device_count()})" if torch.cuda.is_available() else "")
+        )
+
 
 def check_settings(
-    choices=(), # (name, value, known values) of each setting that is a word
-    sizes=(), # (name, value, how many numbers) of each setting that is a list; an empty list is filled in later
-    **kw, # settings of a lesson, by name: those in `limits`, `folds` (numbers below `n_folds`), `device`
-)->None:
+    choices=(),  # (name, value, known values) of each setting that is a word
+    sizes=(),  # (name, value, how many numbers) of each setting that is a list; an empty list is filled in later
+    **kw,  # settings of a lesson, by name: those in `limits`, `folds` (numbers below `n_folds`), `device`
+) -> None:
     "`ValueError` that names every setting that makes no sense"
-    bad = [f'{k} = {v!r}: from {limits[k][0]:g} to {limits[k][1]:g} is expected' for k,v in kw.items() if k in limits and v is not None and not (isinstance(v,(int,float)) and limits[k][0]<=v<=limits[k][1])]
-    bad += [f'{k} = {v!r}: choose one of {list(known)}' for k,v,known in choices if v not in known]
-    bad += [f'{k} = {v!r}: {n} numbers above 0 are expected, or an empty list' for k,v,n in sizes if len(v) and not (len(v)==n and all(isinstance(i,(int,float)) and i>0 for i in v))]
-    if 'widths' in kw and not (isinstance(w := kw['widths'],(list,tuple)) and len(w)>1 and all(isinstance(i,int) and i>0 for i in w)): bad.append(f'widths = {w!r}: two whole numbers above 0 at least are expected, the channels of the levels')
-    f,n = kw.get('folds'),kw.get('n_folds',10**6)
-    if f is not None and not (isinstance(f,(list,tuple)) and len(f) and all(isinstance(i,int) and 0<=i<n for i in f)): bad.append(f'folds = {f!r}: a list of numbers from 0 to {n-1} is expected')
-    if bad: raise ValueError('; '.join(bad))
-    if 'device' in kw: check_device(kw['device'])
+    bad = [
+        f"{k} = {v!r}: from {limits[k][0]:g} to {limits[k][1]:g} is expected"
+        for k, v in kw.items()
+        if k in limits
+        and v is not None
+        and not (isinstance(v, (int, float)) and limits[k][0] <= v <= limits[k][1])
+    ]
+    bad += [
+        f"{k} = {v!r}: choose one of {list(known)}" for k, v, known in choices if v not in known
+    ]
+    bad += [
+        f"{k} = {v!r}: {n} numbers above 0 are expected, or an empty list"
+        for k, v, n in sizes
+        if len(v) and not (len(v) == n and all(isinstance(i, (int, float)) and i > 0 for i in v))
+    ]
+    if "widths" in kw and not (
+        isinstance(w := kw["widths"], (list, tuple))
+        and len(w) > 1
+        and all(isinstance(i, int) and i > 0 for i in w)
+    ):
+        bad.append(
+            f"widths = {w!r}: two whole numbers above 0 at least are expected, the channels of the levels"
+        )
+    f, n = kw.get("folds"), kw.get("n_folds", 10**6)
+    if f is not None and not (
+        isinstance(f, (list, tuple))
+        and len(f)
+        and all(isinstance(i, int) and 0 <= i < n for i in f)
+    ):
+        bad.append(f"folds = {f!r}: a list of numbers from 0 to {n - 1} is expected")
+    if bad:
+        raise ValueError("; ".join(bad))
+    if "device" in kw:
+        check_device(kw["device"])
 
 # %% ../nbs/29_runfolder.ipynb #7bf02558
 def keep_cohort(
-    run, # run folder
-    df:pd.DataFrame, # cohort with `case` and `fold`
-    folds=(), # that will be trained
-)->None:
+    run,  # run folder
+    df: pd.DataFrame,  # cohort with `case` and `fold`
+    folds=(),  # that will be trained
+) -> None:
     "Write cohort.csv, or refuse if the run was started with other cases or folds, or if one to train is not there"
-    if odd := set(folds)-set(df.fold): raise ValueError(f'folds {sorted(odd)}: there are the folds {sorted(set(df.fold))} only, for {len(df)} cases; choose among them')
-    f,now = Path(run)/'cohort.csv',df.drop(columns=['image','label'], errors='ignore')
+    if odd := set(folds) - set(df.fold):
+        raise ValueError(
+            f"folds {sorted(odd)}: there are the folds {sorted(set(df.fold))} only, for {len(df)} cases; choose among them"
+        )
+    f, now = Path(run) / "cohort.csv", df.drop(columns=["image", "label"], errors="ignore")
     if f.exists():
         old = pd.read_csv(f, dtype=dict(case=str))
-        if dict(zip(old.case,old.fold))!=dict(zip(now.case,now.fold)): raise ValueError(f'{run}: was started with other cases or folds: use a new --out folder')
+        if dict(zip(old.case, old.fold)) != dict(zip(now.case, now.fold)):
+            raise ValueError(
+                f"{run}: was started with other cases or folds: use a new --out folder"
+            )
     _atomic(f, lambda p: now.to_csv(p, index=False))

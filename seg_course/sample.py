@@ -6,165 +6,349 @@
 __all__ = ['has_fg', 'slice_weights', 'BatchSource', 'drawn_shares']
 
 # %% ../nbs/19_sample.ipynb #18dfd8e8
-import matplotlib.pyplot as plt, numpy as np, pandas as pd, torch
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
 from fastai.data.load import DataLoader
 from fastai.torch_core import TensorImage, TensorMask
-from .prep import load_points
-from .patch import aim, box_coords, first_seen, tiles
-from .memory import CaseMemory
+
 from .chart import show_slice
+from .memory import CaseMemory
+from .patch import aim, box_coords, first_seen, tiles
+from .prep import load_points
 
 # %% ../nbs/19_sample.ipynb #62fd9a2f
 def has_fg(
-    idx:pd.DataFrame, # index of the store, from `prepare`
-    labels=None, # which count; None: all but 0
-)->torch.Tensor: # bool, one a slice
+    idx: pd.DataFrame,  # index of the store, from `prepare`
+    labels=None,  # which count; None: all but 0
+) -> torch.Tensor:  # bool, one a slice
     "Which slices hold foreground"
-    seen = [c for c in idx if c.startswith('n_') and c!='n_0']
-    if odd := [c for c in labels or () if f'n_{c}' not in seen]: raise ValueError(f'label {odd[0]} is in no slice: there are {[int(c[2:]) for c in seen]}')
-    return torch.tensor((idx[[f'n_{c}' for c in labels] if labels else seen].sum(axis=1)>0).values)
+    seen = [c for c in idx if c.startswith("n_") and c != "n_0"]
+    if odd := [c for c in labels or () if f"n_{c}" not in seen]:
+        raise ValueError(f"label {odd[0]} is in no slice: there are {[int(c[2:]) for c in seen]}")
+    return torch.tensor(
+        (idx[[f"n_{c}" for c in labels] if labels else seen].sum(axis=1) > 0).values
+    )
+
 
 def slice_weights(
-    idx:pd.DataFrame, # index of the store, from `prepare`
-    fg_share:float, # wished share of slices with foreground, 0 to 1
-    labels=None, # which labels count as foreground; None: all but 0
-    even:bool=False, # True: each case with foreground alike, however few slices show it; False: each slice alike
-)->torch.Tensor: # a weight a slice; they sum to 1
+    idx: pd.DataFrame,  # index of the store, from `prepare`
+    fg_share: float,  # wished share of slices with foreground, 0 to 1
+    labels=None,  # which labels count as foreground; None: all but 0
+    even: bool = False,  # True: each case with foreground alike, however few slices show it; False: each slice alike
+) -> torch.Tensor:  # a weight a slice; they sum to 1
     "Weights that make the expected share of foreground slices `fg_share`"
-    if not 0<=fg_share<=1: raise ValueError(f'fg_share {fg_share}: a share lies between 0 and 1')
+    if not 0 <= fg_share <= 1:
+        raise ValueError(f"fg_share {fg_share}: a share lies between 0 and 1")
     fg = has_fg(idx, labels)
-    for n,share,what in ((fg.sum(),fg_share,'with'),((~fg).sum(),1-fg_share,'without')):
-        if n==0 and share>0: raise ValueError(f'none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}')
-    n = torch.tensor(idx.assign(fg=fg.numpy()).groupby('case').fg.transform('sum').values).clamp(min=1) if even else 1.
-    w = fg.double()/n; return fg_share*w/w.sum().clamp(min=1e-9)+(1-fg_share)*(~fg).double()/(~fg).sum().clamp(min=1)
+    for n, share, what in ((fg.sum(), fg_share, "with"), ((~fg).sum(), 1 - fg_share, "without")):
+        if n == 0 and share > 0:
+            raise ValueError(
+                f"none of the {len(fg)} slices is {what} foreground, but a share of {share:g} of them is wished: set fg_share={float(fg.all()):g}"
+            )
+    n = (
+        torch.tensor(idx.assign(fg=fg.numpy()).groupby("case").fg.transform("sum").values).clamp(
+            min=1
+        )
+        if even
+        else 1.0
+    )
+    w = fg.double() / n
+    return fg_share * w / w.sum().clamp(min=1e-9) + (1 - fg_share) * (~fg).double() / (
+        ~fg
+    ).sum().clamp(min=1)
 
 # %% ../nbs/19_sample.ipynb #76f4763f
-def _check_source(idx, size, bs, n_batches, context, seed, fg_share, tfms, about_fg, coords): # what a source refuses, before any work
-    if not len(idx): raise ValueError('no slices to draw from: the index is empty')
-    if not isinstance(size,(list,tuple)): raise ValueError(f'size {size!r}: (Y,X) or (Z,Y,X) is expected')
-    if len(size) not in (2,3) or not all(isinstance(s,(int,np.integer)) and s>0 for s in size): raise ValueError(f'size {tuple(size)}: (Y,X) or (Z,Y,X), whole numbers above 0, is expected')
-    for k,v,lo in (('bs',bs,1),('n_batches',n_batches,1),('context',context,0),('seed',seed,0)):
-        if not (isinstance(v,(int,np.integer)) and v>=lo or v is None and k in ('n_batches','context')): raise ValueError(f'{k} {v!r}: a whole number of at least {lo} is expected')
-    if fg_share is not None and not (isinstance(fg_share,(int,float)) and 0<=fg_share<=1): raise ValueError(f'fg_share {fg_share!r}: a share lies between 0 and 1')
-    if not isinstance(tfms,(list,tuple)) or not all(map(callable,tfms)): raise ValueError('tfms: a list of functions (x, y, generator) is expected')
-    box = len(size)==3
-    if box and not about_fg: raise ValueError('about_fg=False: a box is aimed at foreground or it is not; set fg_share instead')
-    if box and context: raise ValueError(f'context={context}: boxes (Z,Y,X) have their neighbours inside; leave it out')
-    if coords and not box: raise ValueError(f'coords=True with size {tuple(size)}: places are told to boxes (Z,Y,X)')
+def _check_source(
+    idx, size, bs, n_batches, context, seed, fg_share, tfms, about_fg, coords
+):  # what a source refuses, before any work
+    if not len(idx):
+        raise ValueError("no slices to draw from: the index is empty")
+    if not isinstance(size, (list, tuple)):
+        raise ValueError(f"size {size!r}: (Y,X) or (Z,Y,X) is expected")
+    if len(size) not in (2, 3) or not all(isinstance(s, (int, np.integer)) and s > 0 for s in size):
+        raise ValueError(
+            f"size {tuple(size)}: (Y,X) or (Z,Y,X), whole numbers above 0, is expected"
+        )
+    for k, v, lo in (
+        ("bs", bs, 1),
+        ("n_batches", n_batches, 1),
+        ("context", context, 0),
+        ("seed", seed, 0),
+    ):
+        if not (
+            isinstance(v, (int, np.integer))
+            and v >= lo
+            or v is None
+            and k in ("n_batches", "context")
+        ):
+            raise ValueError(f"{k} {v!r}: a whole number of at least {lo} is expected")
+    if fg_share is not None and not (isinstance(fg_share, (int, float)) and 0 <= fg_share <= 1):
+        raise ValueError(f"fg_share {fg_share!r}: a share lies between 0 and 1")
+    if not isinstance(tfms, (list, tuple)) or not all(map(callable, tfms)):
+        raise ValueError("tfms: a list of functions (x, y, generator) is expected")
+    box = len(size) == 3
+    if box and not about_fg:
+        raise ValueError(
+            "about_fg=False: a box is aimed at foreground or it is not; set fg_share instead"
+        )
+    if box and context:
+        raise ValueError(
+            f"context={context}: boxes (Z,Y,X) have their neighbours inside; leave it out"
+        )
+    if coords and not box:
+        raise ValueError(f"coords=True with size {tuple(size)}: places are told to boxes (Z,Y,X)")
+
 
 class BatchSource(DataLoader):
     "Batches of slices, stacks or boxes from a store: with `train`, drawn at random and augmented; without, everything once and in order"
-    def __init__(self,
-        store, # folder written by `prepare`
-        idx:pd.DataFrame, # rows of its index to draw from
-        size:tuple, # (Y,X) of a slice or (Z,Y,X) of a box
-        bs:int=32, # patches a batch
-        train:bool=False, # draw and augment?
-        fg_share:float=None, # share of slices with foreground, or of boxes aimed at foreground; None: no oversampling
-        fg_labels=None, # the labels that count as foreground, e.g. (1,) for a tumour beside organs; None: all but 0
-        even:bool=False, # foreground of each case alike (small targets as often as large ones); False: of each slice
-        weights=None, # or a weight for each slice of `idx`, at least 0; a patch is aimed at the foreground of such a slice, a box at the slice
-        context:int=None, # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
-        about_fg:bool=True, # patches of weighted slices are cut about their foreground; False: anywhere in them
-        tfms=(), # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
-        coords:bool=False, # three more channels: where each voxel of a box lies in its case (z,y,x), -1..1; added after `tfms`
-        n_batches:int=None, # batches an epoch; None: as many as the slices, or one box a case, fill
-        seed:int=0, # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
-        device='cpu', # where batches are drawn, cut and augmented
-        memory:str='auto', # where the store lies: 'device', 'host', 'disk', see `memory_tier`
-    ):
-        _check_source(idx, size, bs, n_batches, context, seed, fg_share, tfms, about_fg, coords); self.box = len(size)==3
-        names,case_id = np.unique(idx.case, return_inverse=True); have = len(names) if self.box else len(idx)
-        if train and n_batches is None and bs>have: raise ValueError(f'a batch of {bs} is larger than the store of {have} {"cases" if self.box else "slices"}: set bs to {have} at most, or n_batches')
-        self.idx,self.size,self.train,self.fg_share,self.tfms,self.coords,self.seed,self.epoch = idx.reset_index(drop=True),tuple(size),train,fg_share,tfms,coords,seed,0
-        self.cases,self.fg_labels,self.even,self.about_fg = CaseMemory(store, names, device, memory),fg_labels,even,about_fg
-        self.context = 0 if self.box else int(any(len(a)>1 for a in self.cases.labs)) if context is None else context
-        dev,shapes = self.cases.device,[tuple(a.shape) for a in self.cases.labs]
-        if (beyond := (np.array([s[0] for s in shapes])[case_id]<=idx.z.values)|(idx.z.values<0)).any(): raise ValueError(f'index and store differ: {idx.case.values[beyond][0]} has no slice {idx.z.values[beyond][0]}: take the index that `prepare` returned for this store')
-        t = dict(case_id=torch.tensor(case_id), z=torch.tensor(idx.z.values), shape=torch.tensor(shapes))
-        if train: t |= dict(weights=self._weights(weights)) | _points(store, names, shapes, t['case_id'], t['z'], fg_labels)
-        else: t['todo'] = torch.tensor([(i,*at) for i,s in enumerate(shapes) for at in tiles(s,self.size)] if self.box else [(i,z,*at) for i,z in zip(case_id,idx.z) for at in tiles(shapes[i][1:],self.size)])
-        for k,v in t.items(): setattr(self, k, v if v is None else v.to(dev))
-        super().__init__(range((n_batches*bs if n_batches else have//bs*bs) if train else len(self.todo)), bs=bs, num_workers=0, device=dev)
 
-    def __repr__(self): # one line: what is drawn from, and where it lies
-        ahead = '' if self.device.type=='cpu' else f', copied to {self.device} ahead of use'
-        where = dict(device=f'in the memory of {self.device}', host='in the memory of this machine'+ahead, disk='memory-mapped from disk'+ahead)
-        return f'{len(self.idx):,} slices of {len(self.cases.labs)} cases, {self.cases.nbytes/1e6:,.0f} MB: {where[self.cases.tier]}'
+    def __init__(
+        self,
+        store,  # folder written by `prepare`
+        idx: pd.DataFrame,  # rows of its index to draw from
+        size: tuple,  # (Y,X) of a slice or (Z,Y,X) of a box
+        bs: int = 32,  # patches a batch
+        train: bool = False,  # draw and augment?
+        fg_share: float = None,  # share of slices with foreground, or of boxes aimed at foreground; None: no oversampling
+        fg_labels=None,  # the labels that count as foreground, e.g. (1,) for a tumour beside organs; None: all but 0
+        even: bool = False,  # foreground of each case alike (small targets as often as large ones); False: of each slice
+        weights=None,  # or a weight for each slice of `idx`, at least 0; a patch is aimed at the foreground of such a slice, a box at the slice
+        context: int = None,  # neighbours on each side that become channels; None: 1 for slices, 0 for pictures; boxes take none
+        about_fg: bool = True,  # patches of weighted slices are cut about their foreground; False: anywhere in them
+        tfms=(),  # functions (x, y, generator) -> (x, y) on whole batches, from `augment`; for training, as a rule
+        coords: bool = False,  # three more channels: where each voxel of a box lies in its case (z,y,x), -1..1; added after `tfms`
+        n_batches: int = None,  # batches an epoch; None: as many as the slices, or one box a case, fill
+        seed: int = 0,  # the batches of epoch e depend on (seed, e) alone: a resumed run sees the same ones
+        device="cpu",  # where batches are drawn, cut and augmented
+        memory: str = "auto",  # where the store lies: 'device', 'host', 'disk', see `memory_tier`
+    ):
+        _check_source(idx, size, bs, n_batches, context, seed, fg_share, tfms, about_fg, coords)
+        self.box = len(size) == 3
+        names, case_id = np.unique(idx.case, return_inverse=True)
+        have = len(names) if self.box else len(idx)
+        if train and n_batches is None and bs > have:
+            raise ValueError(
+                f"a batch of {bs} is larger than the store of {have} {'cases' if self.box else 'slices'}: set bs to {have} at most, or n_batches"
+            )
+        (
+            self.idx,
+            self.size,
+            self.train,
+            self.fg_share,
+            self.tfms,
+            self.coords,
+            self.seed,
+            self.epoch,
+        ) = idx.reset_index(drop=True), tuple(size), train, fg_share, tfms, coords, seed, 0
+        self.cases, self.fg_labels, self.even, self.about_fg = (
+            CaseMemory(store, names, device, memory),
+            fg_labels,
+            even,
+            about_fg,
+        )
+        self.context = (
+            0
+            if self.box
+            else int(any(len(a) > 1 for a in self.cases.labs))
+            if context is None
+            else context
+        )
+        dev, shapes = self.cases.device, [tuple(a.shape) for a in self.cases.labs]
+        if (
+            beyond := (np.array([s[0] for s in shapes])[case_id] <= idx.z.values)
+            | (idx.z.values < 0)
+        ).any():
+            raise ValueError(
+                f"index and store differ: {idx.case.values[beyond][0]} has no slice {idx.z.values[beyond][0]}: take the index that `prepare` returned for this store"
+            )
+        t = dict(
+            case_id=torch.tensor(case_id), z=torch.tensor(idx.z.values), shape=torch.tensor(shapes)
+        )
+        if train:
+            t |= dict(weights=self._weights(weights)) | _points(
+                store, names, shapes, t["case_id"], t["z"], fg_labels
+            )
+        else:
+            t["todo"] = torch.tensor(
+                [(i, *at) for i, s in enumerate(shapes) for at in tiles(s, self.size)]
+                if self.box
+                else [
+                    (i, z, *at)
+                    for i, z in zip(case_id, idx.z)
+                    for at in tiles(shapes[i][1:], self.size)
+                ]
+            )
+        for k, v in t.items():
+            setattr(self, k, v if v is None else v.to(dev))
+        super().__init__(
+            range((n_batches * bs if n_batches else have // bs * bs) if train else len(self.todo)),
+            bs=bs,
+            num_workers=0,
+            device=dev,
+        )
+
+    def __repr__(self):  # one line: what is drawn from, and where it lies
+        ahead = "" if self.device.type == "cpu" else f", copied to {self.device} ahead of use"
+        where = dict(
+            device=f"in the memory of {self.device}",
+            host="in the memory of this machine" + ahead,
+            disk="memory-mapped from disk" + ahead,
+        )
+        return f"{len(self.idx):,} slices of {len(self.cases.labs)} cases, {self.cases.nbytes / 1e6:,.0f} MB: {where[self.cases.tier]}"
 
     def _weights(self, weights):
-        if weights is None: return None if self.fg_share is None or self.box and self.fg_share==0 else slice_weights(self.idx, 1. if self.box else self.fg_share, self.fg_labels, self.even)
-        if self.fg_share is not None: raise ValueError('fg_share and weights: give one of them')
+        if weights is None:
+            return (
+                None
+                if self.fg_share is None or self.box and self.fg_share == 0
+                else slice_weights(
+                    self.idx, 1.0 if self.box else self.fg_share, self.fg_labels, self.even
+                )
+            )
+        if self.fg_share is not None:
+            raise ValueError("fg_share and weights: give one of them")
         w = torch.as_tensor(weights).double()
-        if w.shape!=(len(self.idx),) or not (torch.isfinite(w).all() and (w>=0).all() and w.sum()>0):
-            raise ValueError(f'weights {tuple(w.shape)}: {len(self.idx)} finite numbers of at least 0, and not all of them 0, are expected')
+        if w.shape != (len(self.idx),) or not (
+            torch.isfinite(w).all() and (w >= 0).all() and w.sum() > 0
+        ):
+            raise ValueError(
+                f"weights {tuple(w.shape)}: {len(self.idx)} finite numbers of at least 0, and not all of them 0, are expected"
+            )
         return w
 
-    def plan(self, g): # (n,4): case, z, y, x of all patches of an epoch
+    def plan(self, g):  # (n,4): case, z, y, x of all patches of an epoch
         "Where the patches of an epoch lie, drawn with generator `g`"
-        if not self.train: return self.todo
-        n,dev,k = self.n,self.device,len(self.idx)
-        def anywhere(): return torch.randint(k, (n,), generator=g, device=dev)
-        if self.weights is not None: rows = torch.multinomial(self.weights, n, replacement=True, generator=g)
-        else: rows = anywhere() if self.box else torch.cat([torch.randperm(k, generator=g, device=dev) for _ in range(-(-n//k))])[:n]
-        aimed = (self.n_pts[rows]>0)&(self.weights is not None)&self.about_fg
-        if self.box and self.fg_share is not None and self.weights is not None:
-            aimed = torch.rand(n, generator=g, device=dev)<self.fg_share; rows = torch.where(aimed, rows, anywhere())
-        u = torch.rand(n, 1+len(self.size), generator=g, device=dev)
-        p = self.pts[(self.first_pt[rows]+(u[:,-1]*self.n_pts[rows]).long()).clamp(max=len(self.pts)-1)].long()     # z,y,x of a foreground voxel in that slice
-        i = self.case_id[rows]; d = len(self.size)
-        if self.box and self.fg_share is None and self.weights is not None:                                        # a weighted slice without foreground: any place in it
-            free = (torch.rand(n, 3, generator=g, device=dev)*self.shape[i]).long(); free[:,0] = self.z[rows]
-            p,aimed = torch.where(aimed[:,None], p, free),torch.ones_like(aimed)
-        start = aim(self.shape[i][:,-d:], self.size, p[:,-d:], aimed, u[:,:-1])
-        return torch.cat([i[:,None], start] if self.box else [i[:,None], self.z[rows][:,None], start], 1)
+        if not self.train:
+            return self.todo
+        n, dev, k = self.n, self.device, len(self.idx)
 
-    def _seed(self, batch=-1): return ((self.seed*100_003+self.epoch)*1_000_003+batch+1)%2**63
+        def anywhere():
+            return torch.randint(k, (n,), generator=g, device=dev)
+
+        if self.weights is not None:
+            rows = torch.multinomial(self.weights, n, replacement=True, generator=g)
+        else:
+            rows = (
+                anywhere()
+                if self.box
+                else torch.cat(
+                    [torch.randperm(k, generator=g, device=dev) for _ in range(-(-n // k))]
+                )[:n]
+            )
+        aimed = (self.n_pts[rows] > 0) & (self.weights is not None) & self.about_fg
+        if self.box and self.fg_share is not None and self.weights is not None:
+            aimed = torch.rand(n, generator=g, device=dev) < self.fg_share
+            rows = torch.where(aimed, rows, anywhere())
+        u = torch.rand(n, 1 + len(self.size), generator=g, device=dev)
+        p = self.pts[
+            (self.first_pt[rows] + (u[:, -1] * self.n_pts[rows]).long()).clamp(
+                max=len(self.pts) - 1
+            )
+        ].long()  # z,y,x of a foreground voxel in that slice
+        i = self.case_id[rows]
+        d = len(self.size)
+        if (
+            self.box and self.fg_share is None and self.weights is not None
+        ):  # a weighted slice without foreground: any place in it
+            free = (torch.rand(n, 3, generator=g, device=dev) * self.shape[i]).long()
+            free[:, 0] = self.z[rows]
+            p, aimed = torch.where(aimed[:, None], p, free), torch.ones_like(aimed)
+        start = aim(self.shape[i][:, -d:], self.size, p[:, -d:], aimed, u[:, :-1])
+        return torch.cat(
+            [i[:, None], start] if self.box else [i[:, None], self.z[rows][:, None], start], 1
+        )
+
+    def _seed(self, batch=-1):
+        return ((self.seed * 100_003 + self.epoch) * 1_000_003 + batch + 1) % 2**63
+
     def __iter__(self):
         self.cases.check()
         g = torch.Generator(self.device)
         plan = self.plan(g.manual_seed(self._seed())).split(self.bs)
-        for b,(x,y) in enumerate(self.cases.batches(plan, self.size, self.context)):
-            x,y = (x.movedim(2,1) if self.box else x.flatten(1,2)).float()*self.cases.scale, y if self.box else y[:,0]
+        for b, (x, y) in enumerate(self.cases.batches(plan, self.size, self.context)):
+            x, y = (
+                (x.movedim(2, 1) if self.box else x.flatten(1, 2)).float() * self.cases.scale,
+                y if self.box else y[:, 0],
+            )
             g.manual_seed(self._seed(b))
-            for t in self.tfms: x,y = t(x,y,g)
-            if self.coords: x = torch.cat([x,box_coords(self.shape[plan[b][:,0]], plan[b][:,1:], self.size)],1)
-            yield TensorImage(x),TensorMask(y.long())
-        self.cases.check(); self.epoch += 1                             # what changed on the way is found before a model is saved
+            for t in self.tfms:
+                x, y = t(x, y, g)
+            if self.coords:
+                x = torch.cat(
+                    [x, box_coords(self.shape[plan[b][:, 0]], plan[b][:, 1:], self.size)], 1
+                )
+            yield TensorImage(x), TensorMask(y.long())
+        self.cases.check()
+        self.epoch += 1  # what changed on the way is found before a model is saved
 
-    def first_seen(self, todo): return first_seen(self.shape[todo[:,0]][:,-len(self.size):], self.size, todo[:,-len(self.size):])         # (B,*size): which pixels of these tiles count
-    def one_batch(self): return next(iter(self))
+    def first_seen(self, todo):
+        return first_seen(
+            self.shape[todo[:, 0]][:, -len(self.size) :], self.size, todo[:, -len(self.size) :]
+        )  # (B,*size): which pixels of these tiles count
+
+    def one_batch(self):
+        return next(iter(self))
+
     def to(self, device):
         d = torch.device(device)
-        if d.type!=self.cases.device.type or (d.index or 0)!=(self.cases.device.index or 0): raise ValueError(f'this source makes its batches on {self.cases.device}, and cannot go to {d}: make a new one with device={str(d)!r}')
+        if d.type != self.cases.device.type or (d.index or 0) != (self.cases.device.index or 0):
+            raise ValueError(
+                f"this source makes its batches on {self.cases.device}, and cannot go to {d}: make a new one with device={str(d)!r}"
+            )
         return self
-    def new(self, dataset=None, cls=None, **kw): return self        # fastai asks for an unshuffled copy of the validation source: this is one
+
+    def new(self, dataset=None, cls=None, **kw):
+        return self  # fastai asks for an unshuffled copy of the validation source: this is one
+
     def show_batch(self, b=None, max_n=6, **kw):
         "The slice itself, or the middle plane, of some patches with their labels; three channels are shown as colours"
-        x,y = (t.cpu() for t in b or self.one_batch())
-        if self.coords: x = x[:,:-3]
-        if self.box: x,y = x[:,:,x.shape[2]//2],y[:,y.shape[1]//2]
-        n,c = min(max_n,len(x)),x.shape[1] if self.box else x.shape[1]//(2*self.context+1); mid = x[:,self.context*c:][:,:c]
-        axs = plt.subplots(1,n,figsize=(1.8*n,2.4),dpi=72,squeeze=False)[1][0]
-        for ax,xi,yi in zip(axs,mid,y): show_slice((xi.movedim(0,-1)*255).byte().numpy() if c==3 else xi[c//2].numpy(), yi.numpy(), ax)
+        x, y = (t.cpu() for t in b or self.one_batch())
+        if self.coords:
+            x = x[:, :-3]
+        if self.box:
+            x, y = x[:, :, x.shape[2] // 2], y[:, y.shape[1] // 2]
+        n, c = min(max_n, len(x)), x.shape[1] if self.box else x.shape[1] // (2 * self.context + 1)
+        mid = x[:, self.context * c :][:, :c]
+        axs = plt.subplots(1, n, figsize=(1.8 * n, 2.4), dpi=72, squeeze=False)[1][0]
+        for ax, xi, yi in zip(axs, mid, y):
+            show_slice(
+                (xi.movedim(0, -1) * 255).byte().numpy() if c == 3 else xi[c // 2].numpy(),
+                yi.numpy(),
+                ax,
+            )
         return axs
 
-def _points(store, names, shapes, case_id, z, labels): # the foreground voxels of all cases end to end, and which of them are in each slice of the index
-    pts = [load_points(store,c) for c in names]
-    pts = [(p[np.isin(p[:,3],labels)] if labels else p)[:,:3] for p in pts]
-    per = [np.bincount(p[:,0], minlength=s[0]) for p,s in zip(pts,shapes)]                              # points of each slice of each case
-    at = np.cumsum([0,*map(len,per)])[case_id]+z.numpy(); per = np.concatenate(per)
-    return dict(n_pts=torch.tensor(per[at]), first_pt=torch.tensor(np.cumsum([0,*per])[at]), pts=torch.tensor(np.concatenate([*pts,np.zeros((1,3),np.int32)])))
+
+def _points(
+    store, names, shapes, case_id, z, labels
+):  # the foreground voxels of all cases end to end, and which of them are in each slice of the index
+    pts = [load_points(store, c) for c in names]
+    pts = [(p[np.isin(p[:, 3], labels)] if labels else p)[:, :3] for p in pts]
+    per = [
+        np.bincount(p[:, 0], minlength=s[0]) for p, s in zip(pts, shapes)
+    ]  # points of each slice of each case
+    at = np.cumsum([0, *map(len, per)])[case_id] + z.numpy()
+    per = np.concatenate(per)
+    return dict(
+        n_pts=torch.tensor(per[at]),
+        first_pt=torch.tensor(np.cumsum([0, *per])[at]),
+        pts=torch.tensor(np.concatenate([*pts, np.zeros((1, 3), np.int32)])),
+    )
 
 # %% ../nbs/19_sample.ipynb #a80a12f6
 def drawn_shares(
-    source:BatchSource, # one epoch of it is drawn
-    labels=None, # which count as foreground; None: all but 0
-)->dict: # patches: share of patches with foreground; voxels: share of voxels that are foreground, 0..1
+    source: BatchSource,  # one epoch of it is drawn
+    labels=None,  # which count as foreground; None: all but 0
+) -> (
+    dict
+):  # patches: share of patches with foreground; voxels: share of voxels that are foreground, 0..1
     "How much foreground is in the batches of an epoch"
-    n,epoch = np.zeros(4),source.epoch
-    for _,y in source:
-        y = y.as_subclass(torch.Tensor); fg = torch.isin(y,torch.tensor(labels,device=y.device)) if labels else y>0
-        n += [fg.flatten(1).any(1).sum().item(),len(y),fg.sum().item(),y.numel()]
-    source.epoch = epoch                                                                # counting is no training
-    return dict(patches=n[0]/n[1], voxels=n[2]/n[3])
+    n, epoch = np.zeros(4), source.epoch
+    for _, y in source:
+        y = y.as_subclass(torch.Tensor)
+        fg = torch.isin(y, torch.tensor(labels, device=y.device)) if labels else y > 0
+        n += [fg.flatten(1).any(1).sum().item(), len(y), fg.sum().item(), y.numel()]
+    source.epoch = epoch  # counting is no training
+    return dict(patches=n[0] / n[1], voxels=n[2] / n[3])

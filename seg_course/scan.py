@@ -7,209 +7,417 @@ __all__ = ['Scan', 'read_nifti', 'read_nrrd', 'grid_map', 'is_exact', 'linear_al
            'fit_label', 'few']
 
 # %% ../nbs/02_scan.ipynb #de4e233c
-import gzip, io, json, zlib
+import gzip
+import io
+import json
+import zlib
 from dataclasses import dataclass, replace
 from pathlib import Path
-import numpy as np, nibabel as nib
+
+import nibabel as nib
+import numpy as np
 from scipy.ndimage import affine_transform, spline_filter1d
 
 # %% ../nbs/02_scan.ipynb #65cfaff7
 @dataclass
 class Scan:
     "An image or label map with its place in the patient; a 2D image has Z=1"
-    data: np.ndarray # (C,Z,Y,X); a label map has C=1 and integers
-    affine: np.ndarray # 4x4, voxel index (x,y,z,1) to mm, as in nibabel
-    path: Path = None # the file it came from
+
+    data: np.ndarray  # (C,Z,Y,X); a label map has C=1 and integers
+    affine: np.ndarray  # 4x4, voxel index (x,y,z,1) to mm, as in nibabel
+    path: Path = None  # the file it came from
+
     @property
-    def spacing(self): # (z,y,x), mm
+    def spacing(self):  # (z,y,x), mm
         return tuple(float(s) for s in nib.affines.voxel_sizes(self.affine)[::-1])
+
     @property
-    def shape(self): return self.data.shape[1:] # (Z,Y,X)
+    def shape(self):
+        return self.data.shape[1:]  # (Z,Y,X)
+
     @property
-    def voxel_ml(self): return float(np.prod(self.spacing))/1000
-    def new(self, **kw): return replace(self, **kw)
-    def __repr__(self): return f'Scan {self.data.shape} {self.data.dtype}, {"x".join(f"{s:g}" for s in self.spacing)} mm (z,y,x), {"".join(nib.aff2axcodes(self.affine))}'
+    def voxel_ml(self):
+        return float(np.prod(self.spacing)) / 1000
+
+    def new(self, **kw):
+        return replace(self, **kw)
+
+    def __repr__(self):
+        return f"Scan {self.data.shape} {self.data.dtype}, {'x'.join(f'{s:g}' for s in self.spacing)} mm (z,y,x), {''.join(nib.aff2axcodes(self.affine))}"
 
 # %% ../nbs/02_scan.ipynb #8704b142
-_bad_file = (OSError, EOFError, zlib.error, ValueError, TypeError, nib.filebasedimages.ImageFileError, nib.spatialimages.HeaderDataError)
+_bad_file = (
+    OSError,
+    EOFError,
+    zlib.error,
+    ValueError,
+    TypeError,
+    nib.filebasedimages.ImageFileError,
+    nib.spatialimages.HeaderDataError,
+)
 
-class _BadSpacing(Exception): pass
 
-def _raw_spacing(path): # of a NIfTI-1 file, as it is stored
-    with (gzip.open if str(path).endswith('.gz') else open)(path,'rb') as f: head = f.read(348)
-    if len(head)<348 or 348 not in (int.from_bytes(head[:4],'little'),int.from_bytes(head[:4],'big')): return (1,1,1)     # no NIfTI-1: nibabel says what it is
-    return np.abs(nib.Nifti1Header.from_fileobj(io.BytesIO(head), check=False)['pixdim'][1:4])
+class _BadSpacing(Exception):
+    pass
+
+
+def _raw_spacing(path):  # of a NIfTI-1 file, as it is stored
+    with (gzip.open if str(path).endswith(".gz") else open)(path, "rb") as f:
+        head = f.read(348)
+    if len(head) < 348 or 348 not in (
+        int.from_bytes(head[:4], "little"),
+        int.from_bytes(head[:4], "big"),
+    ):
+        return (1, 1, 1)  # no NIfTI-1: nibabel says what it is
+    return np.abs(nib.Nifti1Header.from_fileobj(io.BytesIO(head), check=False)["pixdim"][1:4])
+
 
 def read_nifti(
-    path, # .nii or .nii.gz file, 3D, or 4D with channels last
-)->Scan: # float32 or the integer type of the file
+    path,  # .nii or .nii.gz file, 3D, or 4D with channels last
+) -> Scan:  # float32 or the integer type of the file
     "Read one NIfTI file; `ValueError` names the file and what is wrong with it"
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path.name}: no such file (or a link that leads nowhere): get the file')
+    if not path.exists():
+        raise ValueError(f"{path.name}: no such file (or a link that leads nowhere): get the file")
     try:
         spacing = _raw_spacing(path)
-        if not np.all(np.asarray(spacing)>0): raise _BadSpacing
+        if not np.all(np.asarray(spacing) > 0):
+            raise _BadSpacing
         n = nib.load(path)
         a = np.asanyarray(n.dataobj)
-    except _BadSpacing: raise ValueError(f'{path.name} has voxel size {tuple(float(s) for s in spacing)} mm: set the real size in its header') from None
-    except _bad_file as e: raise ValueError(f'{path.name} cannot be read ({str(e).splitlines()[0].replace(str(path), path.name) if str(e) else type(e).__name__}): get the file again') from None
-    if a.dtype.kind not in 'iufb': raise ValueError(f'{path.name} holds {a.dtype} voxels: numbers are expected, a channel a colour')
-    if a.ndim not in (3,4): raise ValueError(f'{path.name} has {a.ndim} axes {a.shape}: a volume has 3, or 4 with channels last')
-    if abs(np.linalg.det(n.affine[:3,:3]))<1e-9: raise ValueError(f'{path.name} has an affine without volume: set the real affine in its header')
-    if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
-    return Scan(a.T if a.ndim==4 else a.T[None], n.affine, path)
+    except _BadSpacing:
+        raise ValueError(
+            f"{path.name} has voxel size {tuple(float(s) for s in spacing)} mm: set the real size in its header"
+        ) from None
+    except _bad_file as e:
+        raise ValueError(
+            f"{path.name} cannot be read ({str(e).splitlines()[0].replace(str(path), path.name) if str(e) else type(e).__name__}): get the file again"
+        ) from None
+    if a.dtype.kind not in "iufb":
+        raise ValueError(
+            f"{path.name} holds {a.dtype} voxels: numbers are expected, a channel a colour"
+        )
+    if a.ndim not in (3, 4):
+        raise ValueError(
+            f"{path.name} has {a.ndim} axes {a.shape}: a volume has 3, or 4 with channels last"
+        )
+    if abs(np.linalg.det(n.affine[:3, :3])) < 1e-9:
+        raise ValueError(
+            f"{path.name} has an affine without volume: set the real affine in its header"
+        )
+    if a.dtype.kind == "f":
+        a = a.astype(np.float32, copy=False)
+    return Scan(a.T if a.ndim == 4 else a.T[None], n.affine, path)
 
 # %% ../nbs/02_scan.ipynb #52f3113c
 def read_nrrd(
-    path, # .nrrd or .nhdr file, 3D, or 4D with channels first
-)->Scan: # float32 or the integer type of the file
+    path,  # .nrrd or .nhdr file, 3D, or 4D with channels first
+) -> Scan:  # float32 or the integer type of the file
     "Read one NRRD file (needs the package pynrrd)"
-    try: import nrrd
-    except ImportError: raise ValueError(f'{Path(path).name}: NRRD files need one more package: pip install pynrrd') from None
+    try:
+        import nrrd
+    except ImportError:
+        raise ValueError(
+            f"{Path(path).name}: NRRD files need one more package: pip install pynrrd"
+        ) from None
     path = Path(path)
-    if not path.exists(): raise ValueError(f'{path.name}: no such file (or a link that leads nowhere): get the file')
-    try: a,h = nrrd.read(str(path))
-    except (nrrd.NRRDError,OSError,EOFError,ValueError,RuntimeError,StopIteration,zlib.error) as e: raise ValueError(f'{path.name} cannot be read ({e}): get the file again') from None
-    if a.ndim not in (3,4) or 'space directions' not in h: raise ValueError(f'{path.name} has {a.ndim} axes and {"no" if "space directions" not in h else "a"} space: a volume with 3 axes and a space is expected')
-    sign = {'left-posterior-superior':(-1,-1,1),'right-anterior-superior':(1,1,1),'left-anterior-superior':(-1,1,1)}.get(str(h.get('space','left-posterior-superior')).lower())
-    if sign is None: raise ValueError(f'{path.name} counts in the space {h["space"]!r}: left-posterior-superior is expected; save it again with 3D Slicer')
-    rows = np.array([[np.nan]*3 if r is None else r for r in h['space directions']],float); place = np.isfinite(rows).all(1)
-    if place.sum()!=3: raise ValueError(f'{path.name} has {place.sum()} axes in space: 3 are expected')
-    if a.ndim==4: a = np.moveaxis(a, int(np.flatnonzero(~place)[0]), 0)                  # channels may be the first axis or the last
-    A = np.eye(4); A[:3,:3] = rows[place].T; A[:3,3] = h.get('space origin',(0,0,0))
-    if abs(np.linalg.det(A))<1e-9: raise ValueError(f'{path.name} has an affine without volume: set the real directions in its header')
-    if a.dtype.kind=='f': a = a.astype(np.float32, copy=False)
-    return Scan(a.transpose(0,3,2,1) if a.ndim==4 else a.T[None], np.diag([*sign,1.])@A, path)
+    if not path.exists():
+        raise ValueError(f"{path.name}: no such file (or a link that leads nowhere): get the file")
+    try:
+        a, h = nrrd.read(str(path))
+    except (
+        nrrd.NRRDError,
+        OSError,
+        EOFError,
+        ValueError,
+        RuntimeError,
+        StopIteration,
+        zlib.error,
+    ) as e:
+        raise ValueError(f"{path.name} cannot be read ({e}): get the file again") from None
+    if a.ndim not in (3, 4) or "space directions" not in h:
+        raise ValueError(
+            f"{path.name} has {a.ndim} axes and {'no' if 'space directions' not in h else 'a'} space: a volume with 3 axes and a space is expected"
+        )
+    sign = {
+        "left-posterior-superior": (-1, -1, 1),
+        "right-anterior-superior": (1, 1, 1),
+        "left-anterior-superior": (-1, 1, 1),
+    }.get(str(h.get("space", "left-posterior-superior")).lower())
+    if sign is None:
+        raise ValueError(
+            f"{path.name} counts in the space {h['space']!r}: left-posterior-superior is expected; save it again with 3D Slicer"
+        )
+    rows = np.array([[np.nan] * 3 if r is None else r for r in h["space directions"]], float)
+    place = np.isfinite(rows).all(1)
+    if place.sum() != 3:
+        raise ValueError(f"{path.name} has {place.sum()} axes in space: 3 are expected")
+    if a.ndim == 4:
+        a = np.moveaxis(
+            a, int(np.flatnonzero(~place)[0]), 0
+        )  # channels may be the first axis or the last
+    A = np.eye(4)
+    A[:3, :3] = rows[place].T
+    A[:3, 3] = h.get("space origin", (0, 0, 0))
+    if abs(np.linalg.det(A)) < 1e-9:
+        raise ValueError(
+            f"{path.name} has an affine without volume: set the real directions in its header"
+        )
+    if a.dtype.kind == "f":
+        a = a.astype(np.float32, copy=False)
+    return Scan(
+        a.transpose(0, 3, 2, 1) if a.ndim == 4 else a.T[None], np.diag([*sign, 1.0]) @ A, path
+    )
 
 # %% ../nbs/02_scan.ipynb #254a4c54
 def grid_map(
-    src:Scan, # grid that has the data
-    dst:Scan, # grid that wants it
-)->tuple: # (M, t): src index (z,y,x) = M @ dst index + t
+    src: Scan,  # grid that has the data
+    dst: Scan,  # grid that wants it
+) -> tuple:  # (M, t): src index (z,y,x) = M @ dst index + t
     "The map from voxels of `dst` to voxels of `src`"
-    m = np.linalg.inv(src.affine)@dst.affine
-    return m[:3,:3][::-1,::-1], m[:3,3][::-1]
+    m = np.linalg.inv(src.affine) @ dst.affine
+    return m[:3, :3][::-1, ::-1], m[:3, 3][::-1]
+
 
 def is_exact(
-    M:np.ndarray, t:np.ndarray, # as from `grid_map`
-    tol:float=.02, # voxels
-)->bool: # True if voxels fall on voxels
+    M: np.ndarray,
+    t: np.ndarray,  # as from `grid_map`
+    tol: float = 0.02,  # voxels
+) -> bool:  # True if voxels fall on voxels
     "Does the map only flip, swap and shift by whole voxels?"
     r = np.round(M)
-    return bool(np.allclose(M,r,atol=tol/100) and np.allclose(np.abs(r).sum(0),1) and np.allclose(t,np.round(t),atol=tol))
+    return bool(
+        np.allclose(M, r, atol=tol / 100)
+        and np.allclose(np.abs(r).sum(0), 1)
+        and np.allclose(t, np.round(t), atol=tol)
+    )
 
 # %% ../nbs/02_scan.ipynb #d516eb26
-def _move(a, M, t, shape, fill): # exact: transpose, flip, and cut or pad
-    r,t = np.round(M).astype(int),np.round(t).astype(int)
-    ax = np.abs(r).argmax(0)                              # dst axis i comes from src axis ax[i]
-    sgn = r[ax,np.arange(3)]
-    a = a.transpose(0,*(ax+1))
-    out = np.full((a.shape[0],*shape), fill, a.dtype)
-    ins,outs = [slice(None)],[slice(None)]
+def _move(a, M, t, shape, fill):  # exact: transpose, flip, and cut or pad
+    r, t = np.round(M).astype(int), np.round(t).astype(int)
+    ax = np.abs(r).argmax(0)  # dst axis i comes from src axis ax[i]
+    sgn = r[ax, np.arange(3)]
+    a = a.transpose(0, *(ax + 1))
+    out = np.full((a.shape[0], *shape), fill, a.dtype)
+    ins, outs = [slice(None)], [slice(None)]
     for i in range(3):
-        n,off = a.shape[i+1],t[ax[i]]
-        if sgn[i]<0: a = np.flip(a,i+1); off = n-1-off
-        lo,hi = max(0,-off),min(shape[i],n-off)
-        outs.append(slice(lo,max(lo,hi))); ins.append(slice(lo+off,max(lo,hi)+off))
+        n, off = a.shape[i + 1], t[ax[i]]
+        if sgn[i] < 0:
+            a = np.flip(a, i + 1)
+            off = n - 1 - off
+        lo, hi = max(0, -off), min(shape[i], n - off)
+        outs.append(slice(lo, max(lo, hi)))
+        ins.append(slice(lo + off, max(lo, hi) + off))
     out[tuple(outs)] = a[tuple(ins)]
     return out
 
+
 def linear_along(
-    a, # array, any axes
-    axis:int, # the one to interpolate along
-    x, # places (m,) along it; beyond the ends the outermost value holds
-)->np.ndarray: # float32, m long along `axis`
+    a,  # array, any axes
+    axis: int,  # the one to interpolate along
+    x,  # places (m,) along it; beyond the ends the outermost value holds
+) -> np.ndarray:  # float32, m long along `axis`
     "Linear interpolation along one axis"
-    x = np.clip(x, 0, a.shape[axis]-1); i = np.floor(x).astype(int)
-    lo = np.take(a, i, axis).astype(np.float32); up = np.take(a, np.minimum(i+1,a.shape[axis]-1), axis).astype(np.float32)-lo
-    up *= (x-i).astype(np.float32).reshape(-1,*(1,)*(a.ndim-1-axis)); up += lo
+    x = np.clip(x, 0, a.shape[axis] - 1)
+    i = np.floor(x).astype(int)
+    lo = np.take(a, i, axis).astype(np.float32)
+    up = np.take(a, np.minimum(i + 1, a.shape[axis] - 1), axis).astype(np.float32) - lo
+    up *= (x - i).astype(np.float32).reshape(-1, *(1,) * (a.ndim - 1 - axis))
+    up += lo
     return up
 
+
 def cubic_along(
-    a, # array, any axes
-    axis:int, # the one to interpolate along
-    x, # places (m,) along it; beyond the ends the outermost value holds
-)->np.ndarray: # float32, m long along `axis`
+    a,  # array, any axes
+    axis: int,  # the one to interpolate along
+    x,  # places (m,) along it; beyond the ends the outermost value holds
+) -> np.ndarray:  # float32, m long along `axis`
     "Cubic B-spline interpolation along one axis, as one matrix; the same as `scipy.ndimage.map_coordinates` with mode 'mirror'"
-    n = a.shape[axis]; x = np.clip(x, 0, n-1); a = a.astype(np.float32, copy=False)
-    if n==1: return np.repeat(a, len(x), axis)
-    i = np.floor(x).astype(int); u = x-i; W = np.zeros((len(x),n)); rows = np.arange(len(x))
-    for k,w in zip((-1,0,1,2),((1-u)**3/6,(3*u**3-6*u**2+4)/6,(3*(1-u)**3-6*(1-u)**2+4)/6,u**3/6)):
-        j = np.abs(i+k); np.add.at(W, (rows,np.where(j>n-1,np.abs(2*(n-1)-j),j)), w)
-    W = (W@spline_filter1d(np.eye(n),3,axis=0,mode='mirror')).astype(np.float32)
-    if axis==a.ndim-1: return a@W.T
-    return (W@a.reshape(*a.shape[:axis+1],-1)).reshape(*a.shape[:axis],len(x),*a.shape[axis+1:])
+    n = a.shape[axis]
+    x = np.clip(x, 0, n - 1)
+    a = a.astype(np.float32, copy=False)
+    if n == 1:
+        return np.repeat(a, len(x), axis)
+    i = np.floor(x).astype(int)
+    u = x - i
+    W = np.zeros((len(x), n))
+    rows = np.arange(len(x))
+    for k, w in zip(
+        (-1, 0, 1, 2),
+        (
+            (1 - u) ** 3 / 6,
+            (3 * u**3 - 6 * u**2 + 4) / 6,
+            (3 * (1 - u) ** 3 - 6 * (1 - u) ** 2 + 4) / 6,
+            u**3 / 6,
+        ),
+    ):
+        j = np.abs(i + k)
+        np.add.at(W, (rows, np.where(j > n - 1, np.abs(2 * (n - 1) - j), j)), w)
+    W = (W @ spline_filter1d(np.eye(n), 3, axis=0, mode="mirror")).astype(np.float32)
+    if axis == a.ndim - 1:
+        return a @ W.T
+    return (W @ a.reshape(*a.shape[: axis + 1], -1)).reshape(
+        *a.shape[:axis], len(x), *a.shape[axis + 1 :]
+    )
 
-def _nearest_along(a, axis, x): return np.take(a, np.clip(np.floor(x+.5).astype(int),0,a.shape[axis]-1), axis)
-_along = {0:_nearest_along, 1:linear_along, 3:cubic_along}
 
-def _along_axes(a, M, t, shape, order, fill): # axes meet axes: one after the other
-    ax = np.abs(M).argmax(0); a = np.ascontiguousarray(a.transpose(0,*(ax+1)))          # dst axis i comes from src axis ax[i]
-    x = [np.arange(m)*M[ax[i],i]+t[ax[i]] for i,m in enumerate(shape)]
-    out = [np.flatnonzero((k<-.501)|(k>n-.499)) for k,n in zip(x,a.shape[1:])]             # beyond the outermost centres the outermost values hold, for half a voxel, whatever rounding does to it
-    for i in sorted(range(3), key=lambda i: shape[i]/a.shape[i+1]): a = _along[order](a, i+1, x[i])      # what shrinks most comes first
-    for i,k in enumerate(out):
-        if len(k): a[(slice(None),)*(i+1)+(k,)] = fill
+def _nearest_along(a, axis, x):
+    return np.take(a, np.clip(np.floor(x + 0.5).astype(int), 0, a.shape[axis] - 1), axis)
+
+
+_along = {0: _nearest_along, 1: linear_along, 3: cubic_along}
+
+
+def _along_axes(a, M, t, shape, order, fill):  # axes meet axes: one after the other
+    ax = np.abs(M).argmax(0)
+    a = np.ascontiguousarray(a.transpose(0, *(ax + 1)))  # dst axis i comes from src axis ax[i]
+    x = [np.arange(m) * M[ax[i], i] + t[ax[i]] for i, m in enumerate(shape)]
+    out = [
+        np.flatnonzero((k < -0.501) | (k > n - 0.499)) for k, n in zip(x, a.shape[1:])
+    ]  # beyond the outermost centres the outermost values hold, for half a voxel, whatever rounding does to it
+    for i in sorted(range(3), key=lambda i: shape[i] / a.shape[i + 1]):
+        a = _along[order](a, i + 1, x[i])  # what shrinks most comes first
+    for i, k in enumerate(out):
+        if len(k):
+            a[(slice(None),) * (i + 1) + (k,)] = fill
     return a
 
+
 def to_grid(
-    scan:Scan, # what to move
-    like:Scan, # the grid to move it to
-    order:int=1, # interpolation where voxels do not meet voxels: 0 nearest (labels!), 1 linear, 3 cubic
-    fill=0, # value outside of `scan`
-)->Scan: # `scan` on the grid of `like`; float32 where values were interpolated
+    scan: Scan,  # what to move
+    like: Scan,  # the grid to move it to
+    order: int = 1,  # interpolation where voxels do not meet voxels: 0 nearest (labels!), 1 linear, 3 cubic
+    fill=0,  # value outside of `scan`
+) -> Scan:  # `scan` on the grid of `like`; float32 where values were interpolated
     "Bring a scan onto the grid of another; exact where voxels meet voxels"
-    M,t = grid_map(scan, like)
-    if is_exact(M,t): data = _move(scan.data, M, t, like.shape, fill)
-    elif order in _along and (np.abs(M)>1e-6*np.abs(M).max()).sum()==3: data = _along_axes(scan.data, M, t, like.shape, order, fill)
-    elif order==0: data = np.stack([affine_transform(c, M, t, like.shape, order=0, mode='grid-constant', cval=fill) for c in scan.data])
-    else:                                                                        # beyond the outermost centres the outermost values hold, for half a voxel
-        inside = affine_transform(np.ones(scan.shape,np.uint8), M, t, like.shape, order=0, mode='grid-constant', cval=0)>0
-        data = np.stack([np.where(inside, affine_transform(c.astype(np.float32,copy=False), M, t, like.shape, order=order, mode='nearest'), np.float32(fill)) for c in scan.data])
+    M, t = grid_map(scan, like)
+    if is_exact(M, t):
+        data = _move(scan.data, M, t, like.shape, fill)
+    elif order in _along and (np.abs(M) > 1e-6 * np.abs(M).max()).sum() == 3:
+        data = _along_axes(scan.data, M, t, like.shape, order, fill)
+    elif order == 0:
+        data = np.stack(
+            [
+                affine_transform(c, M, t, like.shape, order=0, mode="grid-constant", cval=fill)
+                for c in scan.data
+            ]
+        )
+    else:  # beyond the outermost centres the outermost values hold, for half a voxel
+        inside = (
+            affine_transform(
+                np.ones(scan.shape, np.uint8),
+                M,
+                t,
+                like.shape,
+                order=0,
+                mode="grid-constant",
+                cval=0,
+            )
+            > 0
+        )
+        data = np.stack(
+            [
+                np.where(
+                    inside,
+                    affine_transform(
+                        c.astype(np.float32, copy=False),
+                        M,
+                        t,
+                        like.shape,
+                        order=order,
+                        mode="nearest",
+                    ),
+                    np.float32(fill),
+                )
+                for c in scan.data
+            ]
+        )
     return scan.new(data=data, affine=like.affine)
 
 # %% ../nbs/02_scan.ipynb #390972c7
 def label_map(
-    labels, # dict raw value or name -> class, the same as JSON text, or None
-)->dict: # the dict with whole numbers as keys where they are numbers; None if there is none
+    labels,  # dict raw value or name -> class, the same as JSON text, or None
+) -> dict:  # the dict with whole numbers as keys where they are numbers; None if there is none
     "The label map, from however it was written"
     try:
-        given = json.loads(labels) if isinstance(labels,str) and labels else labels
-        if not given: return None
-        out = {(int(k) if str(k).lstrip('-').isdigit() else k):int(v) for k,v in given.items()}
-    except (ValueError,TypeError,AttributeError): raise ValueError(f'label map {labels!r}: expected like {{"205":1, "420":2}}, raw value or name to class') from None
-    if any(not 0<=v<=255 for v in out.values()): raise ValueError(f'label map {out}: classes are 0 to 255')
+        given = json.loads(labels) if isinstance(labels, str) and labels else labels
+        if not given:
+            return None
+        out = {(int(k) if str(k).lstrip("-").isdigit() else k): int(v) for k, v in given.items()}
+    except (ValueError, TypeError, AttributeError):
+        raise ValueError(
+            f'label map {labels!r}: expected like {{"205":1, "420":2}}, raw value or name to class'
+        ) from None
+    if any(not 0 <= v <= 255 for v in out.values()):
+        raise ValueError(f"label map {out}: classes are 0 to 255")
     return out
 
+
 def fit_label(
-    l:Scan, # label map as it was read
-    image:Scan, # its image; the label is brought to this grid
-    labels:dict=None, # label map: raw value -> class; None keeps the values; background 0 need not be named
-)->Scan: # uint8 (1,Z,Y,X)
+    l: Scan,  # label map as it was read
+    image: Scan,  # its image; the label is brought to this grid
+    labels: dict = None,  # label map: raw value -> class; None keeps the values; background 0 need not be named
+) -> Scan:  # uint8 (1,Z,Y,X)
     "A label on the grid of its image; `ValueError` says why it does not fit"
-    labels = label_map(labels); nm = l.path.name if l.path else 'label'
-    if len(l.data)!=1: raise ValueError(f'{nm}: the label has {len(l.data)} channels: one integer map is expected')
+    labels = label_map(labels)
+    nm = l.path.name if l.path else "label"
+    if len(l.data) != 1:
+        raise ValueError(f"{nm}: the label has {len(l.data)} channels: one integer map is expected")
     values = np.unique(l.data)
-    if l.data.dtype.kind=='f' and len(frac := values[values!=np.round(values)]): raise ValueError(f'{nm}: label values {few(frac)} are not whole: it was interpolated; export it again with nearest neighbour')
-    M,t = grid_map(l, image)
-    if sorted(l.shape)!=sorted(image.shape): raise ValueError(f'{nm}: label {l.shape} and image {image.shape} differ in shape: redraw the label on this image')
-    if not is_exact(M,t): raise ValueError(f'{nm}: the voxels of label and image do not meet: resample the label with `to_grid(label, image, order=0)`')
-    r = np.round(M).astype(int); ends = r@np.array([[0,0,0],[n-1 for n in image.shape]]).T+np.round(t).astype(int)[:,None]
-    if not (np.sort(ends,1)==np.array([[0,n-1] for n in l.shape])).all(): raise ValueError(f'{nm}: the label lies {_shift(l,image)} mm (x,y,z) off its image: export both with the same affine')
-    known = None if labels is None else {0:0}|labels
-    odd = values[(values<0)|(values>255)] if known is None else np.array([v for v in values if v not in known and not ('>0' in known and v>0)])
-    if len(odd): raise ValueError(f'{nm}: label values {few(odd)} are unexpected: known are {"0 to 255" if known is None else list(known)}; map them with `labels={{value:class}}`')
+    if l.data.dtype.kind == "f" and len(frac := values[values != np.round(values)]):
+        raise ValueError(
+            f"{nm}: label values {few(frac)} are not whole: it was interpolated; export it again with nearest neighbour"
+        )
+    M, t = grid_map(l, image)
+    if sorted(l.shape) != sorted(image.shape):
+        raise ValueError(
+            f"{nm}: label {l.shape} and image {image.shape} differ in shape: redraw the label on this image"
+        )
+    if not is_exact(M, t):
+        raise ValueError(
+            f"{nm}: the voxels of label and image do not meet: resample the label with `to_grid(label, image, order=0)`"
+        )
+    r = np.round(M).astype(int)
+    ends = (
+        r @ np.array([[0, 0, 0], [n - 1 for n in image.shape]]).T + np.round(t).astype(int)[:, None]
+    )
+    if not (np.sort(ends, 1) == np.array([[0, n - 1] for n in l.shape])).all():
+        raise ValueError(
+            f"{nm}: the label lies {_shift(l, image)} mm (x,y,z) off its image: export both with the same affine"
+        )
+    known = None if labels is None else {0: 0} | labels
+    odd = (
+        values[(values < 0) | (values > 255)]
+        if known is None
+        else np.array([v for v in values if v not in known and not (">0" in known and v > 0)])
+    )
+    if len(odd):
+        raise ValueError(
+            f"{nm}: label values {few(odd)} are unexpected: known are {'0 to 255' if known is None else list(known)}; map them with `labels={{value:class}}`"
+        )
     data = to_grid(l, image).data
-    if known is not None: data = np.array([known.get(v,known.get('>0')) for v in values.tolist()],np.uint8)[np.searchsorted(values,data)]
+    if known is not None:
+        data = np.array([known.get(v, known.get(">0")) for v in values.tolist()], np.uint8)[
+            np.searchsorted(values, data)
+        ]
     return l.new(data=data.astype(np.uint8), affine=image.affine)
 
-def few(
-    v, # values
-    most:int=8, # shown
-)->str: # as a list, whole numbers without a point
-    "A short list for a message"
-    v = [x if isinstance(x,str) else int(x) if float(x).is_integer() else round(float(x),3) for x in v]
-    return '['+', '.join(map(str,v[:most]))+(', ...]' if len(v)>most else ']')
 
-def _centre(s): return (s.affine@[*(np.array(s.shape[::-1])-1)/2,1])[:3]
-def _shift(a,b): return tuple(float(round(v,1)) for v in _centre(a)-_centre(b))
+def few(
+    v,  # values
+    most: int = 8,  # shown
+) -> str:  # as a list, whole numbers without a point
+    "A short list for a message"
+    v = [
+        x if isinstance(x, str) else int(x) if float(x).is_integer() else round(float(x), 3)
+        for x in v
+    ]
+    return "[" + ", ".join(map(str, v[:most])) + (", ...]" if len(v) > most else "]")
+
+
+def _centre(s):
+    return (s.affine @ [*(np.array(s.shape[::-1]) - 1) / 2, 1])[:3]
+
+
+def _shift(a, b):
+    return tuple(float(round(v, 1)) for v in _centre(a) - _centre(b))

@@ -7,180 +7,311 @@ __all__ = ['schedules', 'half_cosine', 'steps_down', 'one_cycle', 'lr_schedule',
            'has_bf16', 'HalfPrecision', 'give_back', 'EpochCost', 'plot_history']
 
 # %% ../nbs/30_schedule.ipynb #58177eb8
-import ctypes, math, time
+import ctypes
+import math
+import time
 from pathlib import Path
-import matplotlib.pyplot as plt, numpy as np, pandas as pd, psutil, torch
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import psutil
+import torch
 from fastai.callback.core import Callback, CancelFitException
 from fastai.callback.schedule import ParamScheduler, combined_cos
 
 # %% ../nbs/30_schedule.ipynb #068eed68
 def half_cosine(
-    e, # epoch, with its fraction: 0 to epochs
-    epochs:int, # in all
-    warmup:float=6, # epochs of the climb
-)->float: # share of the highest rate, 0 to 1
+    e,  # epoch, with its fraction: 0 to epochs
+    epochs: int,  # in all
+    warmup: float = 6,  # epochs of the climb
+) -> float:  # share of the highest rate, 0 to 1
     "A linear climb, then half a cosine down to 0"
-    return max(e/warmup,1e-3) if e<warmup else (1+math.cos(math.pi*(e-warmup)/max(epochs-warmup,1e-9)))/2
+    return (
+        max(e / warmup, 1e-3)
+        if e < warmup
+        else (1 + math.cos(math.pi * (e - warmup) / max(epochs - warmup, 1e-9))) / 2
+    )
+
 
 def steps_down(
-    e, # epoch, with its fraction: 0 to epochs
-    epochs:int, # in all
-    warmup:float=6, # epochs of the climb
-    factor:float=.75, # times this ...
-    every:float=None, # ... after so many epochs; None: 5, or a sixth of a training of less than 30
-)->float: # share of the highest rate, 0 to 1
+    e,  # epoch, with its fraction: 0 to epochs
+    epochs: int,  # in all
+    warmup: float = 6,  # epochs of the climb
+    factor: float = 0.75,  # times this ...
+    every: float = None,  # ... after so many epochs; None: 5, or a sixth of a training of less than 30
+) -> float:  # share of the highest rate, 0 to 1
     "A linear climb, then a step down every few epochs"
-    return max(e/warmup,1e-3) if e<warmup else factor**int((e-warmup)//(every or min(5,epochs/6)))
+    return (
+        max(e / warmup, 1e-3)
+        if e < warmup
+        else factor ** int((e - warmup) // (every or min(5, epochs / 6)))
+    )
 
-def one_cycle(e, epochs:int, warmup:float=None): # as `fit_one_cycle`: its climb takes a quarter, so `warmup` does not count
+
+def one_cycle(
+    e, epochs: int, warmup: float = None
+):  # as `fit_one_cycle`: its climb takes a quarter, so `warmup` does not count
     "fastai's one-cycle policy"
-    return combined_cos(.25, 1/25, 1., 1e-5)(min(e/epochs,1))
+    return combined_cos(0.25, 1 / 25, 1.0, 1e-5)(min(e / epochs, 1))
+
 
 schedules = dict(half_cosine=half_cosine, steps_down=steps_down, one_cycle=one_cycle)
 
+
 def lr_schedule(
-    kind:str, # a key of `schedules`
-    epochs:int, # of the training
-    lr:float, # highest learning rate
-    warmup:float=6, # epochs of the climb; at most a third of all
-    encoder:float=1., # factor for the first group of parameters, the encoder
-)->ParamScheduler: # fastai callback
+    kind: str,  # a key of `schedules`
+    epochs: int,  # of the training
+    lr: float,  # highest learning rate
+    warmup: float = 6,  # epochs of the climb; at most a third of all
+    encoder: float = 1.0,  # factor for the first group of parameters, the encoder
+) -> ParamScheduler:  # fastai callback
     "The learning rate of all steps of a training"
-    if kind not in schedules: raise ValueError(f'schedule {kind!r}: choose one of {sorted(schedules)}')
-    warmup = min(warmup, epochs/3)
-    top = lr if encoder==1 else np.array([encoder,1])*lr
-    def rate(pct): return top*schedules[kind](pct*epochs, epochs, warmup)
+    if kind not in schedules:
+        raise ValueError(f"schedule {kind!r}: choose one of {sorted(schedules)}")
+    warmup = min(warmup, epochs / 3)
+    top = lr if encoder == 1 else np.array([encoder, 1]) * lr
+
+    def rate(pct):
+        return top * schedules[kind](pct * epochs, epochs, warmup)
+
     return ParamScheduler(dict(lr=rate))
 
 # %% ../nbs/30_schedule.ipynb #93ec9d8d
 def plateau(
-    losses, # of the validation, an epoch each
-    patience:int=4, # epochs without a better one before a cut
-    least:float=1e-4, # a smaller gain is none
-)->tuple: # (how many cuts up to now, epochs since the best one)
+    losses,  # of the validation, an epoch each
+    patience: int = 4,  # epochs without a better one before a cut
+    least: float = 1e-4,  # a smaller gain is none
+) -> tuple:  # (how many cuts up to now, epochs since the best one)
     "Read off a history how often a loss stood still"
-    cuts,best,age,since = 0,math.inf,0,0
+    cuts, best, age, since = 0, math.inf, 0, 0
     for v in losses:
-        if v<best-least: best,age,since = v,0,0
+        if v < best - least:
+            best, age, since = v, 0, 0
         else:
-            age,since = age+1,since+1
-            if since>=patience: cuts,since = cuts+1,0
-    return cuts,age
+            age, since = age + 1, since + 1
+            if since >= patience:
+                cuts, since = cuts + 1, 0
+    return cuts, age
+
 
 class Plateau(Callback):
     "Cuts the learning rate when the validation loss stands still, and stops when that no longer helps"
-    def __init__(self,
-        lr:float, # first learning rate
-        losses, # function -> validation losses up to now
-        encoder:float=1., # factor for the first group of parameters, the encoder
-        factor:float=.5, patience:int=4, # times this after so many epochs without a gain
-        stop:int=8, # stop after so many; None: never
-    ): self.lr,self.losses,self.encoder,self.factor,self.patience,self.stop = lr,losses,encoder,factor,patience,stop
+
+    def __init__(
+        self,
+        lr: float,  # first learning rate
+        losses,  # function -> validation losses up to now
+        encoder: float = 1.0,  # factor for the first group of parameters, the encoder
+        factor: float = 0.5,
+        patience: int = 4,  # times this after so many epochs without a gain
+        stop: int = 8,  # stop after so many; None: never
+    ):
+        self.lr, self.losses, self.encoder, self.factor, self.patience, self.stop = (
+            lr,
+            losses,
+            encoder,
+            factor,
+            patience,
+            stop,
+        )
+
     def before_epoch(self):
-        cuts,age = plateau(self.losses(), self.patience)
-        if self.stop and age>=self.stop: raise CancelFitException
-        self.learn.opt.set_hyper('lr', self.lr*self.factor**cuts if self.encoder==1 else np.array([self.encoder,1])*self.lr*self.factor**cuts)
+        cuts, age = plateau(self.losses(), self.patience)
+        if self.stop and age >= self.stop:
+            raise CancelFitException
+        self.learn.opt.set_hyper(
+            "lr",
+            self.lr * self.factor**cuts
+            if self.encoder == 1
+            else np.array([self.encoder, 1]) * self.lr * self.factor**cuts,
+        )
 
 # %% ../nbs/30_schedule.ipynb #118bd6ae
 class Fade(Callback):
     "Lowers the chance `p` of a transform in a straight line, to 0 for the last `clean` epochs"
-    def __init__(self,
-        tfm, # `partial(f, p=...)`, the one that the source uses
-        clean:int=5, # epochs without it; at most half of all
+
+    def __init__(
+        self,
+        tfm,  # `partial(f, p=...)`, the one that the source uses
+        clean: int = 5,  # epochs without it; at most half of all
     ):
-        if not (hasattr(tfm,'keywords') and 'p' in tfm.keywords): raise ValueError(f'{tfm}: partial(f, p=...) is expected')
-        self.tfm,self.clean,self.p0 = tfm,clean,tfm.keywords['p']
+        if not (hasattr(tfm, "keywords") and "p" in tfm.keywords):
+            raise ValueError(f"{tfm}: partial(f, p=...) is expected")
+        self.tfm, self.clean, self.p0 = tfm, clean, tfm.keywords["p"]
+
     def before_epoch(self):
-        n = self.n_epoch-min(self.clean,self.n_epoch//2)                        # epochs with augmentation
-        self.tfm.keywords['p'] = self.p0*max(0,1-self.epoch/n)
-    def after_fit(self): self.tfm.keywords['p'] = self.p0
+        n = self.n_epoch - min(self.clean, self.n_epoch // 2)  # epochs with augmentation
+        self.tfm.keywords["p"] = self.p0 * max(0, 1 - self.epoch / n)
+
+    def after_fit(self):
+        self.tfm.keywords["p"] = self.p0
 
 # %% ../nbs/30_schedule.ipynb #66477598
 class Retire(Callback):
     "Scales the helpers of a `DeepLoss` with cos(pi/2*epoch/epochs), each time from their first weights"
-    def before_epoch(self): self.learn.loss_func.helpers = math.cos(math.pi/2*self.epoch/self.n_epoch)
-    def after_fit(self): self.learn.loss_func.helpers = 1.
+
+    def before_epoch(self):
+        self.learn.loss_func.helpers = math.cos(math.pi / 2 * self.epoch / self.n_epoch)
+
+    def after_fit(self):
+        self.learn.loss_func.helpers = 1.0
 
 # %% ../nbs/30_schedule.ipynb #7b756587
 class Ema(Callback):
     "Keeps a moving average of the weights, with which validation and the end of the training go on"
-    order = 55                                                  # around the Recorder's validation; before `Resume`, which writes the mean down too
-    def __init__(self,
-        decay:float=.99, # share of the old mean at each batch, below 1; at batch t at most t/(t+9)
+
+    order = 55  # around the Recorder's validation; before `Resume`, which writes the mean down too
+
+    def __init__(
+        self,
+        decay: float = 0.99,  # share of the old mean at each batch, below 1; at batch t at most t/(t+9)
     ):
-        if not 0<=decay<1: raise ValueError(f'decay {decay}: 0 to below 1 is expected')
-        self.decay,self.mean,self.steps,self.own = decay,None,0,None
+        if not 0 <= decay < 1:
+            raise ValueError(f"decay {decay}: 0 to below 1 is expected")
+        self.decay, self.mean, self.steps, self.own = decay, None, 0, None
+
     def before_fit(self):
-        if self.mean is None: self.mean,self.steps = {k:v.detach().clone() for k,v in self.learn.model.state_dict().items()},0
+        if self.mean is None:
+            self.mean, self.steps = (
+                {k: v.detach().clone() for k, v in self.learn.model.state_dict().items()},
+                0,
+            )
+
     def after_batch(self):
-        if not self.training: return
-        self.steps += 1; d = min(self.decay, self.steps/(self.steps+9))                 # the mean of few steps is a short one
+        if not self.training:
+            return
+        self.steps += 1
+        d = min(self.decay, self.steps / (self.steps + 9))  # the mean of few steps is a short one
         with torch.no_grad():
-            for k,v in self.learn.model.state_dict().items():
-                if v.is_floating_point(): self.mean[k].lerp_(v, 1-d)
-                else: self.mean[k].copy_(v)                                              # counters of batches
-    def before_validate(self): self.own = {k:v.detach().clone() for k,v in self.learn.model.state_dict().items()}; self.learn.model.load_state_dict(self.mean)
-    def after_validate(self): self.learn.model.load_state_dict(self.own); self.own = None
-    def after_fit(self): self.learn.model.load_state_dict(self.mean); self.mean = None         # the next fit begins a new mean
+            for k, v in self.learn.model.state_dict().items():
+                if v.is_floating_point():
+                    self.mean[k].lerp_(v, 1 - d)
+                else:
+                    self.mean[k].copy_(v)  # counters of batches
+
+    def before_validate(self):
+        self.own = {k: v.detach().clone() for k, v in self.learn.model.state_dict().items()}
+        self.learn.model.load_state_dict(self.mean)
+
+    def after_validate(self):
+        self.learn.model.load_state_dict(self.own)
+        self.own = None
+
+    def after_fit(self):
+        self.learn.model.load_state_dict(self.mean)
+        self.mean = None  # the next fit begins a new mean
 
 # %% ../nbs/30_schedule.ipynb #40945a74
 def has_bf16(
-    device='cpu', # or 'cuda'
-)->bool: # True if bfloat16 is no emulation there
+    device="cpu",  # or 'cuda'
+) -> bool:  # True if bfloat16 is no emulation there
     "Does half precision pay on this device?"
-    if torch.device(device).type=='cuda': return torch.cuda.is_bf16_supported(including_emulation=False)
-    return any(getattr(torch.cpu, f'_is_{k}_supported', lambda: False)() for k in ('avx512_bf16','amx_tile'))
+    if torch.device(device).type == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    return any(
+        getattr(torch.cpu, f"_is_{k}_supported", lambda: False)()
+        for k in ("avx512_bf16", "amx_tile")
+    )
+
 
 class HalfPrecision(Callback):
     "Runs the network in bfloat16, and the loss in 32 bits"
+
     order = 10
-    def before_batch(self): self.cast = torch.autocast(next(self.learn.model.parameters()).device.type, torch.bfloat16); self.cast.__enter__()
+
+    def before_batch(self):
+        self.cast = torch.autocast(next(self.learn.model.parameters()).device.type, torch.bfloat16)
+        self.cast.__enter__()
+
     def after_pred(self):
-        self.leave(); p = self.learn.pred
-        self.learn.pred = [q.float() for q in p] if isinstance(p,(list,tuple)) else p.float()
-    def after_cancel_batch(self): self.leave()
+        self.leave()
+        p = self.learn.pred
+        self.learn.pred = [q.float() for q in p] if isinstance(p, (list, tuple)) else p.float()
+
+    def after_cancel_batch(self):
+        self.leave()
+
     def leave(self):
-        if getattr(self,'cast',None) is not None: self.cast.__exit__(None,None,None); self.cast = None
+        if getattr(self, "cast", None) is not None:
+            self.cast.__exit__(None, None, None)
+            self.cast = None
 
 # %% ../nbs/30_schedule.ipynb #16bf9f97
-def give_back()->None:
+def give_back() -> None:
     "Hand freed memory back to the system: glibc keeps it in pieces, and a process of many epochs grows to a multiple of what it needs"
-    try: ctypes.CDLL('libc.so.6').malloc_trim(0)
-    except (OSError,AttributeError): pass                       # another C library, which has no such call
+    try:
+        ctypes.CDLL("libc.so.6").malloc_trim(0)
+    except (OSError, AttributeError):
+        pass  # another C library, which has no such call
+
 
 class EpochCost(Callback):
     "Measures each epoch: seconds of training, share of them not spent waiting for batches (`busy`), memory"
-    order = 60                                                  # after fastai's Recorder, which waits for the device
+
+    order = 60  # after fastai's Recorder, which waits for the device
+
     def before_train(self):
-        if torch.cuda.is_available(): torch.cuda.reset_peak_memory_stats()
-        self.start = self.tick = time.perf_counter(); self.waited = 0.
+        if torch.cuda.is_available():
+            torch.cuda.reset_peak_memory_stats()
+        self.start = self.tick = time.perf_counter()
+        self.waited = 0.0
+
     def before_batch(self):
-        if self.training: self.waited += time.perf_counter()-self.tick
+        if self.training:
+            self.waited += time.perf_counter() - self.tick
+
     def after_batch(self):
-        if self.training: self.tick = time.perf_counter()
-    def after_train(self): self.spent = time.perf_counter()-self.start
-    def row(self)->dict: # of the epoch that ended
-        gpu = torch.cuda.is_available() and self.learn.dls.device.type=='cuda'
+        if self.training:
+            self.tick = time.perf_counter()
+
+    def after_train(self):
+        self.spent = time.perf_counter() - self.start
+
+    def row(self) -> dict:  # of the epoch that ended
+        gpu = torch.cuda.is_available() and self.learn.dls.device.type == "cuda"
         mb = torch.cuda.max_memory_allocated() if gpu else psutil.Process().memory_info().rss
-        return dict(train_seconds=round(self.spent,2), busy=round(1-self.waited/max(self.spent,1e-9),3), memory_mb=round(mb/1e6))
+        return dict(
+            train_seconds=round(self.spent, 2),
+            busy=round(1 - self.waited / max(self.spent, 1e-9), 3),
+            memory_mb=round(mb / 1e6),
+        )
+
 
 def plot_history(
-    history, # a row an epoch, from `fit_fold`; or a dict name -> such a table; or a run folder
-)->plt.Figure: # loss, score, learning rate, seconds, waiting and memory through time
+    history,  # a row an epoch, from `fit_fold`; or a dict name -> such a table; or a run folder
+) -> plt.Figure:  # loss, score, learning rate, seconds, waiting and memory through time
     "How a training went, without a terminal"
-    if isinstance(history,(str,Path)): history = {f.parent.name:pd.read_csv(f) for f in sorted(Path(history).glob('fold*/history.csv'))}
-    if isinstance(history,pd.DataFrame): history = {'':history}
-    if not history: raise ValueError('no history: finish an epoch first')
-    what = dict(valid_loss='loss (dashed: training)', dice='mean Dice per case', lr='learning rate', seconds='seconds an epoch', busy='share of time in the network', memory_mb='memory (MB)')
-    fig,axs = plt.subplots(2,3,figsize=(10,4.6),dpi=72)
-    for ax,(k,name) in zip(axs.ravel(),what.items()):
-        for i,(f,h) in enumerate(history.items()):
-            if k in h: ax.plot(h.epoch, h[k], '.-', color=f'C{i}', label=f)
-            if k=='valid_loss': ax.plot(h.epoch, h.train_loss, '--', color=f'C{i}', lw=1)
-        ax.set(xlabel='epoch', title=name)
-        if k in ('seconds','memory_mb'): ax.set_ylim(0, 1.15*max(ax.get_ylim()[1],1e-3))
+    if isinstance(history, (str, Path)):
+        history = {
+            f.parent.name: pd.read_csv(f) for f in sorted(Path(history).glob("fold*/history.csv"))
+        }
+    if isinstance(history, pd.DataFrame):
+        history = {"": history}
+    if not history:
+        raise ValueError("no history: finish an epoch first")
+    what = dict(
+        valid_loss="loss (dashed: training)",
+        dice="mean Dice per case",
+        lr="learning rate",
+        seconds="seconds an epoch",
+        busy="share of time in the network",
+        memory_mb="memory (MB)",
+    )
+    fig, axs = plt.subplots(2, 3, figsize=(10, 4.6), dpi=72)
+    for ax, (k, name) in zip(axs.ravel(), what.items()):
+        for i, (f, h) in enumerate(history.items()):
+            if k in h:
+                ax.plot(h.epoch, h[k], ".-", color=f"C{i}", label=f)
+            if k == "valid_loss":
+                ax.plot(h.epoch, h.train_loss, "--", color=f"C{i}", lw=1)
+        ax.set(xlabel="epoch", title=name)
+        if k in ("seconds", "memory_mb"):
+            ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1], 1e-3))
         ax.xaxis.get_major_locator().set_params(integer=True)
-        if k=='busy': ax.set_ylim(0,1.02)
-    if len(history)>1: axs[0,0].legend(fontsize=7)
+        if k == "busy":
+            ax.set_ylim(0, 1.02)
+    if len(history) > 1:
+        axs[0, 0].legend(fontsize=7)
     fig.tight_layout()
     return fig

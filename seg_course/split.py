@@ -7,77 +7,132 @@ __all__ = ['size_bins', 'make_folds', 'check_leaks', 'plot_folds', 'hold_out']
 
 # %% ../nbs/16_split.ipynb #92e3893c
 import warnings
-import numpy as np, pandas as pd, matplotlib.pyplot as plt
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
 
 # %% ../nbs/16_split.ipynb #299a968b
 def size_bins(
-    df:pd.DataFrame, # cohort with the column `by`
-    by:str='ml', # e.g. target volume (ml), or mask area over image area
-    bins=4, # number of equally filled bins, or a list of their borders; the lower border belongs to the bin
-)->pd.Series: # number of the bin of each case
+    df: pd.DataFrame,  # cohort with the column `by`
+    by: str = "ml",  # e.g. target volume (ml), or mask area over image area
+    bins=4,  # number of equally filled bins, or a list of their borders; the lower border belongs to the bin
+) -> pd.Series:  # number of the bin of each case
     "Which size a case has"
-    if isinstance(bins,int): return pd.qcut(df[by].rank(method='first'), bins, labels=False).astype(int)
-    if (out := ~df[by].between(bins[0],bins[-1])).any(): raise ValueError(f'{by} of {df.case[out].tolist()[:5]} lies outside of the bins {bins}: widen them')
-    return pd.Series(np.clip(np.digitize(df[by],bins)-1,0,len(bins)-2), df.index)
+    if isinstance(bins, int):
+        return pd.qcut(df[by].rank(method="first"), bins, labels=False).astype(int)
+    if (out := ~df[by].between(bins[0], bins[-1])).any():
+        raise ValueError(
+            f"{by} of {df.case[out].tolist()[:5]} lies outside of the bins {bins}: widen them"
+        )
+    return pd.Series(np.clip(np.digitize(df[by], bins) - 1, 0, len(bins) - 2), df.index)
+
 
 def make_folds(
-    df:pd.DataFrame, # cohort with `group` and the column `by`
-    n:int=5, # folds
-    by:str='ml', # column to stratify by, e.g. target volume (ml)
-    bins=4, # number of equally filled bins, or a list of their borders
-    seed:int=0, # same seed, same folds
-)->pd.DataFrame: # the cohort with columns `bin` and `fold` (0 to n-1)
+    df: pd.DataFrame,  # cohort with `group` and the column `by`
+    n: int = 5,  # folds
+    by: str = "ml",  # column to stratify by, e.g. target volume (ml)
+    bins=4,  # number of equally filled bins, or a list of their borders
+    seed: int = 0,  # same seed, same folds
+) -> pd.DataFrame:  # the cohort with columns `bin` and `fold` (0 to n-1)
     "Folds stratified by `by` and grouped by patient"
     from sklearn.model_selection import StratifiedGroupKFold
-    if n<2 or len(df)<2: raise ValueError(f'{n} folds of {len(df)} cases: at least two of each are needed, one to train on and one to validate')
-    if df.group.nunique()<n: raise ValueError(f'{df.group.nunique()} patients do not fill {n} folds: ask for at most {df.group.nunique()}')
+
+    if n < 2 or len(df) < 2:
+        raise ValueError(
+            f"{n} folds of {len(df)} cases: at least two of each are needed, one to train on and one to validate"
+        )
+    if df.group.nunique() < n:
+        raise ValueError(
+            f"{df.group.nunique()} patients do not fill {n} folds: ask for at most {df.group.nunique()}"
+        )
     df = df.reset_index(drop=True).copy()
-    if isinstance(bins,int): bins = max(1, min(bins, len(df)//(2*n)))                       # a bin needs a case or two in each fold
-    df['bin'] = size_bins(df, by, bins)
-    df['fold'] = -1; strata = df['bin']
-    while strata.value_counts().max()<n: strata = strata//2                                    # small cohorts: neighbouring bins together
+    if isinstance(bins, int):
+        bins = max(1, min(bins, len(df) // (2 * n)))  # a bin needs a case or two in each fold
+    df["bin"] = size_bins(df, by, bins)
+    df["fold"] = -1
+    strata = df["bin"]
+    while strata.value_counts().max() < n:
+        strata = strata // 2  # small cohorts: neighbouring bins together
     with warnings.catch_warnings():
-        warnings.simplefilter('ignore', UserWarning)   # a bin with fewer cases than folds: unavoidable in small cohorts
-        for k,(_,va) in enumerate(StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(df, strata, df.group)): df.loc[va,'fold'] = k
+        warnings.simplefilter(
+            "ignore", UserWarning
+        )  # a bin with fewer cases than folds: unavoidable in small cohorts
+        for k, (_, va) in enumerate(
+            StratifiedGroupKFold(n, shuffle=True, random_state=seed).split(df, strata, df.group)
+        ):
+            df.loc[va, "fold"] = k
     check_leaks(df)
     return df
 
 # %% ../nbs/16_split.ipynb #6c78b71f
 def check_leaks(
-    df:pd.DataFrame, # with `group` and `fold`
-)->None:
+    df: pd.DataFrame,  # with `group` and `fold`
+) -> None:
     "`ValueError` if a patient is in more than one fold"
-    n = df.groupby('group').fold.nunique()
-    if (n>1).any(): raise ValueError(f'patients in more than one fold: {n.index[n>1].tolist()[:10]}: split by `group`, not by case or slice')
+    n = df.groupby("group").fold.nunique()
+    if (n > 1).any():
+        raise ValueError(
+            f"patients in more than one fold: {n.index[n > 1].tolist()[:10]}: split by `group`, not by case or slice"
+        )
 
 # %% ../nbs/16_split.ipynb #c55b532a
 def plot_folds(
-    df:pd.DataFrame, # from `make_folds`
-    ax=None, # axes to draw on
+    df: pd.DataFrame,  # from `make_folds`
+    ax=None,  # axes to draw on
 ):
     "Bars: cases of each size bin in each fold"
-    ax = ax or plt.subplots(figsize=(4,3),dpi=72)[1]
-    n = pd.crosstab(df.fold, df['bin']); low = np.zeros(len(n))
-    for i,b in enumerate(n): ax.bar(n.index, n[b], bottom=low, label=f'{int(b)+1} of {n.shape[1]}', color=plt.cm.cividis(i/max(1,n.shape[1]-1))); low = low+n[b].values
-    ax.set(xlabel='fold', ylabel='cases', title='Target size in each fold'); ax.set_xticks(n.index); ax.legend(fontsize=7, title='size bin', title_fontsize=7, loc='upper left', bbox_to_anchor=(1,1))
+    ax = ax or plt.subplots(figsize=(4, 3), dpi=72)[1]
+    n = pd.crosstab(df.fold, df["bin"])
+    low = np.zeros(len(n))
+    for i, b in enumerate(n):
+        ax.bar(
+            n.index,
+            n[b],
+            bottom=low,
+            label=f"{int(b) + 1} of {n.shape[1]}",
+            color=plt.cm.cividis(i / max(1, n.shape[1] - 1)),
+        )
+        low = low + n[b].values
+    ax.set(xlabel="fold", ylabel="cases", title="Target size in each fold")
+    ax.set_xticks(n.index)
+    ax.legend(
+        fontsize=7, title="size bin", title_fontsize=7, loc="upper left", bbox_to_anchor=(1, 1)
+    )
     return ax
 
 # %% ../nbs/16_split.ipynb #460893ee
 def hold_out(
-    df:pd.DataFrame, # cohort with `group` and the column `by`
-    share:float=.126, # of the patients, for the test set
-    by:str='ml', bins=4, # as in `make_folds`
-    folds:int=5, # bins with more patients than this give one to the test set at least
-    seed:int=0, # same seed, same cases
-)->tuple: # (all other cases, test cases), with the column `bin`
+    df: pd.DataFrame,  # cohort with `group` and the column `by`
+    share: float = 0.126,  # of the patients, for the test set
+    by: str = "ml",
+    bins=4,  # as in `make_folds`
+    folds: int = 5,  # bins with more patients than this give one to the test set at least
+    seed: int = 0,  # same seed, same cases
+) -> tuple:  # (all other cases, test cases), with the column `bin`
     "Set a test set apart, stratified and grouped; nothing is dropped"
-    if not 0<share<1: raise ValueError(f'share {share}: between 0 and 1 is expected')
-    df = df.reset_index(drop=True).copy(); df['bin'] = size_bins(df, by, bins); size = df['bin'].value_counts()
-    home = df.groupby('group')['bin'].agg(lambda b: min(b, key=lambda k: (size[k],k)))          # of a patient with cases in several bins, the rarest one
-    n = home.value_counts().sort_index(); total = round(share*len(home))
-    if not 0<total<len(home)-1: raise ValueError(f'{len(home)} patients give no test set of {share:.0%}: more patients or another share are needed')
-    take = (n*share).astype(int).where(n<=folds, lambda k: k.clip(lower=1))
-    for k in (n*share-take).sort_values(ascending=False,kind='stable').index[:max(0,total-take.sum())]: take[k] += 1                # the largest remainders
-    rng = np.random.default_rng(seed); test = [p for b,g in home.groupby(home) for p in rng.permutation(g.index.values)[:take[b]]]
+    if not 0 < share < 1:
+        raise ValueError(f"share {share}: between 0 and 1 is expected")
+    df = df.reset_index(drop=True).copy()
+    df["bin"] = size_bins(df, by, bins)
+    size = df["bin"].value_counts()
+    home = df.groupby("group")["bin"].agg(
+        lambda b: min(b, key=lambda k: (size[k], k))
+    )  # of a patient with cases in several bins, the rarest one
+    n = home.value_counts().sort_index()
+    total = round(share * len(home))
+    if not 0 < total < len(home) - 1:
+        raise ValueError(
+            f"{len(home)} patients give no test set of {share:.0%}: more patients or another share are needed"
+        )
+    take = (n * share).astype(int).where(n <= folds, lambda k: k.clip(lower=1))
+    for k in (
+        (n * share - take)
+        .sort_values(ascending=False, kind="stable")
+        .index[: max(0, total - take.sum())]
+    ):
+        take[k] += 1  # the largest remainders
+    rng = np.random.default_rng(seed)
+    test = [p for b, g in home.groupby(home) for p in rng.permutation(g.index.values)[: take[b]]]
     inside = df.group.isin(test)
-    return df[~inside].reset_index(drop=True),df[inside].reset_index(drop=True)
+    return df[~inside].reset_index(drop=True), df[inside].reset_index(drop=True)

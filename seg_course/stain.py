@@ -7,83 +7,135 @@ __all__ = ['he_reference', 'he_reference_max', 'stain_sources', 'optical_density
            'stains']
 
 # %% ../nbs/12_stain.ipynb #cd160866
-import numpy as np, torch
+import numpy as np
+import torch
+
 from .scan import Scan
 
 # %% ../nbs/12_stain.ipynb #26fbb9ed
-he_reference = torch.tensor([[.5626,.2159],[.7201,.8012],[.4062,.5581]])     # red, green, blue densities of H and E in the pictures that all others are brought to
-he_reference_max = torch.tensor([1.9705,1.0308])                             # and the 99th percentile of their amounts
+he_reference = torch.tensor(
+    [[0.5626, 0.2159], [0.7201, 0.8012], [0.4062, 0.5581]]
+)  # red, green, blue densities of H and E in the pictures that all others are brought to
+he_reference_max = torch.tensor([1.9705, 1.0308])  # and the 99th percentile of their amounts
+
 
 def optical_density(
-    x, # pictures (B,3,Y,X), 0..1
-    i0:float=240, # light that passes where there is no tissue, of 255
-)->torch.Tensor: # (B,3,Y*X)
+    x,  # pictures (B,3,Y,X), 0..1
+    i0: float = 240,  # light that passes where there is no tissue, of 255
+) -> torch.Tensor:  # (B,3,Y*X)
     "How much light is swallowed: the natural logarithm, and one added against log 0"
-    if x.ndim!=4 or x.shape[1]!=3: raise ValueError(f'pictures {tuple(x.shape)}: (B,3,Y,X) in red, green and blue is expected')
-    if not (x.min()>=-1e-3 and x.max()<=1+1e-3): raise ValueError(f'pictures from {x.min():g} to {x.max():g}: values of 0 to 1 are expected; divide by 255')
-    return -torch.log((x.flatten(2)*255+1)/i0)
+    if x.ndim != 4 or x.shape[1] != 3:
+        raise ValueError(f"pictures {tuple(x.shape)}: (B,3,Y,X) in red, green and blue is expected")
+    if not (x.min() >= -1e-3 and x.max() <= 1 + 1e-3):
+        raise ValueError(
+            f"pictures from {x.min():g} to {x.max():g}: values of 0 to 1 are expected; divide by 255"
+        )
+    return -torch.log((x.flatten(2) * 255 + 1) / i0)
 
-def _rank(v, ok, q): # the q-th percentile of each row where ok, by nearest rank
+
+def _rank(v, ok, q):  # the q-th percentile of each row where ok, by nearest rank
     s = torch.where(ok, v, torch.inf).sort(-1).values
-    return s.gather(-1, ((ok.sum(-1,keepdim=True)-1).clamp(min=0)*q/100).round().long())
+    return s.gather(-1, ((ok.sum(-1, keepdim=True) - 1).clamp(min=0) * q / 100).round().long())
+
 
 def stain_matrix(
-    od, # densities (B,3,N), from `optical_density`
-    alpha:float=1., # percentile of the angles, 0 to 50
-    beta:float=.15, # a pixel with a density under this in any colour is background
-    least:float=.001, # share of pixels that must be tissue
-)->tuple: # (B,3,2) unit directions of H and E; (B,) bool: were two stains found? (B,1,N) bool: which pixels are tissue
+    od,  # densities (B,3,N), from `optical_density`
+    alpha: float = 1.0,  # percentile of the angles, 0 to 50
+    beta: float = 0.15,  # a pixel with a density under this in any colour is background
+    least: float = 0.001,  # share of pixels that must be tissue
+) -> tuple:  # (B,3,2) unit directions of H and E; (B,) bool: were two stains found? (B,1,N) bool: which pixels are tissue
     "The two stains of each picture (Macenko et al., ISBI 2009); without two stains, the reference"
-    ok = (od>=beta).all(1); n = ok.sum(-1).clamp(min=2)
-    mean = (od*ok[:,None]).sum(-1)/n[:,None]; d = (od-mean[...,None])*ok[:,None]
-    e = torch.linalg.eigh(d@d.mT/(n-1)[:,None,None]).eigenvectors[:,:,1:]             # second and first axis
-    e = e*torch.where((e[:,:,1:]*mean[:,:,None]).sum(1,keepdim=True)<0,-1.,1.)          # turned towards the pixels
-    t = e.mT@od; phi = torch.atan2(t[:,1],t[:,0])
-    ends = [e@torch.stack([a.cos(),a.sin()],1) for a in (_rank(phi,ok,alpha),_rank(phi,ok,100-alpha))]
-    he = torch.cat(ends,2); he = torch.where(he[:,:1,:1]>he[:,:1,1:], he, he.flip(2))
-    apart = torch.linalg.cross(he[...,0],he[...,1]).norm(dim=1)                        # sine of the angle between them
-    found = (ok.sum(-1)>=max(2,least*od.shape[-1]))&(apart>.02)
-    return torch.where(found[:,None,None], he, he_reference.to(he)/he_reference.norm(dim=0).to(he)),found,ok[:,None]
+    ok = (od >= beta).all(1)
+    n = ok.sum(-1).clamp(min=2)
+    mean = (od * ok[:, None]).sum(-1) / n[:, None]
+    d = (od - mean[..., None]) * ok[:, None]
+    e = torch.linalg.eigh(d @ d.mT / (n - 1)[:, None, None]).eigenvectors[
+        :, :, 1:
+    ]  # second and first axis
+    e = e * torch.where(
+        (e[:, :, 1:] * mean[:, :, None]).sum(1, keepdim=True) < 0, -1.0, 1.0
+    )  # turned towards the pixels
+    t = e.mT @ od
+    phi = torch.atan2(t[:, 1], t[:, 0])
+    ends = [
+        e @ torch.stack([a.cos(), a.sin()], 1)
+        for a in (_rank(phi, ok, alpha), _rank(phi, ok, 100 - alpha))
+    ]
+    he = torch.cat(ends, 2)
+    he = torch.where(he[:, :1, :1] > he[:, :1, 1:], he, he.flip(2))
+    apart = torch.linalg.cross(he[..., 0], he[..., 1]).norm(dim=1)  # sine of the angle between them
+    found = (ok.sum(-1) >= max(2, least * od.shape[-1])) & (apart > 0.02)
+    return (
+        torch.where(
+            found[:, None, None], he, he_reference.to(he) / he_reference.norm(dim=0).to(he)
+        ),
+        found,
+        ok[:, None],
+    )
 
 # %% ../nbs/12_stain.ipynb #511a2341
 def macenko(
-    x, # pictures (B,3,Y,X), 0..1
-    i0:float=240, alpha:float=1., beta:float=.15, # see `optical_density` and `stain_matrix`
-    glass:bool=False, # True: the 99th percentile counts glass too, as in the published code
-)->dict: # raw, norm, H, E: pictures like x, float
+    x,  # pictures (B,3,Y,X), 0..1
+    i0: float = 240,
+    alpha: float = 1.0,
+    beta: float = 0.15,  # see `optical_density` and `stain_matrix`
+    glass: bool = False,  # True: the 99th percentile counts glass too, as in the published code
+) -> dict:  # raw, norm, H, E: pictures like x, float
     "Stain normalisation and both stains; a picture without two stains keeps its colours, its H and E are white"
     od = optical_density(x.as_subclass(torch.Tensor), i0)
-    he,found,tissue = stain_matrix(od, alpha, beta)
-    g = he.mT@he; c = torch.linalg.solve(g, he.mT@od)                                  # amounts (B,2,N)
-    top = _rank(c, (tissue|glass).expand_as(c), 99)
-    c = c*(he_reference_max.to(c)[:,None]/top.clamp(min=1e-6)); ref = he_reference.to(c)
-    look = lambda d: (i0*torch.exp(-d)/255).clamp(0,1).view(x.shape)
-    out = dict(norm=look(ref@c), H=look(ref[:,:1]*c[:,:1]), E=look(ref[:,1:]*c[:,1:])); ok = found[:,None,None,None]
-    return dict(raw=x, norm=torch.where(ok,out['norm'],x))|{k:torch.where(ok,out[k],torch.ones_like(x)) for k in 'HE'}
+    he, found, tissue = stain_matrix(od, alpha, beta)
+    g = he.mT @ he
+    c = torch.linalg.solve(g, he.mT @ od)  # amounts (B,2,N)
+    top = _rank(c, (tissue | glass).expand_as(c), 99)
+    c = c * (he_reference_max.to(c)[:, None] / top.clamp(min=1e-6))
+    ref = he_reference.to(c)
+    look = lambda d: (i0 * torch.exp(-d) / 255).clamp(0, 1).view(x.shape)
+    out = dict(norm=look(ref @ c), H=look(ref[:, :1] * c[:, :1]), E=look(ref[:, 1:] * c[:, 1:]))
+    ok = found[:, None, None, None]
+    return dict(raw=x, norm=torch.where(ok, out["norm"], x)) | {
+        k: torch.where(ok, out[k], torch.ones_like(x)) for k in "HE"
+    }
 
 # %% ../nbs/12_stain.ipynb #749ee030
-stain_sources = ('raw','H','norm')
+stain_sources = ("raw", "H", "norm")
+
 
 def rand_stain(
-    x, y, g, # images (B,3,Y,X), or (B,9,Y,X) with raw, H and norm; labels; generator
-    p:tuple=(.9,.05,.05), # chances of raw, H and norm
-)->tuple: # (x (B,3,Y,X), y)
+    x,
+    y,
+    g,  # images (B,3,Y,X), or (B,9,Y,X) with raw, H and norm; labels; generator
+    p: tuple = (0.9, 0.05, 0.05),  # chances of raw, H and norm
+) -> tuple:  # (x (B,3,Y,X), y)
     "Each sample as it is, as its haematoxylin, or stain-normalised"
-    if len(p)!=3 or min(p)<0 or abs(sum(p)-1)>1e-6: raise ValueError(f'p {p}: three chances of raw, H and norm that sum to 1 are expected')
-    if x.ndim!=4 or x.shape[1] not in (3,9): raise ValueError(f'images {tuple(x.shape)}: 3 channels, or 9 (raw, H, norm) are expected; draw pictures with context=0')
-    k = torch.multinomial(torch.tensor(p, dtype=torch.float, device=x.device), len(x), replacement=True, generator=g)
-    if x.shape[1]==9: return x.unflatten(1,(3,3))[torch.arange(len(x),device=x.device),k],y
-    if not k.any(): return x,y
-    x,rows = x.clone(),k.nonzero()[:,0]; new = macenko(x[rows])
-    x[rows] = torch.where((k[rows]==1)[:,None,None,None], new['H'], new['norm'])
-    return x,y
+    if len(p) != 3 or min(p) < 0 or abs(sum(p) - 1) > 1e-6:
+        raise ValueError(f"p {p}: three chances of raw, H and norm that sum to 1 are expected")
+    if x.ndim != 4 or x.shape[1] not in (3, 9):
+        raise ValueError(
+            f"images {tuple(x.shape)}: 3 channels, or 9 (raw, H, norm) are expected; draw pictures with context=0"
+        )
+    k = torch.multinomial(
+        torch.tensor(p, dtype=torch.float, device=x.device), len(x), replacement=True, generator=g
+    )
+    if x.shape[1] == 9:
+        return x.unflatten(1, (3, 3))[torch.arange(len(x), device=x.device), k], y
+    if not k.any():
+        return x, y
+    x, rows = x.clone(), k.nonzero()[:, 0]
+    new = macenko(x[rows])
+    x[rows] = torch.where((k[rows] == 1)[:, None, None, None], new["H"], new["norm"])
+    return x, y
+
 
 def stains(
-    scan:Scan, # picture (3,1,Y,X), 0..1
-    keep=stain_sources, # which of raw, norm, H and E, one after the other
-)->Scan: # (3*len(keep),1,Y,X)
+    scan: Scan,  # picture (3,1,Y,X), 0..1
+    keep=stain_sources,  # which of raw, norm, H and E, one after the other
+) -> Scan:  # (3*len(keep),1,Y,X)
     "A step of a recipe: all stains of a picture as channels"
-    if bad := [k for k in keep if k not in ('raw','norm','H','E')]: raise ValueError(f'stains {bad}: choose from raw, norm, H and E')
-    if scan.data.shape[:2]!=(3,1): raise ValueError(f'{scan.path and scan.path.name}: {scan.data.shape[0]} channels and {scan.data.shape[1]} slices: stains need a colour picture')
-    got = macenko(torch.from_numpy(np.ascontiguousarray(scan.data[:,0],np.float32))[None])
-    return scan.new(data=torch.cat([got[k] for k in keep],1)[0].numpy()[:,None])
+    if bad := [k for k in keep if k not in ("raw", "norm", "H", "E")]:
+        raise ValueError(f"stains {bad}: choose from raw, norm, H and E")
+    if scan.data.shape[:2] != (3, 1):
+        raise ValueError(
+            f"{scan.path and scan.path.name}: {scan.data.shape[0]} channels and {scan.data.shape[1]} slices: stains need a colour picture"
+        )
+    got = macenko(torch.from_numpy(np.ascontiguousarray(scan.data[:, 0], np.float32))[None])
+    return scan.new(data=torch.cat([got[k] for k in keep], 1)[0].numpy()[:, None])

@@ -7,155 +7,299 @@ __all__ = ['private_tags', 'write_label', 'label_name', 'write_contours', 'predi
            'find_private']
 
 # %% ../nbs/36_submit.ipynb #239ae77e
-import gzip, os, re, zipfile
+import gzip
+import os
+import re
+import zipfile
 from pathlib import Path
-import nibabel as nib, numpy as np, pandas as pd, torch
-from .scan import few
+
+import nibabel as nib
+import numpy as np
+import pandas as pd
+import torch
+
 from .dicom import dicom_files, slice_headers
-from .rtstruct import write_rtstruct, read_rtstruct
-from .read import read_scan, mask_readers, suffix, _files
+from .infer import find_images, load_run, predict_probs
 from .metric import counts, dice
-from .runfolder import check_device
-from .infer import load_run, find_images, predict_probs
 from .post import apply_post, check_post
+from .read import _files, mask_readers, read_scan, suffix
+from .rtstruct import read_rtstruct, write_rtstruct
+from .runfolder import check_device
+from .scan import few
 
 # %% ../nbs/36_submit.ipynb #dd2f3607
 def write_label(
-    msk, # labels (Z,Y,X), integers 0..255, in NIfTI files to 32767
-    image, # file (or DICOM folder) of the image it belongs to: the header of a NIfTI file is kept
-    path, # file to write: .nii.gz, or .png for a picture
-)->Path: # the path
+    msk,  # labels (Z,Y,X), integers 0..255, in NIfTI files to 32767
+    image,  # file (or DICOM folder) of the image it belongs to: the header of a NIfTI file is kept
+    path,  # file to write: .nii.gz, or .png for a picture
+) -> Path:  # the path
     "A label map with the geometry of its image, bit for bit; whole or not at all"
-    like = read_scan(image); msk = np.asarray(msk); path = Path(path); most = 255 if path.suffix=='.png' else 32767
-    if msk.shape!=like.shape: raise ValueError(f'{path.name}: labels {msk.shape} do not fit the image {like.shape} (z,y,x): bring them to its grid with `to_grid`')
-    if msk.dtype.kind not in 'iub' or msk.min()<0 or msk.max()>most: raise ValueError(f'{path.name}: labels are integers from 0 to {most}, not {msk.dtype} from {msk.min()} to {msk.max()}')
-    path.parent.mkdir(parents=True, exist_ok=True); part = path.with_name(f'.part{os.getpid()}.{path.name}')
-    if path.suffix=='.png':
+    like = read_scan(image)
+    msk = np.asarray(msk)
+    path = Path(path)
+    most = 255 if path.suffix == ".png" else 32767
+    if msk.shape != like.shape:
+        raise ValueError(
+            f"{path.name}: labels {msk.shape} do not fit the image {like.shape} (z,y,x): bring them to its grid with `to_grid`"
+        )
+    if msk.dtype.kind not in "iub" or msk.min() < 0 or msk.max() > most:
+        raise ValueError(
+            f"{path.name}: labels are integers from 0 to {most}, not {msk.dtype} from {msk.min()} to {msk.max()}"
+        )
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = path.with_name(f".part{os.getpid()}.{path.name}")
+    if path.suffix == ".png":
         from PIL import Image
+
         Image.fromarray(msk[0].astype(np.uint8)).save(part)
     else:
-        src = nib.load(image) if suffix(image) in ('.nii','.nii.gz') else nib.Nifti1Image(np.zeros(like.shape[::-1],np.uint8), like.affine); hdr = src.header.copy()
-        hdr.extensions.clear(); [hdr.__setitem__(k,b'') for k in ('descrip','db_name','aux_file','intent_name') if k in hdr]            # free text may hold a name
-        kind = np.uint8 if msk.max()<256 else np.int16; hdr.set_data_dtype(kind); hdr['scl_slope'],hdr['scl_inter'],hdr['cal_max'],hdr['cal_min'] = 1,0,0,0
+        src = (
+            nib.load(image)
+            if suffix(image) in (".nii", ".nii.gz")
+            else nib.Nifti1Image(np.zeros(like.shape[::-1], np.uint8), like.affine)
+        )
+        hdr = src.header.copy()
+        hdr.extensions.clear()
+        [
+            hdr.__setitem__(k, b"")
+            for k in ("descrip", "db_name", "aux_file", "intent_name")
+            if k in hdr
+        ]  # free text may hold a name
+        kind = np.uint8 if msk.max() < 256 else np.int16
+        hdr.set_data_dtype(kind)
+        hdr["scl_slope"], hdr["scl_inter"], hdr["cal_max"], hdr["cal_min"] = 1, 0, 0, 0
         nib.save(type(src)(np.ascontiguousarray(msk.T.astype(kind)), src.affine, hdr), part)
     os.replace(part, path)
     return path
 
+
 def label_name(
-    case:str, # name of the case
-    image, # its image
-    end:str='.nii.gz', # or '.nii', where a challenge wants it
-)->str: # <case>.png for a picture, <case>.nii.gz for all else
+    case: str,  # name of the case
+    image,  # its image
+    end: str = ".nii.gz",  # or '.nii', where a challenge wants it
+) -> str:  # <case>.png for a picture, <case>.nii.gz for all else
     "The name of a label file"
-    return f'{case}.png' if suffix(image) in ('.png','.jpg','.jpeg','.tif','.tiff','.bmp') else f'{case}{end}'
+    return (
+        f"{case}.png"
+        if suffix(image) in (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+        else f"{case}{end}"
+    )
 
 # %% ../nbs/36_submit.ipynb #cf667fca
 def write_contours(
-    msk, # labels (Z,Y,X)
-    image, # folder of the DICOM series it belongs to
-    path, # .dcm file to write
-    names:dict, # label -> name of the ROI, e.g. {1:'GTV1'}
-    case:str='', # stands for the patient's name; '': the name of the file
-    min_dice:float=.98, # of each label with itself, after reading back
-)->dict: # label -> Dice of the mask with what was read back; NaN for a label without a voxel, which gets no contours
+    msk,  # labels (Z,Y,X)
+    image,  # folder of the DICOM series it belongs to
+    path,  # .dcm file to write
+    names: dict,  # label -> name of the ROI, e.g. {1:'GTV1'}
+    case: str = "",  # stands for the patient's name; '': the name of the file
+    min_dice: float = 0.98,  # of each label with itself, after reading back
+) -> dict:  # label -> Dice of the mask with what was read back; NaN for a label without a voxel, which gets no contours
     "A label map as RTSTRUCT, read back and compared"
-    img,msk,path = read_scan(image),np.asarray(msk),Path(path)
-    if msk.dtype.kind not in 'iub' or not set(np.unique(msk))<={0,*names}: raise ValueError(f'{path.name}: labels out of {[0,*names]} are expected, not {msk.dtype} with {few(np.unique(msk).tolist())}: decode probabilities first, and name each label')
-    if not msk.any(): print(f'{path.name}: the mask is empty, so the file holds no contours')
-    heads = slice_headers(image,img); path.parent.mkdir(parents=True, exist_ok=True)
-    part = write_rtstruct({n:msk==c for c,n in names.items()}, img, path.with_name(f'.part{os.getpid()}.{path.name}'), case or path.stem, like=heads)
-    if bare := sum(h is None for h,m in zip(heads,np.isin(msk,list(names)).any((1,2))) if m): print(f'{path.name}: {bare} slices with contours were filled in when the scan was read: their contours name no slice')
-    out = {c:float(dice(counts(read_rtstruct(part,img,{n:1}).data[0], msk==c, [True])[0])) if (msk==c).any() else np.nan for c,n in names.items()}
-    if bad := {names[c]:round(d,3) for c,d in out.items() if d<min_dice}: part.unlink(); raise ValueError(f'{path.name}: contours and mask differ, Dice {bad}: the mask is not drawn on the slices of this scan, or the file was changed')
+    img, msk, path = read_scan(image), np.asarray(msk), Path(path)
+    if msk.dtype.kind not in "iub" or not set(np.unique(msk)) <= {0, *names}:
+        raise ValueError(
+            f"{path.name}: labels out of {[0, *names]} are expected, not {msk.dtype} with {few(np.unique(msk).tolist())}: decode probabilities first, and name each label"
+        )
+    if not msk.any():
+        print(f"{path.name}: the mask is empty, so the file holds no contours")
+    heads = slice_headers(image, img)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    part = write_rtstruct(
+        {n: msk == c for c, n in names.items()},
+        img,
+        path.with_name(f".part{os.getpid()}.{path.name}"),
+        case or path.stem,
+        like=heads,
+    )
+    if bare := sum(h is None for h, m in zip(heads, np.isin(msk, list(names)).any((1, 2))) if m):
+        print(
+            f"{path.name}: {bare} slices with contours were filled in when the scan was read: their contours name no slice"
+        )
+    out = {
+        c: float(dice(counts(read_rtstruct(part, img, {n: 1}).data[0], msk == c, [True])[0]))
+        if (msk == c).any()
+        else np.nan
+        for c, n in names.items()
+    }
+    if bad := {names[c]: round(d, 3) for c, d in out.items() if d < min_dice}:
+        part.unlink()
+        raise ValueError(
+            f"{path.name}: contours and mask differ, Dice {bad}: the mask is not drawn on the slices of this scan, or the file was changed"
+        )
     os.replace(part, path)
     return out
 
 # %% ../nbs/36_submit.ipynb #00d1be8e
 def predict_files(
-    run, # run folder
-    images, # an image file, a folder of them, or a dict case -> file
-    out, # folder to write, a .nii.gz (for a picture a .png) an image, under the image's name
-    device:str='cpu', # 'cpu' or 'cuda'
-    tta:bool=True, # average over the run's flips?
-    rtstruct:bool=False, # for DICOM images: contours too, as <case>.dcm beside the label map
-    values:dict=None, # label -> value in the files, for a challenge with values of its own, as {1:205, 2:420}; None: labels as they are
-    end:str=None, # of the label maps' names, see `label_name`; None: what the run says, else '.nii.gz'
-)->list: # the label maps written
+    run,  # run folder
+    images,  # an image file, a folder of them, or a dict case -> file
+    out,  # folder to write, a .nii.gz (for a picture a .png) an image, under the image's name
+    device: str = "cpu",  # 'cpu' or 'cuda'
+    tta: bool = True,  # average over the run's flips?
+    rtstruct: bool = False,  # for DICOM images: contours too, as <case>.dcm beside the label map
+    values: dict = None,  # label -> value in the files, for a challenge with values of its own, as {1:205, 2:420}; None: labels as they are
+    end: str = None,  # of the label maps' names, see `label_name`; None: what the run says, else '.nii.gz'
+) -> list:  # the label maps written
     "Label maps for images, with the files of a run and nothing else"
     from fastprogress.fastprogress import progress_bar
-    check_device(device); model = load_run(run, device); check_post(model['post']); files = find_images(images, model['channels'], model['recipe']); out = Path(out)
-    if out.exists() and not out.is_dir(): raise ValueError(f'{out}: is a file; name a folder to write to')
-    if any(Path(f).parent.resolve()==out.resolve() for f in files.values()): raise ValueError(f'{out}: predictions would overwrite the images; name another folder')
-    if rtstruct and (odd := [c for c,f in files.items() if suffix(f) in mask_readers]): raise ValueError(f'{odd[:5]} are no DICOM series: contours are drawn on DICOM slices; leave rtstruct out')
+
+    check_device(device)
+    model = load_run(run, device)
+    check_post(model["post"])
+    files = find_images(images, model["channels"], model["recipe"])
+    out = Path(out)
+    if out.exists() and not out.is_dir():
+        raise ValueError(f"{out}: is a file; name a folder to write to")
+    if any(Path(f).parent.resolve() == out.resolve() for f in files.values()):
+        raise ValueError(f"{out}: predictions would overwrite the images; name another folder")
+    if rtstruct and (odd := [c for c, f in files.items() if suffix(f) in mask_readers]):
+        raise ValueError(
+            f"{odd[:5]} are no DICOM series: contours are drawn on DICOM slices; leave rtstruct out"
+        )
     lut = np.arange(256, dtype=np.int16)
-    for c,v in (values or {}).items(): lut[int(c)] = v
+    for c, v in (values or {}).items():
+        lut[int(c)] = v
     done = []
-    for case,f in progress_bar(files.items(), leave=False):
-        msk = apply_post(predict_probs(model, read_scan(f), tta).data, model['post']); done.append(write_label(msk if values is None else lut[msk], f, out/label_name(case,f,end or model.get('end','.nii.gz'))))
-        if rtstruct: write_contours(msk, f, out/f'{case}.dcm', {c:n for c,n in model['labels'].items() if c}, case)
+    for case, f in progress_bar(files.items(), leave=False):
+        msk = apply_post(predict_probs(model, read_scan(f), tta).data, model["post"])
+        done.append(
+            write_label(
+                msk if values is None else lut[msk],
+                f,
+                out / label_name(case, f, end or model.get("end", ".nii.gz")),
+            )
+        )
+        if rtstruct:
+            write_contours(
+                msk, f, out / f"{case}.dcm", {c: n for c, n in model["labels"].items() if c}, case
+            )
     return done
 
 # %% ../nbs/36_submit.ipynb #c97899da
 def check_submission(
-    folder, # of predictions
-    images:dict, # case -> image file: what is expected
-    labels, # label values that are allowed
-    end:str='', # how the names of NIfTI files must end, e.g. '.nii'; '': as they like
-)->pd.DataFrame: # case, fault; empty if all is well
+    folder,  # of predictions
+    images: dict,  # case -> image file: what is expected
+    labels,  # label values that are allowed
+    end: str = "",  # how the names of NIfTI files must end, e.g. '.nii'; '': as they like
+) -> pd.DataFrame:  # case, fault; empty if all is well
     "Read a submission back and list its faults"
-    got,out = _files(Path(folder), tuple(mask_readers)),[]
-    out += [(c,'prediction is missing') for c in images if c not in got]+[(c,'not asked for') for c in got if c not in images]
-    for c in sorted({*got}&{*images}):
-        try: p = mask_readers[suffix(got[c])](got[c])
-        except ValueError as e: out.append((c,str(e))); continue
+    got, out = _files(Path(folder), tuple(mask_readers)), []
+    out += [(c, "prediction is missing") for c in images if c not in got] + [
+        (c, "not asked for") for c in got if c not in images
+    ]
+    for c in sorted({*got} & {*images}):
+        try:
+            p = mask_readers[suffix(got[c])](got[c])
+        except ValueError as e:
+            out.append((c, str(e)))
+            continue
         img = read_scan(images[c])
         odd = np.setdiff1d(np.unique(p.data), list(labels))
-        if end and suffix(got[c])!=end: out.append((c,f'ends with {suffix(got[c])}: {end} is asked for'))
-        if p.data.dtype.kind=='f': out.append((c,f'values are {p.data.dtype}: labels are integers'))
-        if len(odd): out.append((c,f'label values {few(odd)} are unexpected: allowed are {few(labels)}'))
-        if len(p.data)!=1: out.append((c,f'{len(p.data)} channels: one label map is expected'))
-        if p.shape!=img.shape: out.append((c,f'shape {p.shape} differs from the image {img.shape} (z,y,x)'))
-        if not (np.array_equal(p.affine, img.affine) if suffix(images[c]) in ('.nii','.nii.gz') else np.allclose(p.affine, img.affine)): out.append((c,'affine differs from the image'))
-        if not len(odd) and not p.data.any(): out.append((c,'nothing but background: is that meant?'))
-    return pd.DataFrame(out, columns=['case','fault'])
+        if end and suffix(got[c]) != end:
+            out.append((c, f"ends with {suffix(got[c])}: {end} is asked for"))
+        if p.data.dtype.kind == "f":
+            out.append((c, f"values are {p.data.dtype}: labels are integers"))
+        if len(odd):
+            out.append((c, f"label values {few(odd)} are unexpected: allowed are {few(labels)}"))
+        if len(p.data) != 1:
+            out.append((c, f"{len(p.data)} channels: one label map is expected"))
+        if p.shape != img.shape:
+            out.append((c, f"shape {p.shape} differs from the image {img.shape} (z,y,x)"))
+        if not (
+            np.array_equal(p.affine, img.affine)
+            if suffix(images[c]) in (".nii", ".nii.gz")
+            else np.allclose(p.affine, img.affine)
+        ):
+            out.append((c, "affine differs from the image"))
+        if not len(odd) and not p.data.any():
+            out.append((c, "nothing but background: is that meant?"))
+    return pd.DataFrame(out, columns=["case", "fault"])
+
 
 def zip_submission(
-    folder, # checked predictions
-    path, # .zip file to write
-    images:dict, labels, end:str='', # as for `check_submission`
-)->Path: # the path
+    folder,  # checked predictions
+    path,  # .zip file to write
+    images: dict,
+    labels,
+    end: str = "",  # as for `check_submission`
+) -> Path:  # the path
     "Check, then pack; a faulty submission is not packed"
     bad = check_submission(folder, images, labels, end)
-    bad = bad[~bad.fault.str.startswith('nothing but background')]
-    if len(bad): raise ValueError(f'the submission is faulty, nothing was packed:\n{bad.to_string(index=False)}')
-    with zipfile.ZipFile(path, 'w', zipfile.ZIP_STORED) as z:
-        for f in sorted(_files(Path(folder), tuple(mask_readers)).values()): z.write(f, f.name)
+    bad = bad[~bad.fault.str.startswith("nothing but background")]
+    if len(bad):
+        raise ValueError(
+            f"the submission is faulty, nothing was packed:\n{bad.to_string(index=False)}"
+        )
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
+        for f in sorted(_files(Path(folder), tuple(mask_readers)).values()):
+            z.write(f, f.name)
     return Path(path)
 
 # %% ../nbs/36_submit.ipynb #2641dbd2
-private_tags = ('PatientName','OtherPatientNames','PatientBirthDate','StudyDate','SeriesDate','AcquisitionDate','ReferringPhysicianName','AccessionNumber')
+private_tags = (
+    "PatientName",
+    "OtherPatientNames",
+    "PatientBirthDate",
+    "StudyDate",
+    "SeriesDate",
+    "AcquisitionDate",
+    "ReferringPhysicianName",
+    "AccessionNumber",
+)
 
-def _words(v): return {w for w in re.split(r'[\^=\s,_-]+', str(v).lower()) if len(w)>2}
 
-def _content(f): # what a file holds, unpacked, in small letters; identifiers of DICOM are numbers that contours need, and some makers put dates into them
-    if f.suffix=='.zip': z = zipfile.ZipFile(f); out = b''.join(gzip.decompress(z.read(n)) if n.endswith('.gz') else z.read(n) for n in z.namelist())
-    else: out = gzip.decompress(f.read_bytes()) if f.suffix=='.gz' else f.read_bytes()
-    return re.sub(rb'\d+(?:\.\d+){5,}', b'', out.lower())
+def _words(v):
+    return {w for w in re.split(r"[\^=\s,_-]+", str(v).lower()) if len(w) > 2}
+
+
+def _content(
+    f,
+):  # what a file holds, unpacked, in small letters; identifiers of DICOM are numbers that contours need, and some makers put dates into them
+    if f.suffix == ".zip":
+        z = zipfile.ZipFile(f)
+        out = b"".join(
+            gzip.decompress(z.read(n)) if n.endswith(".gz") else z.read(n) for n in z.namelist()
+        )
+    else:
+        out = gzip.decompress(f.read_bytes()) if f.suffix == ".gz" else f.read_bytes()
+    return re.sub(rb"\d+(?:\.\d+){5,}", b"", out.lower())
+
 
 def find_private(
-    run, # folder; arrays (.npy) and phantoms in it are left out
-    images:dict, # case -> image; what is no folder of DICOM slices has no such header
-)->pd.DataFrame: # a row a finding: file, tag; `.attrs`: how many files and words were looked at
+    run,  # folder; arrays (.npy) and phantoms in it are left out
+    images: dict,  # case -> image; what is no folder of DICOM slices has no such header
+) -> pd.DataFrame:  # a row a finding: file, tag; `.attrs`: how many files and words were looked at
     "Names and dates of the headers in the files and file names of a run; words of less than five letters in file names only"
     words = {}
-    for f in map(lambda f: Path(str(f).split('#')[0]), images.values()):
-        if not f.is_dir(): continue
-        for ds in {str(d.get('SeriesInstanceUID')):d for _,d in dicom_files(f)}.values():
-            for k in private_tags: words |= {w:k for w in _words(ds.get(k,''))-_words(ds.get('PatientID','')) if not (k.endswith(('Name','Names')) and re.search(r'\d',w))}
-    files = [f for f in Path(run).rglob('*') if f.is_file() and f.suffix!='.npy' and not any('phantom' in p for p in f.relative_to(run).parts)] if words else []
+    for f in map(lambda f: Path(str(f).split("#")[0]), images.values()):
+        if not f.is_dir():
+            continue
+        for ds in {str(d.get("SeriesInstanceUID")): d for _, d in dicom_files(f)}.values():
+            for k in private_tags:
+                words |= {
+                    w: k
+                    for w in _words(ds.get(k, "")) - _words(ds.get("PatientID", ""))
+                    if not (k.endswith(("Name", "Names")) and re.search(r"\d", w))
+                }
+    files = (
+        [
+            f
+            for f in Path(run).rglob("*")
+            if f.is_file()
+            and f.suffix != ".npy"
+            and not any("phantom" in p for p in f.relative_to(run).parts)
+        ]
+        if words
+        else []
+    )
     bad = []
     for f in files:
-        inside,name = _content(f),f.name.lower()
-        bad += [dict(file=str(f.relative_to(run)), tag=k) for w,k in words.items() if w in _words(Path(name).stem) or len(w)>4 and (w.encode() in inside or w in name)]
-    out = pd.DataFrame(bad, columns=['file','tag']).drop_duplicates(ignore_index=True); out.attrs |= dict(files=len(files), words=len(words))
+        inside, name = _content(f), f.name.lower()
+        bad += [
+            dict(file=str(f.relative_to(run)), tag=k)
+            for w, k in words.items()
+            if w in _words(Path(name).stem) or len(w) > 4 and (w.encode() in inside or w in name)
+        ]
+    out = pd.DataFrame(bad, columns=["file", "tag"]).drop_duplicates(ignore_index=True)
+    out.attrs |= dict(files=len(files), words=len(words))
     return out

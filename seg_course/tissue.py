@@ -11,62 +11,101 @@ from edt import edt
 from scipy.ndimage import gaussian_filter
 
 # %% ../nbs/01_tissue.ipynb #66cc784d
-he_colours = np.array([[.65,.70,.29],[.07,.99,.11]])      # density of red, green, blue for H and E (Ruifrok and Johnston 2001)
+he_colours = np.array(
+    [[0.65, 0.70, 0.29], [0.07, 0.99, 0.11]]
+)  # density of red, green, blue for H and E (Ruifrok and Johnston 2001)
+
 
 def stain_image(
-    h:np.ndarray, # amount of haematoxylin (Y,X), from 0
-    e:np.ndarray, # amount of eosin (Y,X), from 0
-    colours:np.ndarray=he_colours, # (2,3): density of red, green, blue of each stain
-)->np.ndarray: # uint8 (Y,X,3)
+    h: np.ndarray,  # amount of haematoxylin (Y,X), from 0
+    e: np.ndarray,  # amount of eosin (Y,X), from 0
+    colours: np.ndarray = he_colours,  # (2,3): density of red, green, blue of each stain
+) -> np.ndarray:  # uint8 (Y,X,3)
     "The light that passes two stains"
-    return np.clip(240*10**-(h[...,None]*colours[0]+e[...,None]*colours[1]),0,255).round().astype(np.uint8)
+    return (
+        np.clip(240 * 10 ** -(h[..., None] * colours[0] + e[..., None] * colours[1]), 0, 255)
+        .round()
+        .astype(np.uint8)
+    )
 
 # %% ../nbs/01_tissue.ipynb #09f9fce5
-def _dots(where, rng, density, radius): # round nuclei with their centres in `where`
-    seeds = where&(rng.random(where.shape)<density)
-    if not seeds.any(): return np.zeros(where.shape)
+def _dots(where, rng, density, radius):  # round nuclei with their centres in `where`
+    seeds = where & (rng.random(where.shape) < density)
+    if not seeds.any():
+        return np.zeros(where.shape)
     d = edt(~seeds)
-    return np.clip(radius+.5-d,0,1)*gaussian_filter(rng.uniform(.6,1.4,where.shape),1.5)
+    return np.clip(radius + 0.5 - d, 0, 1) * gaussian_filter(
+        rng.uniform(0.6, 1.4, where.shape), 1.5
+    )
+
 
 def nest(
-    shape:tuple, # (y,x)
-    centre, # (y,x), may lie at the border
-    area:float, # pixels, about; 1 gives one pixel
-    rng:np.random.Generator, # source of all randomness
-)->np.ndarray: # bool (y,x), at least one pixel
+    shape: tuple,  # (y,x)
+    centre,  # (y,x), may lie at the border
+    area: float,  # pixels, about; 1 gives one pixel
+    rng: np.random.Generator,  # source of all randomness
+) -> np.ndarray:  # bool (y,x), at least one pixel
     "A lumpy blob"
-    y,x = np.indices(shape); r = np.sqrt(area/np.pi); t = np.arctan2(y-centre[0],x-centre[1])
-    lump = 1+sum(rng.uniform(-.12,.12)*np.sin(k*t+rng.uniform(0,6.3)) for k in (2,3,5))
-    out = np.hypot(y-centre[0],x-centre[1])<r*lump if area>2 else np.zeros(shape,bool)
-    out[tuple(np.clip(np.round(centre).astype(int),0,np.array(shape)-1))] = True
+    y, x = np.indices(shape)
+    r = np.sqrt(area / np.pi)
+    t = np.arctan2(y - centre[0], x - centre[1])
+    lump = 1 + sum(
+        rng.uniform(-0.12, 0.12) * np.sin(k * t + rng.uniform(0, 6.3)) for k in (2, 3, 5)
+    )
+    out = np.hypot(y - centre[0], x - centre[1]) < r * lump if area > 2 else np.zeros(shape, bool)
+    out[tuple(np.clip(np.round(centre).astype(int), 0, np.array(shape) - 1))] = True
     return out
 
+
 def tissue(
-    rng:np.random.Generator, # source of all randomness
-    shape:tuple=(235,429), # (y,x), pixels
-    areas:list=(400,), # area of each target, pixels
-    border:bool=False, # True: the first target lies at the border
-    decoys:int=3, # nests that are no targets
-)->tuple: # (uint8 RGB (y,x,3), list of bool (y,x), one a target)
+    rng: np.random.Generator,  # source of all randomness
+    shape: tuple = (235, 429),  # (y,x), pixels
+    areas: list = (400,),  # area of each target, pixels
+    border: bool = False,  # True: the first target lies at the border
+    decoys: int = 3,  # nests that are no targets
+) -> tuple:  # (uint8 RGB (y,x,3), list of bool (y,x), one a target)
     "A picture of stained lung tissue and its targets"
-    n = gaussian_filter(rng.standard_normal(shape),9); n /= n.std()
-    wall = np.abs(n-.2)<.32; air = ~wall&(n<.2); solid = ~wall&(n>=.2); solid &= gaussian_filter(rng.standard_normal(shape),25)>0; air = ~(wall|solid)
-    room = edt(air); targets = []
-    for i,a in enumerate(areas):
-        ok = room>=min(1.2*np.sqrt(a/np.pi), .8*room.max()); at = np.argwhere(ok); c = at[rng.integers(len(at))].astype(float)
-        if border and i==0: c[rng.integers(2)] = 0
-        t = nest(shape, c, a, rng); free = ~np.any([k for k in targets],axis=0) if targets else np.ones(shape,bool)
-        if (t&free).any(): targets.append(t&free)
-    inside = np.any(targets,axis=0) if targets else np.zeros(shape,bool)
-    false = np.zeros(shape,bool)
+    n = gaussian_filter(rng.standard_normal(shape), 9)
+    n /= n.std()
+    wall = np.abs(n - 0.2) < 0.32
+    air = ~wall & (n < 0.2)
+    solid = ~wall & (n >= 0.2)
+    solid &= gaussian_filter(rng.standard_normal(shape), 25) > 0
+    air = ~(wall | solid)
+    room = edt(air)
+    targets = []
+    for i, a in enumerate(areas):
+        ok = room >= min(1.2 * np.sqrt(a / np.pi), 0.8 * room.max())
+        at = np.argwhere(ok)
+        c = at[rng.integers(len(at))].astype(float)
+        if border and i == 0:
+            c[rng.integers(2)] = 0
+        t = nest(shape, c, a, rng)
+        free = ~np.any([k for k in targets], axis=0) if targets else np.ones(shape, bool)
+        if (t & free).any():
+            targets.append(t & free)
+    inside = np.any(targets, axis=0) if targets else np.zeros(shape, bool)
+    false = np.zeros(shape, bool)
     for _ in range(decoys):
-        at = np.argwhere(edt(~air)>6)
-        if len(at): false |= nest(shape, at[rng.integers(len(at))], rng.uniform(100,900), rng)&~air
-    cells = inside|false
-    nuclei = np.maximum(_dots(wall|solid, rng, .012, 1.6), np.maximum(_dots(cells, rng, .05, 2.1), _dots(air&~inside, rng, .0006, 2)))
-    if inside.any(): nuclei = np.maximum(nuclei, .7*(inside&(edt(inside)<1.5)))           # a target of one pixel shows too
-    body = gaussian_filter((wall|solid|cells).astype(float),.8)
-    h = 1.0*gaussian_filter(nuclei,.5)+.12*body; e = body*(.35+.12*gaussian_filter(rng.standard_normal(shape),2)*6)
-    stains = he_colours*(1+rng.uniform(-.12,.12,he_colours.shape))                                          # of this laboratory
-    img = stain_image(np.clip(h,0,None)*rng.uniform(.8,1.2), np.clip(e,0,None)*rng.uniform(.7,1.3), stains)
-    return np.clip(img+rng.normal(0,3,img.shape),0,255).astype(np.uint8),targets
+        at = np.argwhere(edt(~air) > 6)
+        if len(at):
+            false |= nest(shape, at[rng.integers(len(at))], rng.uniform(100, 900), rng) & ~air
+    cells = inside | false
+    nuclei = np.maximum(
+        _dots(wall | solid, rng, 0.012, 1.6),
+        np.maximum(_dots(cells, rng, 0.05, 2.1), _dots(air & ~inside, rng, 0.0006, 2)),
+    )
+    if inside.any():
+        nuclei = np.maximum(
+            nuclei, 0.7 * (inside & (edt(inside) < 1.5))
+        )  # a target of one pixel shows too
+    body = gaussian_filter((wall | solid | cells).astype(float), 0.8)
+    h = 1.0 * gaussian_filter(nuclei, 0.5) + 0.12 * body
+    e = body * (0.35 + 0.12 * gaussian_filter(rng.standard_normal(shape), 2) * 6)
+    stains = he_colours * (1 + rng.uniform(-0.12, 0.12, he_colours.shape))  # of this laboratory
+    img = stain_image(
+        np.clip(h, 0, None) * rng.uniform(0.8, 1.2),
+        np.clip(e, 0, None) * rng.uniform(0.7, 1.3),
+        stains,
+    )
+    return np.clip(img + rng.normal(0, 3, img.shape), 0, 255).astype(np.uint8), targets

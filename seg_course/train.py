@@ -7,288 +7,558 @@ __all__ = ['fold_sources', 'CaseDice', 'seg_learner', 'save_model', 'load_model'
            'KeepBest', 'fit_fold', 'load_weights_into']
 
 # %% ../nbs/31_train.ipynb #1ae842ff
-import json, os, sys, time
-import matplotlib.pyplot as plt
+import json
+import os
+import sys
+import time
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
-import numpy as np, pandas as pd, torch
+
+import fastai.callback.schedule  # gives Learner fit_one_cycle and lr_find
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
 from fastai.callback.core import Callback
-import fastai.callback.schedule                       # gives Learner fit_one_cycle and lr_find
 from fastai.callback.training import GradientAccumulation
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
 from fastcore.meta import delegates
 from safetensors import SafetensorError, safe_open
-from safetensors.torch import save_file, load_file
+from safetensors.torch import load_file, save_file
+
 from .loss import DiceCELoss
 from .metric import dice
 from .model import seg_unet
-from .schedule import EpochCost, Plateau, give_back, lr_schedule, plot_history
-from .sample import BatchSource
-from .volume import build_unet, encoder_of, to_device, unet_split
 from .prep import _atomic
 from .runfolder import write_json
+from .sample import BatchSource
+from .schedule import EpochCost, Plateau, give_back, lr_schedule, plot_history
+from .volume import build_unet, encoder_of, to_device, unet_split
 
 # %% ../nbs/31_train.ipynb #5ba08955
 def fold_sources(
-    store, # folder written by `prepare`
-    idx:pd.DataFrame, # its index
-    df:pd.DataFrame, # cohort with `fold`
-    fold:int, # the fold to validate on; all others train
-    size:tuple, # (Y,X) of slices or (Z,Y,X) of boxes
-    bs:int=32, # patches a batch
-    val_bs:int=64, # patches a batch of validation
-    context:int=None, # neighbour slices on each side; None: 1 for slices
-    device='cpu', # where batches are made
-    memory:str='auto', # where the prepared cases lie, see `memory_tier`
-    val_tfms=(), # functions for batches of validation, e.g. to pick channels
-    coords:bool=False, # places of voxels as three more channels of boxes, see `BatchSource`
-    **kw, # passed to the training `BatchSource`: fg_share, tfms, n_batches, seed
-)->DataLoaders: # train and valid
+    store,  # folder written by `prepare`
+    idx: pd.DataFrame,  # its index
+    df: pd.DataFrame,  # cohort with `fold`
+    fold: int,  # the fold to validate on; all others train
+    size: tuple,  # (Y,X) of slices or (Z,Y,X) of boxes
+    bs: int = 32,  # patches a batch
+    val_bs: int = 64,  # patches a batch of validation
+    context: int = None,  # neighbour slices on each side; None: 1 for slices
+    device="cpu",  # where batches are made
+    memory: str = "auto",  # where the prepared cases lie, see `memory_tier`
+    val_tfms=(),  # functions for batches of validation, e.g. to pick channels
+    coords: bool = False,  # places of voxels as three more channels of boxes, see `BatchSource`
+    **kw,  # passed to the training `BatchSource`: fg_share, tfms, n_batches, seed
+) -> DataLoaders:  # train and valid
     "Training and validation source of one fold"
-    val = df.case[df.fold==fold]
-    if not len(val): raise ValueError(f'fold {fold} is empty: folds are {sorted(df.fold.unique().tolist())}')
+    val = df.case[df.fold == fold]
+    if not len(val):
+        raise ValueError(f"fold {fold} is empty: folds are {sorted(df.fold.unique().tolist())}")
     inside = idx.case.isin(val)
-    if not (~inside&idx.case.isin(df.case)).any(): raise ValueError(f'fold {fold} leaves no case to train on: make more folds')
+    if not (~inside & idx.case.isin(df.case)).any():
+        raise ValueError(f"fold {fold} leaves no case to train on: make more folds")
     common = dict(size=size, context=context, device=device, memory=memory, coords=coords)
-    train = BatchSource(store, idx[idx.case.isin(df.case)&~inside], bs=bs, train=True, **common, **kw)
+    train = BatchSource(
+        store, idx[idx.case.isin(df.case) & ~inside], bs=bs, train=True, **common, **kw
+    )
     valid = BatchSource(store, idx[inside], bs=val_bs, tfms=val_tfms, **common)
-    print(f'training on {train}')
-    if valid.cases.tier!=train.cases.tier: print(f'validating on {valid}')
+    print(f"training on {train}")
+    if valid.cases.tier != train.cases.tier:
+        print(f"validating on {valid}")
     return DataLoaders(train, valid, device=torch.device(device))
 
 # %% ../nbs/31_train.ipynb #1ba7d0e0
 class CaseDice(Metric):
     "Mean Dice over cases and foreground labels, on the prepared slices"
-    def __init__(self, empty:float=1.): self.empty = empty
-    def reset(self): self.n,self.i = None,0
+
+    def __init__(self, empty: float = 1.0):
+        self.empty = empty
+
+    def reset(self):
+        self.n, self.i = None, 0
+
     def accumulate(self, learn):
-        if learn.dl.train: return                                        # drawn patches are no cases
-        pred,y = (t.as_subclass(torch.Tensor) for t in (learn.pred.argmax(1),learn.y))
+        if learn.dl.train:
+            return  # drawn patches are no cases
+        pred, y = (t.as_subclass(torch.Tensor) for t in (learn.pred.argmax(1), learn.y))
         k = learn.pred.shape[1]
-        if self.n is None: self.n = torch.zeros(len(learn.dl.shape), k-1, 3)
-        todo = learn.dl.todo[self.i:self.i+len(y)]; ids,own = todo[:,0].cpu(),learn.dl.first_seen(todo); self.i += len(y)
-        for c in range(1,k):
-            p,t = (pred==c)&own,(y==c)&own
-            self.n[:,c-1].index_add_(0, ids, torch.stack([k.flatten(1).sum(1) for k in (p&t,p,t)],1).float().cpu())
+        if self.n is None:
+            self.n = torch.zeros(len(learn.dl.shape), k - 1, 3)
+        todo = learn.dl.todo[self.i : self.i + len(y)]
+        ids, own = todo[:, 0].cpu(), learn.dl.first_seen(todo)
+        self.i += len(y)
+        for c in range(1, k):
+            p, t = (pred == c) & own, (y == c) & own
+            self.n[:, c - 1].index_add_(
+                0, ids, torch.stack([k.flatten(1).sum(1) for k in (p & t, p, t)], 1).float().cpu()
+            )
+
     @property
-    def value(self): return float('nan') if self.n is None else float(dice(self.n.numpy(), self.empty).mean())
+    def value(self):
+        return float("nan") if self.n is None else float(dice(self.n.numpy(), self.empty).mean())
+
     @property
-    def name(self): return 'dice'
+    def name(self):
+        return "dice"
 
 # %% ../nbs/31_train.ipynb #a496264b
 @delegates(seg_unet)
 def seg_learner(
-    dls:DataLoaders, # from `fold_sources`
-    name:str=None, # a timm architecture; None: resnet34 for slices, none for boxes, whose networks have no timm encoder
-    n_out:int=2, # classes with background
-    pretrained=True, # True, False, or a .safetensors file
-    decoder:str='dynamic', # a key of `unets`: 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes; it takes its arguments
-    loss_func=None, # None: `DiceCELoss()`
-    lr:float=1e-3, # learning rate
-    wd:float=.01, # weight decay
-    seed:int=0, # of the random weights
-    empty:float=1., # Dice of a case without foreground and without prediction, for `CaseDice`
-    metric:Metric=None, # None: `CaseDice(empty)`
-    cbs=None, # fastai callbacks
-    compile:bool=False, # torch.compile for the encoder, or for a 3D network: it needs half a minute and a C compiler, and pays on an accelerator
-    path='.', # where fastai may write
+    dls: DataLoaders,  # from `fold_sources`
+    name: str = None,  # a timm architecture; None: resnet34 for slices, none for boxes, whose networks have no timm encoder
+    n_out: int = 2,  # classes with background
+    pretrained=True,  # True, False, or a .safetensors file
+    decoder: str = "dynamic",  # a key of `unets`: 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes; it takes its arguments
+    loss_func=None,  # None: `DiceCELoss()`
+    lr: float = 1e-3,  # learning rate
+    wd: float = 0.01,  # weight decay
+    seed: int = 0,  # of the random weights
+    empty: float = 1.0,  # Dice of a case without foreground and without prediction, for `CaseDice`
+    metric: Metric = None,  # None: `CaseDice(empty)`
+    cbs=None,  # fastai callbacks
+    compile: bool = False,  # torch.compile for the encoder, or for a 3D network: it needs half a minute and a C compiler, and pays on an accelerator
+    path=".",  # where fastai may write
     **kwargs,
-)->Learner: # with `dls`, `CaseDice`, AdamW
+) -> Learner:  # with `dls`, `CaseDice`, AdamW
     "A fastai `Learner` with a U-Net on a timm encoder, frozen if pretrained, or with a 3D network"
-    seen = [int(c[2:]) for c in dls.train.idx if c.startswith('n_')]
-    if seen and max(seen)>=n_out: raise ValueError(f'the store holds label {max(seen)}, but n_out={n_out} counts labels 0 to {n_out-1} only: set n_out, or write label files with values 0, 1, 2, ...')
-    if dls.train.coords!=(kwargs.get('coord')=='absolute'): raise ValueError(f"coords={dls.train.coords} of the batch source and coord={kwargs.get('coord')!r} of the network: coords=True and coord='absolute' belong together")
+    seen = [int(c[2:]) for c in dls.train.idx if c.startswith("n_")]
+    if seen and max(seen) >= n_out:
+        raise ValueError(
+            f"the store holds label {max(seen)}, but n_out={n_out} counts labels 0 to {n_out - 1} only: set n_out, or write label files with values 0, 1, 2, ..."
+        )
+    if dls.train.coords != (kwargs.get("coord") == "absolute"):
+        raise ValueError(
+            f"coords={dls.train.coords} of the batch source and coord={kwargs.get('coord')!r} of the network: coords=True and coord='absolute' belong together"
+        )
     torch.manual_seed(seed)
     x = dls.one_batch()[0]
-    kw = dict(name=('' if x.ndim==5 else 'resnet34') if name is None else name, n_in=x.shape[1], n_out=n_out, size=tuple(x.shape[2:]), **kwargs)|(dict(decoder=decoder) if decoder!='dynamic' else {})
+    kw = dict(
+        name=("" if x.ndim == 5 else "resnet34") if name is None else name,
+        n_in=x.shape[1],
+        n_out=n_out,
+        size=tuple(x.shape[2:]),
+        **kwargs,
+    ) | (dict(decoder=decoder) if decoder != "dynamic" else {})
     net = to_device(build_unet(pretrained=pretrained, **kw), x.device)
-    if compile: (encoder_of(net) or net).compile()
-    learn = Learner(dls, net, loss_func=loss_func or DiceCELoss(), lr=lr, wd=wd, splitter=unet_split, metrics=metric or CaseDice(empty), cbs=cbs, path=path,
-                    opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)), train_bn=True)
-    learn.arch = json.loads(json.dumps(kw|{k:getattr(net,k) for k in ('widths','pool') if hasattr(net,k)}))       # as numbers: a later default may be another one
+    if compile:
+        (encoder_of(net) or net).compile()
+    learn = Learner(
+        dls,
+        net,
+        loss_func=loss_func or DiceCELoss(),
+        lr=lr,
+        wd=wd,
+        splitter=unet_split,
+        metrics=metric or CaseDice(empty),
+        cbs=cbs,
+        path=path,
+        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
+        train_bn=True,
+    )
+    learn.arch = json.loads(
+        json.dumps(kw | {k: getattr(net, k) for k in ("widths", "pool") if hasattr(net, k)})
+    )  # as numbers: a later default may be another one
     learn.pretrained = bool(pretrained) and encoder_of(net) is not None
-    if learn.pretrained: learn.freeze()
+    if learn.pretrained:
+        learn.freeze()
     return learn
 
 # %% ../nbs/31_train.ipynb #f6d5e1ca
-def _tensors(sd): return {k:torch.as_tensor(v).detach().cpu().contiguous().clone() for k,v in sd.items()}
+def _tensors(sd):
+    return {k: torch.as_tensor(v).detach().cpu().contiguous().clone() for k, v in sd.items()}
+
 
 def save_model(
-    learn:Learner, # from `seg_learner`
-    folder, # where model.safetensors and model.json go
-    **info, # further facts for model.json: labels, context, ...
-)->None:
+    learn: Learner,  # from `seg_learner`
+    folder,  # where model.safetensors and model.json go
+    **info,  # further facts for model.json: labels, context, ...
+) -> None:
     "Weights as safetensors, architecture and facts as JSON"
-    folder = Path(folder); folder.mkdir(parents=True, exist_ok=True)
-    _atomic(folder/'model.safetensors', lambda p: save_file(_tensors(learn.model.state_dict()), p))
-    write_json(folder/'model.json', dict(arch=learn.arch)|info)
+    folder = Path(folder)
+    folder.mkdir(parents=True, exist_ok=True)
+    _atomic(
+        folder / "model.safetensors", lambda p: save_file(_tensors(learn.model.state_dict()), p)
+    )
+    write_json(folder / "model.json", dict(arch=learn.arch) | info)
+
 
 def load_model(
-    folder, # with model.safetensors and model.json
-    device='cpu', # where to put it
-    weights:str='model.safetensors', # or the file of a checkpoint
-)->tuple: # (model in eval mode, dict of model.json)
+    folder,  # with model.safetensors and model.json
+    device="cpu",  # where to put it
+    weights: str = "model.safetensors",  # or the file of a checkpoint
+) -> tuple:  # (model in eval mode, dict of model.json)
     "The model that `save_model` wrote; no code is loaded"
     folder = Path(folder)
-    for f in ('model.json',weights):
-        if not (folder/f).exists(): raise ValueError(f'{folder}: {f} is missing: name a fold of a finished run')
+    for f in ("model.json", weights):
+        if not (folder / f).exists():
+            raise ValueError(f"{folder}: {f} is missing: name a fold of a finished run")
     try:
-        info = json.loads((folder/'model.json').read_text())
-        net = build_unet(pretrained=False, **info['arch'])
-        net.load_state_dict(load_file(folder/weights))
-    except (OSError,ValueError,KeyError,TypeError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.json and {weights} cannot be read or do not fit ({type(e).__name__}): train the fold again') from None
-    return to_device(net, device).eval(),info
+        info = json.loads((folder / "model.json").read_text())
+        net = build_unet(pretrained=False, **info["arch"])
+        net.load_state_dict(load_file(folder / weights))
+    except (OSError, ValueError, KeyError, TypeError, RuntimeError, SafetensorError) as e:
+        raise ValueError(
+            f"{folder}: model.json and {weights} cannot be read or do not fit ({type(e).__name__}): train the fold again"
+        ) from None
+    return to_device(net, device).eval(), info
+
 
 def load_models(
-    folder, # of a finished fold
-    device='cpu', # where to put them
-)->list: # models in eval mode
+    folder,  # of a finished fold
+    device="cpu",  # where to put them
+) -> list:  # models in eval mode
     "The best checkpoints of a fold if some were kept, its members if it has some (`join_models`), else its last state"
-    net,info = load_model(folder, device)
-    return [load_model(folder, device, w)[0] for w in info.get('checkpoints',[])] or [net]
+    net, info = load_model(folder, device)
+    return [load_model(folder, device, w)[0] for w in info.get("checkpoints", [])] or [net]
+
 
 def join_models(
-    folder, # of a finished fold: its own model is the first member
-    others, # folders of finished trainings on the same cases with the same architecture, e.g. from other seeds
-)->None:
+    folder,  # of a finished fold: its own model is the first member
+    others,  # folders of finished trainings on the same cases with the same architecture, e.g. from other seeds
+) -> None:
     "Trainings of one fold that predict together: their weights are copied beside those of the first"
-    folder = Path(folder); net,info = load_model(folder); names = ['model.safetensors']
-    for k,o in enumerate(map(Path,others),1):
-        _,other = load_model(o)
-        if odd := [key for key in ('arch','cases') if other.get(key)!=info.get(key)]: raise ValueError(f'{o}: has other {"training cases" if odd==["cases"] else "settings of the network"} than {folder.name}: only trainings of the same fold and architecture can be joined')
-        names.append(f'member{k}.safetensors'); t = load_file(o/'model.safetensors'); _atomic(folder/names[-1], lambda p: save_file(t, p))
-    write_json(folder/'model.json', info|(dict(checkpoints=names) if len(names)>1 else {}))
+    folder = Path(folder)
+    net, info = load_model(folder)
+    names = ["model.safetensors"]
+    for k, o in enumerate(map(Path, others), 1):
+        _, other = load_model(o)
+        if odd := [key for key in ("arch", "cases") if other.get(key) != info.get(key)]:
+            raise ValueError(
+                f"{o}: has other {'training cases' if odd == ['cases'] else 'settings of the network'} than {folder.name}: only trainings of the same fold and architecture can be joined"
+            )
+        names.append(f"member{k}.safetensors")
+        t = load_file(o / "model.safetensors")
+        _atomic(folder / names[-1], lambda p: save_file(t, p))
+    write_json(folder / "model.json", info | (dict(checkpoints=names) if len(names) > 1 else {}))
 
 # %% ../nbs/31_train.ipynb #eb62399b
 class Resume(Callback):
     "Keeps the state of training after each epoch in `folder`, and continues from it"
+
     order = 80
-    def __init__(self, folder, frozen=None, **want): # `frozen`: epochs in which a pretrained encoder stays as it is, None if there is none; `want`: settings that a continued run must share, `seed` among them
-        self.folder,self.frozen,self.rows,self.smooth,self.want,self.drawn = Path(folder),frozen,[],(0,0.),want,time.time()
-    def _opt_params(self): return [p for g in self.learn.opt.opt.param_groups for p in g['params']]
+
+    def __init__(
+        self, folder, frozen=None, **want
+    ):  # `frozen`: epochs in which a pretrained encoder stays as it is, None if there is none; `want`: settings that a continued run must share, `seed` among them
+        self.folder, self.frozen, self.rows, self.smooth, self.want, self.drawn = (
+            Path(folder),
+            frozen,
+            [],
+            (0, 0.0),
+            want,
+            time.time(),
+        )
+
+    def _opt_params(self):
+        return [p for g in self.learn.opt.opt.param_groups for p in g["params"]]
+
     def load(self, learn):
         "The epoch to start at; weights and optimiser are put in place"
-        self.learn,f = learn,self.folder/'state.safetensors'
-        if not f.exists(): return 0
+        self.learn, f = learn, self.folder / "state.safetensors"
+        if not f.exists():
+            return 0
         try:
-            with safe_open(f,'pt') as s: meta = json.loads(s.metadata()['meta']); t = {k:s.get_tensor(k) for k in s.keys()}
-        except (SafetensorError,OSError,ValueError,TypeError) as e: raise ValueError(f'{f}: cannot be read ({str(e)[:80]}): delete it, and the fold starts anew') from None
-        _same(self.folder, meta.get('want',{}), self.want|dict(arch=learn.arch))
-        learn.model.load_state_dict({k[6:]:v for k,v in t.items() if k.startswith('model.')})
-        if learn.opt is None: learn.create_opt()
-        for i,p in enumerate(self._opt_params()):
-            st = {k.split('.')[2]:v for k,v in t.items() if k.startswith(f'opt.{i}.')}
-            if st: learn.opt.opt.state[p] = {k:(v.to(p.device) if k=='step' else torch.empty_like(p).copy_(v)) for k,v in st.items()}   # in the memory layout of p: fused AdamW relies on it
-        if (ema := getattr(learn,'ema',None)) is not None: ema.mean,ema.steps = {k[4:]:v.to(learn.dls.device) for k,v in t.items() if k.startswith('ema.')},meta['ema_steps']
-        self.rows,self.smooth = meta['rows'],meta.get('smooth',self.smooth)
+            with safe_open(f, "pt") as s:
+                meta = json.loads(s.metadata()["meta"])
+                t = {k: s.get_tensor(k) for k in s.keys()}
+        except (SafetensorError, OSError, ValueError, TypeError) as e:
+            raise ValueError(
+                f"{f}: cannot be read ({str(e)[:80]}): delete it, and the fold starts anew"
+            ) from None
+        _same(self.folder, meta.get("want", {}), self.want | dict(arch=learn.arch))
+        learn.model.load_state_dict({k[6:]: v for k, v in t.items() if k.startswith("model.")})
+        if learn.opt is None:
+            learn.create_opt()
+        for i, p in enumerate(self._opt_params()):
+            st = {k.split(".")[2]: v for k, v in t.items() if k.startswith(f"opt.{i}.")}
+            if st:
+                learn.opt.opt.state[p] = {
+                    k: (v.to(p.device) if k == "step" else torch.empty_like(p).copy_(v))
+                    for k, v in st.items()
+                }  # in the memory layout of p: fused AdamW relies on it
+        if (ema := getattr(learn, "ema", None)) is not None:
+            ema.mean, ema.steps = (
+                {k[4:]: v.to(learn.dls.device) for k, v in t.items() if k.startswith("ema.")},
+                meta["ema_steps"],
+            )
+        self.rows, self.smooth = meta["rows"], meta.get("smooth", self.smooth)
         return len(self.rows)
+
     def before_fit(self):
-        self.learn.recorder.smooth_loss.count,self.learn.recorder.smooth_loss.val = self.smooth[0],torch.tensor(self.smooth[1])       # the running mean of the training loss goes on too
-        if not (self.folder/'state.safetensors').exists(): self.save()
+        self.learn.recorder.smooth_loss.count, self.learn.recorder.smooth_loss.val = (
+            self.smooth[0],
+            torch.tensor(self.smooth[1]),
+        )  # the running mean of the training loss goes on too
+        if not (self.folder / "state.safetensors").exists():
+            self.save()
+
     def before_epoch(self):
-        give_back(); self.t0 = time.time(); self.learn.dls.train.epoch = self.epoch
-        torch.manual_seed(self.want['seed']*1009+self.epoch)
-        if self.frozen is not None: self.learn.freeze_to(-1 if self.epoch<self.frozen else 0)
+        give_back()
+        self.t0 = time.time()
+        self.learn.dls.train.epoch = self.epoch
+        torch.manual_seed(self.want["seed"] * 1009 + self.epoch)
+        if self.frozen is not None:
+            self.learn.freeze_to(-1 if self.epoch < self.frozen else 0)
+
     def after_epoch(self):
-        if self.epoch<len(self.rows): return                    # fastai skips to the start epoch, and calls this on the way
-        v = [float(x) for x in self.learn.recorder.log[1:4]]; cost = self.learn.epoch_cost.row() if hasattr(self.learn,'epoch_cost') else {}
-        self.rows.append(dict(epoch=self.epoch, train_loss=v[0], valid_loss=v[1], dice=v[2], lr=float(self.learn.opt.hypers[-1]['lr']), seconds=round(time.time()-self.t0,1))|cost)
-        if 'SEG_COURSE_CLI' in os.environ: print(f'epoch {self.epoch+1} of {self.n_epoch}: dice {v[2]:.4f}, {self.rows[-1]["seconds"]:.0f} s', flush=True)
-        self.save(); self.write(figure=time.time()-self.drawn>10)
-    def write(self, figure=True): # history as a table and as a figure
-        h = pd.DataFrame(self.rows); _atomic(self.folder/'history.csv', lambda p: h.to_csv(p, index=False))
-        if not figure: return
-        self.drawn = time.time(); fig = plot_history(h); fig.savefig(self.folder/'history.png'); plt.close(fig)
+        if self.epoch < len(self.rows):
+            return  # fastai skips to the start epoch, and calls this on the way
+        v = [float(x) for x in self.learn.recorder.log[1:4]]
+        cost = self.learn.epoch_cost.row() if hasattr(self.learn, "epoch_cost") else {}
+        self.rows.append(
+            dict(
+                epoch=self.epoch,
+                train_loss=v[0],
+                valid_loss=v[1],
+                dice=v[2],
+                lr=float(self.learn.opt.hypers[-1]["lr"]),
+                seconds=round(time.time() - self.t0, 1),
+            )
+            | cost
+        )
+        if "SEG_COURSE_CLI" in os.environ:
+            print(
+                f"epoch {self.epoch + 1} of {self.n_epoch}: dice {v[2]:.4f}, {self.rows[-1]['seconds']:.0f} s",
+                flush=True,
+            )
+        self.save()
+        self.write(figure=time.time() - self.drawn > 10)
+
+    def write(self, figure=True):  # history as a table and as a figure
+        h = pd.DataFrame(self.rows)
+        _atomic(self.folder / "history.csv", lambda p: h.to_csv(p, index=False))
+        if not figure:
+            return
+        self.drawn = time.time()
+        fig = plot_history(h)
+        fig.savefig(self.folder / "history.png")
+        plt.close(fig)
+
     def save(self):
-        t = {f'model.{k}':v for k,v in _tensors(self.learn.model.state_dict()).items()}
-        for i,p in enumerate(self._opt_params()):
-            t |= {f'opt.{i}.{k}':v for k,v in _tensors(self.learn.opt.opt.state.get(p,{})).items()}
-        mean = self.learn.recorder.smooth_loss; self.folder.mkdir(parents=True, exist_ok=True); ema = getattr(self.learn,'ema',None)
-        if ema is not None: t |= {f'ema.{k}':v for k,v in _tensors(ema.mean).items()}
-        meta = dict(ema_steps=ema.steps if ema is not None else 0, rows=self.rows, smooth=(mean.count,float(mean.val)), want=self.want|dict(arch=self.learn.arch))
-        _atomic(self.folder/'state.safetensors', lambda p: save_file(t, p, metadata=dict(meta=json.dumps(meta))))
+        t = {f"model.{k}": v for k, v in _tensors(self.learn.model.state_dict()).items()}
+        for i, p in enumerate(self._opt_params()):
+            t |= {
+                f"opt.{i}.{k}": v for k, v in _tensors(self.learn.opt.opt.state.get(p, {})).items()
+            }
+        mean = self.learn.recorder.smooth_loss
+        self.folder.mkdir(parents=True, exist_ok=True)
+        ema = getattr(self.learn, "ema", None)
+        if ema is not None:
+            t |= {f"ema.{k}": v for k, v in _tensors(ema.mean).items()}
+        meta = dict(
+            ema_steps=ema.steps if ema is not None else 0,
+            rows=self.rows,
+            smooth=(mean.count, float(mean.val)),
+            want=self.want | dict(arch=self.learn.arch),
+        )
+        _atomic(
+            self.folder / "state.safetensors",
+            lambda p: save_file(t, p, metadata=dict(meta=json.dumps(meta))),
+        )
 
-_usual = dict(schedule='one_cycle', warmup=6, accumulate=1, keep=0, freeze_epochs=None, ema=0., half=False)        # settings that are written down only where they differ
 
-def _same(folder, old, new): # settings of a run that goes on
-    old = {k:v for k,v in _usual.items() if old}|old
-    if odd := {k:(old[k],v) for k,v in ((_usual if old else {})|new).items() if k in old and json.loads(json.dumps(v))!=old[k]}: raise ValueError(f'{folder}: was begun with {", ".join(f"{k} {a} instead of {b}" for k,(a,b) in odd.items() if k not in ("arch","cases")) or ("another architecture" if "arch" in odd else "other training cases")}: take the same settings, or a new folder')
+_usual = dict(
+    schedule="one_cycle", warmup=6, accumulate=1, keep=0, freeze_epochs=None, ema=0.0, half=False
+)  # settings that are written down only where they differ
+
+
+def _same(folder, old, new):  # settings of a run that goes on
+    old = {k: v for k, v in _usual.items() if old} | old
+    if odd := {
+        k: (old[k], v)
+        for k, v in ((_usual if old else {}) | new).items()
+        if k in old and json.loads(json.dumps(v)) != old[k]
+    }:
+        raise ValueError(
+            f"{folder}: was begun with {', '.join(f'{k} {a} instead of {b}' for k, (a, b) in odd.items() if k not in ('arch', 'cases')) or ('another architecture' if 'arch' in odd else 'other training cases')}: take the same settings, or a new folder"
+        )
 
 # %% ../nbs/31_train.ipynb #f9263147
 class KeepBest(Callback):
     "Keeps the weights of the `k` epochs with the best Dice as epochNNN.safetensors"
-    order = 79                                                  # before `Resume`: an epoch that is on record has its file
-    def __init__(self, folder, k, rows): self.folder,self.k,self.rows = Path(folder),k,rows
-    def names(self, scores): return [f'epoch{e:03}.safetensors' for e in sorted(scores, key=lambda e: (-scores[e],e))[:self.k]]
+
+    order = 79  # before `Resume`: an epoch that is on record has its file
+
+    def __init__(self, folder, k, rows):
+        self.folder, self.k, self.rows = Path(folder), k, rows
+
+    def names(self, scores):
+        return [
+            f"epoch{e:03}.safetensors"
+            for e in sorted(scores, key=lambda e: (-scores[e], e))[: self.k]
+        ]
+
     def after_epoch(self):
-        if self.epoch<len(self.rows()): return
-        best = self.names({r['epoch']:r['dice'] for r in self.rows()}|{self.epoch:float(self.learn.recorder.log[3])}); now = f'epoch{self.epoch:03}.safetensors'
-        if now in best: self.folder.mkdir(parents=True, exist_ok=True); _atomic(self.folder/now, lambda p: save_file(_tensors(self.learn.ema.mean if hasattr(self.learn,'ema') else self.learn.model.state_dict()), p))
-    def before_epoch(self): self.tidy()
-    def tidy(self): # only what `Resume` has on record: a checkpoint that was pushed out may come back if its rival's epoch is done again
-        best = self.names({r['epoch']:r['dice'] for r in self.rows()})
-        for f in self.folder.glob('epoch*.safetensors'):
-            if f.name not in best: f.unlink()
+        if self.epoch < len(self.rows()):
+            return
+        best = self.names(
+            {r["epoch"]: r["dice"] for r in self.rows()}
+            | {self.epoch: float(self.learn.recorder.log[3])}
+        )
+        now = f"epoch{self.epoch:03}.safetensors"
+        if now in best:
+            self.folder.mkdir(parents=True, exist_ok=True)
+            _atomic(
+                self.folder / now,
+                lambda p: save_file(
+                    _tensors(
+                        self.learn.ema.mean
+                        if hasattr(self.learn, "ema")
+                        else self.learn.model.state_dict()
+                    ),
+                    p,
+                ),
+            )
+
+    def before_epoch(self):
+        self.tidy()
+
+    def tidy(
+        self,
+    ):  # only what `Resume` has on record: a checkpoint that was pushed out may come back if its rival's epoch is done again
+        best = self.names({r["epoch"]: r["dice"] for r in self.rows()})
+        for f in self.folder.glob("epoch*.safetensors"):
+            if f.name not in best:
+                f.unlink()
+
 
 def fit_fold(
-    learn:Learner, # from `seg_learner`
-    folder, # of this fold: state, history and model are written here
-    epochs:int, # of the schedule
-    lr, # highest learning rate; a pretrained encoder gets a tenth of it
-    seed:int=0, # same seed, same result
-    freeze_epochs:int=None, # epochs with a frozen encoder; None: 1 if it is pretrained, else 0
-    schedule:str='one_cycle', # or another key of `schedules`, or 'plateau', which may stop early
-    warmup:float=6, # epochs of climbing, for the other schedules
-    accumulate:int=1, # batches whose mean gradient makes a step
-    keep:int=None, # checkpoints of the best epochs to keep and to predict with; 0: the last state; None: 1 for 'plateau', whose last epochs are by design no better, else 0
-    **info, # facts for model.json
-)->pd.DataFrame: # history, a row an epoch: losses, dice, lr, seconds, busy, memory_mb
+    learn: Learner,  # from `seg_learner`
+    folder,  # of this fold: state, history and model are written here
+    epochs: int,  # of the schedule
+    lr,  # highest learning rate; a pretrained encoder gets a tenth of it
+    seed: int = 0,  # same seed, same result
+    freeze_epochs: int = None,  # epochs with a frozen encoder; None: 1 if it is pretrained, else 0
+    schedule: str = "one_cycle",  # or another key of `schedules`, or 'plateau', which may stop early
+    warmup: float = 6,  # epochs of climbing, for the other schedules
+    accumulate: int = 1,  # batches whose mean gradient makes a step
+    keep: int = None,  # checkpoints of the best epochs to keep and to predict with; 0: the last state; None: 1 for 'plateau', whose last epochs are by design no better, else 0
+    **info,  # facts for model.json
+) -> pd.DataFrame:  # history, a row an epoch: losses, dice, lr, seconds, busy, memory_mb
     "Train one fold to its end, from where it stands; a finished fold is not trained again"
-    folder,n = Path(folder),len(learn.dls.train)
-    if not (isinstance(epochs,int) and epochs>0 and lr>0 and lr<float('inf')): raise ValueError(f'epochs {epochs}, lr {lr}: a whole number and a number above 0 are expected')
-    if accumulate<1 or n%accumulate: raise ValueError(f'accumulate {accumulate}: the {n} batches of an epoch cannot be dealt into such groups; choose a divisor')
-    keep = int(schedule=='plateau') if keep is None else keep; given = dict(schedule=schedule, warmup=warmup, accumulate=accumulate, keep=keep, freeze_epochs=freeze_epochs, ema=getattr(getattr(learn,'ema',None),'decay',0.), half=hasattr(learn,'half_precision')); cases = sha1('|'.join(sorted(learn.dls.train.idx.case.unique())).encode()).hexdigest()[:12]
-    want = dict(epochs=epochs, lr=lr, seed=seed, cases=cases)|{k:v for k,v in given.items() if v!=_usual[k]}
-    if (folder/'model.json').exists():
-        _same(folder, json.loads((folder/'model.json').read_text()), want)
-        load_weights_into(learn, folder); print(f'{folder.name}: trained already, loaded')
-        return pd.read_csv(folder/'history.csv')
-    pre = getattr(learn,'pretrained',False)
-    if hasattr(learn,'ema'): learn.ema.mean = None                                             # not that of an earlier fit or search
-    res = Resume(folder, (1 if freeze_epochs is None else freeze_epochs) if pre else None, **want); best = KeepBest(folder, keep, lambda: res.rows); start = res.load(learn)
-    res.losses = lambda: [r['valid_loss'] for r in res.rows]; cbs = [res,EpochCost(),*([best] if keep else []),*([GradientAccumulation(accumulate*learn.dls.train.bs)] if accumulate>1 else [])]
-    if start: print(f'{folder.name}: continues after epoch {start} of {epochs}')
-    while start<epochs:
-        try: _fit(learn, epochs, lr, schedule, warmup, .1 if pre else 1., cbs, start); break
-        except torch.OutOfMemoryError as e: _step_down(learn, folder, e); start = res.load(learn); print(f'{folder.name}: continues after epoch {start} of {epochs}')
-        finally: _leave_autocast(learn.dls.device.type)
-    if getattr(getattr(learn,'ema',None),'mean',None) is not None: learn.model.load_state_dict(learn.ema.mean)           # killed after the last epoch, before the model was written
+    folder, n = Path(folder), len(learn.dls.train)
+    if not (isinstance(epochs, int) and epochs > 0 and lr > 0 and lr < float("inf")):
+        raise ValueError(
+            f"epochs {epochs}, lr {lr}: a whole number and a number above 0 are expected"
+        )
+    if accumulate < 1 or n % accumulate:
+        raise ValueError(
+            f"accumulate {accumulate}: the {n} batches of an epoch cannot be dealt into such groups; choose a divisor"
+        )
+    keep = int(schedule == "plateau") if keep is None else keep
+    given = dict(
+        schedule=schedule,
+        warmup=warmup,
+        accumulate=accumulate,
+        keep=keep,
+        freeze_epochs=freeze_epochs,
+        ema=getattr(getattr(learn, "ema", None), "decay", 0.0),
+        half=hasattr(learn, "half_precision"),
+    )
+    cases = sha1("|".join(sorted(learn.dls.train.idx.case.unique())).encode()).hexdigest()[:12]
+    want = dict(epochs=epochs, lr=lr, seed=seed, cases=cases) | {
+        k: v for k, v in given.items() if v != _usual[k]
+    }
+    if (folder / "model.json").exists():
+        _same(folder, json.loads((folder / "model.json").read_text()), want)
+        load_weights_into(learn, folder)
+        print(f"{folder.name}: trained already, loaded")
+        return pd.read_csv(folder / "history.csv")
+    pre = getattr(learn, "pretrained", False)
+    if hasattr(learn, "ema"):
+        learn.ema.mean = None  # not that of an earlier fit or search
+    res = Resume(folder, (1 if freeze_epochs is None else freeze_epochs) if pre else None, **want)
+    best = KeepBest(folder, keep, lambda: res.rows)
+    start = res.load(learn)
+    res.losses = lambda: [r["valid_loss"] for r in res.rows]
+    cbs = [
+        res,
+        EpochCost(),
+        *([best] if keep else []),
+        *([GradientAccumulation(accumulate * learn.dls.train.bs)] if accumulate > 1 else []),
+    ]
+    if start:
+        print(f"{folder.name}: continues after epoch {start} of {epochs}")
+    while start < epochs:
+        try:
+            _fit(learn, epochs, lr, schedule, warmup, 0.1 if pre else 1.0, cbs, start)
+            break
+        except torch.OutOfMemoryError as e:
+            _step_down(learn, folder, e)
+            start = res.load(learn)
+            print(f"{folder.name}: continues after epoch {start} of {epochs}")
+        finally:
+            _leave_autocast(learn.dls.device.type)
+    if getattr(getattr(learn, "ema", None), "mean", None) is not None:
+        learn.model.load_state_dict(
+            learn.ema.mean
+        )  # killed after the last epoch, before the model was written
     res.write()
-    if keep: best.tidy(); info['checkpoints'] = best.names({r['epoch']:r['dice'] for r in res.rows})
+    if keep:
+        best.tidy()
+        info["checkpoints"] = best.names({r["epoch"]: r["dice"] for r in res.rows})
     save_model(learn, folder, **want, **info)
-    (folder/'state.safetensors').unlink(missing_ok=True)
-    return pd.read_csv(folder/'history.csv')
+    (folder / "state.safetensors").unlink(missing_ok=True)
+    return pd.read_csv(folder / "history.csv")
+
 
 def _fit(learn, epochs, lr, schedule, warmup, encoder, cbs, start):
-    if schedule=='one_cycle': return learn.fit_one_cycle(epochs, slice(lr*encoder,lr) if encoder!=1 else lr, cbs=cbs, start_epoch=start)
-    learn.fit(epochs, lr, cbs=[*cbs,Plateau(lr, cbs[0].losses, encoder) if schedule=='plateau' else lr_schedule(schedule, epochs, lr, warmup, encoder)], start_epoch=start)
+    if schedule == "one_cycle":
+        return learn.fit_one_cycle(
+            epochs, slice(lr * encoder, lr) if encoder != 1 else lr, cbs=cbs, start_epoch=start
+        )
+    learn.fit(
+        epochs,
+        lr,
+        cbs=[
+            *cbs,
+            Plateau(lr, cbs[0].losses, encoder)
+            if schedule == "plateau"
+            else lr_schedule(schedule, epochs, lr, warmup, encoder),
+        ],
+        start_epoch=start,
+    )
 
-def _step_down(learn, folder, e): # the prepared cases make room for the network, and the epoch is done again
-    learn.opt = None; learn.model.zero_grad(); _leave_autocast(learn.dls.device.type)
-    there = [dl.cases for dl in learn.dls if dl.cases.tier=='device']
-    if not there: raise ValueError(f'{folder.name}: no memory left on {learn.dls.device} though no prepared cases lie there ({str(e)[:80]}): use a smaller batch or patch') from None
-    for c in there: c.step_down()
 
-def _leave_autocast(kind): # fastai enters it before the network and leaves it after the loss: an error in between would leave all later work in half precision
-    if not torch.is_autocast_enabled(kind): return
-    torch.set_autocast_enabled(kind, False); torch.autocast_decrement_nesting(); torch.clear_autocast_cache()
+def _step_down(
+    learn, folder, e
+):  # the prepared cases make room for the network, and the epoch is done again
+    learn.opt = None
+    learn.model.zero_grad()
+    _leave_autocast(learn.dls.device.type)
+    there = [dl.cases for dl in learn.dls if dl.cases.tier == "device"]
+    if not there:
+        raise ValueError(
+            f"{folder.name}: no memory left on {learn.dls.device} though no prepared cases lie there ({str(e)[:80]}): use a smaller batch or patch"
+        ) from None
+    for c in there:
+        c.step_down()
+
+
+def _leave_autocast(
+    kind,
+):  # fastai enters it before the network and leaves it after the loss: an error in between would leave all later work in half precision
+    if not torch.is_autocast_enabled(kind):
+        return
+    torch.set_autocast_enabled(kind, False)
+    torch.autocast_decrement_nesting()
+    torch.clear_autocast_cache()
+
 
 def load_weights_into(learn, folder):
     "Weights of a finished fold into a learner of the same architecture"
-    _,info = Path(folder),json.loads((Path(folder)/'model.json').read_text())
-    if info['arch']!=learn.arch: raise ValueError(f'{folder}: holds another architecture ({info["arch"]["name"] or info["arch"]["decoder"]}): use a new --out folder')
-    try: learn.model.load_state_dict(load_file(Path(folder)/'model.safetensors'))
-    except (OSError,RuntimeError,SafetensorError) as e: raise ValueError(f'{folder}: model.safetensors cannot be read or does not fit ({type(e).__name__}): delete the folder and train the fold again') from None
+    _, info = Path(folder), json.loads((Path(folder) / "model.json").read_text())
+    if info["arch"] != learn.arch:
+        raise ValueError(
+            f"{folder}: holds another architecture ({info['arch']['name'] or info['arch']['decoder']}): use a new --out folder"
+        )
+    try:
+        learn.model.load_state_dict(load_file(Path(folder) / "model.safetensors"))
+    except (OSError, RuntimeError, SafetensorError) as e:
+        raise ValueError(
+            f"{folder}: model.safetensors cannot be read or does not fit ({type(e).__name__}): delete the folder and train the fold again"
+        ) from None

@@ -9,177 +9,359 @@ __all__ = ['windows', 'cut', 'only', 'as_maps', 'draw_slice', 'first_slice', 'pn
 # %% ../nbs/37_view.ipynb #41a7c90a
 import io
 from pathlib import Path
-import imageio.v3 as iio, matplotlib.pyplot as plt, numpy as np
-from .scan import Scan
-from .metric import counts, dice
-from .hysteresis import hysteresis_map
+
+import imageio.v3 as iio
+import matplotlib.pyplot as plt
+import numpy as np
+
 from .chart import planes, row_origin, show_slice
+from .hysteresis import hysteresis_map
+from .metric import counts, dice
+from .scan import Scan
 
 # %% ../nbs/37_view.ipynb #9ceaf5c2
-windows = {'whole scan':None, 'lung':(-1350,150), 'mediastinum':(-160,240), 'bone':(-450,1050)}     # HU; levels -600, 40, 300 and widths 1500, 400, 1500
+windows = {
+    "whole scan": None,
+    "lung": (-1350, 150),
+    "mediastinum": (-160, 240),
+    "bone": (-450, 1050),
+}  # HU; levels -600, 40, 300 and widths 1500, 400, 1500
+
 
 def cut(
-    a, # (Z,Y,X)
-    plane:str, # 'axial', 'coronal' or 'sagittal'
-    i:int, # slice number
-)->np.ndarray: # 2D
+    a,  # (Z,Y,X)
+    plane: str,  # 'axial', 'coronal' or 'sagittal'
+    i: int,  # slice number
+) -> np.ndarray:  # 2D
     "One slice of a volume in any of the three planes"
-    if plane not in planes: raise ValueError(f'plane {plane!r}: choose one of {sorted(planes)}')
+    if plane not in planes:
+        raise ValueError(f"plane {plane!r}: choose one of {sorted(planes)}")
     return np.take(a, i, planes[plane])
 
+
 def only(
-    msk, # labels, any shape
-    classes, # labels to keep; None: all
-)->np.ndarray: # the same with all others 0
+    msk,  # labels, any shape
+    classes,  # labels to keep; None: all
+) -> np.ndarray:  # the same with all others 0
     "Switch labels on and off"
     return msk if classes is None else np.where(np.isin(msk, list(classes)), msk, 0)
 
+
 def as_maps(
-    labels:dict, # name -> labels (Z,Y,X) or a `Scan`; or None
-    scan:Scan, # their image
-)->dict: # name -> labels (Z,Y,X)
+    labels: dict,  # name -> labels (Z,Y,X) or a `Scan`; or None
+    scan: Scan,  # their image
+) -> dict:  # name -> labels (Z,Y,X)
     "Label maps that fit their image"
-    out = {k:m.data[0] if isinstance(m,Scan) else np.asarray(m) for k,m in (labels or {}).items()}
-    for k,m in out.items():
-        if m.shape!=scan.shape: raise ValueError(f'labels {k!r} {m.shape} and image {scan.shape} differ in shape: labels are (Z,Y,X), on the grid of the image')
+    out = {
+        k: m.data[0] if isinstance(m, Scan) else np.asarray(m) for k, m in (labels or {}).items()
+    }
+    for k, m in out.items():
+        if m.shape != scan.shape:
+            raise ValueError(
+                f"labels {k!r} {m.shape} and image {scan.shape} differ in shape: labels are (Z,Y,X), on the grid of the image"
+            )
     return out
 
+
 def draw_slice(
-    scan:Scan, # image; three channels are colours
-    labels:dict=None, # name -> labels (Z,Y,X): each gets a picture of its own
-    plane:str='axial', # 'axial', 'coronal' or 'sagittal'
-    i:int=None, # slice number; None: the middle
-    alpha:float=.45, # opacity of the labels
-    channel:int=0, # of the image, if it has not three
-    size:float=2.4, # width of a picture, inches
-    window:str='whole scan', # a key of `windows`
-    classes=None, # labels shown; None: all
-    palette=None, # colours of labels 1, 2, ...; None: those that colour-blind readers can tell apart
-)->plt.Figure: # the figure
+    scan: Scan,  # image; three channels are colours
+    labels: dict = None,  # name -> labels (Z,Y,X): each gets a picture of its own
+    plane: str = "axial",  # 'axial', 'coronal' or 'sagittal'
+    i: int = None,  # slice number; None: the middle
+    alpha: float = 0.45,  # opacity of the labels
+    channel: int = 0,  # of the image, if it has not three
+    size: float = 2.4,  # width of a picture, inches
+    window: str = "whole scan",  # a key of `windows`
+    classes=None,  # labels shown; None: all
+    palette=None,  # colours of labels 1, 2, ...; None: those that colour-blind readers can tell apart
+) -> plt.Figure:  # the figure
     "The image with each label map, side by side, with the right aspect"
-    if window not in windows: raise ValueError(f'window {window!r}: choose one of {list(windows)}')
-    if plane not in planes: raise ValueError(f'plane {plane!r}: choose one of {sorted(planes)}')
+    if window not in windows:
+        raise ValueError(f"window {window!r}: choose one of {list(windows)}")
+    if plane not in planes:
+        raise ValueError(f"plane {plane!r}: choose one of {sorted(planes)}")
     labels = as_maps(labels, scan)
-    colours = len(scan.data)==3; n = scan.shape[planes[plane]]; i = n//2 if i is None else i
-    if not 0<=i<n: raise ValueError(f'slice {i}: there are slices 0 to {n-1} in the {plane} plane')
-    img = np.stack([cut(c,plane,i) for c in scan.data],-1) if colours else cut(scan.data[channel],plane,i)
-    sp = [s for k,s in enumerate(scan.spacing) if k!=planes[plane]]
-    vlim = windows[window] or np.percentile(scan.data[channel],[1,99])               # of the whole scan: slices stay comparable
-    todo = {'image':None}|(labels or {}); tall = img.shape[0]*sp[0]/(img.shape[1]*sp[1])
-    fig,axs = plt.subplots(1,len(todo),figsize=(size*len(todo),size*min(max(tall,.4),1.6)+.35),dpi=72,squeeze=False)
-    for ax,(nm,m) in zip(axs[0],todo.items()): show_slice(img, None if m is None else only(cut(m,plane,i),classes), ax, sp, alpha, f'{nm}, {plane} {i}' if n>1 else nm, vlim, row_origin(scan,plane), palette)
+    colours = len(scan.data) == 3
+    n = scan.shape[planes[plane]]
+    i = n // 2 if i is None else i
+    if not 0 <= i < n:
+        raise ValueError(f"slice {i}: there are slices 0 to {n - 1} in the {plane} plane")
+    img = (
+        np.stack([cut(c, plane, i) for c in scan.data], -1)
+        if colours
+        else cut(scan.data[channel], plane, i)
+    )
+    sp = [s for k, s in enumerate(scan.spacing) if k != planes[plane]]
+    vlim = windows[window] or np.percentile(
+        scan.data[channel], [1, 99]
+    )  # of the whole scan: slices stay comparable
+    todo = {"image": None} | (labels or {})
+    tall = img.shape[0] * sp[0] / (img.shape[1] * sp[1])
+    fig, axs = plt.subplots(
+        1,
+        len(todo),
+        figsize=(size * len(todo), size * min(max(tall, 0.4), 1.6) + 0.35),
+        dpi=72,
+        squeeze=False,
+    )
+    for ax, (nm, m) in zip(axs[0], todo.items()):
+        show_slice(
+            img,
+            None if m is None else only(cut(m, plane, i), classes),
+            ax,
+            sp,
+            alpha,
+            f"{nm}, {plane} {i}" if n > 1 else nm,
+            vlim,
+            row_origin(scan, plane),
+            palette,
+        )
     fig.tight_layout()
     return fig
 
 # %% ../nbs/37_view.ipynb #4f57347e
 def first_slice(
-    scan:Scan, # image
-    labels:dict, # name -> labels (Z,Y,X), or None
-    plane:str='axial', # plane
-)->int: # slice number
+    scan: Scan,  # image
+    labels: dict,  # name -> labels (Z,Y,X), or None
+    plane: str = "axial",  # plane
+) -> int:  # slice number
     "Where to start looking: the slice with most foreground, or the middle"
-    n = scan.shape[planes[plane]]; on = sum((np.moveaxis(m,planes[plane],0)>0).sum((1,2)) for m in labels.values()) if labels else np.zeros(n)
-    return int(np.argmax(on)) if np.any(on) else n//2
+    n = scan.shape[planes[plane]]
+    on = (
+        sum((np.moveaxis(m, planes[plane], 0) > 0).sum((1, 2)) for m in labels.values())
+        if labels
+        else np.zeros(n)
+    )
+    return int(np.argmax(on)) if np.any(on) else n // 2
+
 
 def png(
-    fig:plt.Figure, # closed afterwards
-)->bytes: # PNG file
+    fig: plt.Figure,  # closed afterwards
+) -> bytes:  # PNG file
     "A figure as the bytes of a PNG file"
-    buf = io.BytesIO(); fig.savefig(buf, format='png'); plt.close(fig)
+    buf = io.BytesIO()
+    fig.savefig(buf, format="png")
+    plt.close(fig)
     return buf.getvalue()
 
+
 def browse(
-    scan:Scan, # image
-    labels:dict=None, # name -> labels (Z,Y,X): truth and predictions side by side
-    names:dict=None, # label -> name, for the switches
+    scan: Scan,  # image
+    labels: dict = None,  # name -> labels (Z,Y,X): truth and predictions side by side
+    names: dict = None,  # label -> name, for the switches
 ):
     "Plane, slice (arrow keys step when the slider has the focus), window, opacity, and a switch for each label"
     import ipywidgets as w
-    labels = as_maps(labels, scan); found = sorted(set().union(*(np.unique(m).tolist() for m in labels.values()))-{0}); is_ct = scan.data.min()<-500
-    plane = w.ToggleButtons(options=list(planes) if scan.shape[0]>1 else ['axial'], value='axial', description='plane', style=dict(button_width='80px'))
-    i = w.IntSlider(first_slice(scan,labels), 0, scan.shape[0]-1, description='slice', disabled=scan.shape[0]==1)
-    alpha = w.FloatSlider(.45, min=0, max=1, step=.05, description='opacity', continuous_update=False)
-    win = w.Dropdown(options=list(windows) if is_ct else ['whole scan'], description='window')
-    switches = [w.Checkbox(True, description=(names or {}).get(c,f'label {c}'), indent=False, layout=dict(width='auto')) for c in found]
-    out = w.Image(format='png')
-    def redraw(_=None): out.value = png(draw_slice(scan, labels, plane.value, i.value, alpha.value, window=win.value, classes=[c for c,s in zip(found,switches) if s.value], size=3.2))
+
+    labels = as_maps(labels, scan)
+    found = sorted(set().union(*(np.unique(m).tolist() for m in labels.values())) - {0})
+    is_ct = scan.data.min() < -500
+    plane = w.ToggleButtons(
+        options=list(planes) if scan.shape[0] > 1 else ["axial"],
+        value="axial",
+        description="plane",
+        style=dict(button_width="80px"),
+    )
+    i = w.IntSlider(
+        first_slice(scan, labels),
+        0,
+        scan.shape[0] - 1,
+        description="slice",
+        disabled=scan.shape[0] == 1,
+    )
+    alpha = w.FloatSlider(
+        0.45, min=0, max=1, step=0.05, description="opacity", continuous_update=False
+    )
+    win = w.Dropdown(options=list(windows) if is_ct else ["whole scan"], description="window")
+    switches = [
+        w.Checkbox(
+            True,
+            description=(names or {}).get(c, f"label {c}"),
+            indent=False,
+            layout=dict(width="auto"),
+        )
+        for c in found
+    ]
+    out = w.Image(format="png")
+
+    def redraw(_=None):
+        out.value = png(
+            draw_slice(
+                scan,
+                labels,
+                plane.value,
+                i.value,
+                alpha.value,
+                window=win.value,
+                classes=[c for c, s in zip(found, switches) if s.value],
+                size=3.2,
+            )
+        )
+
     def turn(ch):
-        i.unobserve(redraw,'value'); i.max = scan.shape[planes[ch.new]]-1; i.value = first_slice(scan,labels,ch.new); i.observe(redraw,'value'); redraw()      # one picture, not three
-    for s in (i,alpha,win,*switches): s.observe(redraw,'value')
-    plane.observe(turn,'value'); redraw()
-    return w.VBox([w.HBox([plane,i]), w.HBox([win,alpha,*switches]), out])
+        i.unobserve(redraw, "value")
+        i.max = scan.shape[planes[ch.new]] - 1
+        i.value = first_slice(scan, labels, ch.new)
+        i.observe(redraw, "value")
+        redraw()  # one picture, not three
+
+    for s in (i, alpha, win, *switches):
+        s.observe(redraw, "value")
+    plane.observe(turn, "value")
+    redraw()
+    return w.VBox([w.HBox([plane, i]), w.HBox([win, alpha, *switches]), out])
 
 # %% ../nbs/37_view.ipynb #cf9483b4
 def stain_part(
-    scan:Scan, # picture (3,1,Y,X), uint8
-    part:str, # 'picture', 'haematoxylin' or 'eosin'
-)->Scan: # the picture itself, or the amount of one stain (1,1,Y,X), negative: more is darker
+    scan: Scan,  # picture (3,1,Y,X), uint8
+    part: str,  # 'picture', 'haematoxylin' or 'eosin'
+) -> Scan:  # the picture itself, or the amount of one stain (1,1,Y,X), negative: more is darker
     "One stain of a picture"
-    if len(scan.data)!=3: raise ValueError(f'a scan with {len(scan.data)} channels: stains need a colour picture')
-    if part=='picture': return scan
+    if len(scan.data) != 3:
+        raise ValueError(f"a scan with {len(scan.data)} channels: stains need a colour picture")
+    if part == "picture":
+        return scan
     from skimage.color import rgb2hed
-    return scan.new(data=-rgb2hed(scan.data[:,0].transpose(1,2,0))[...,{'haematoxylin':0,'eosin':1}[part]][None,None])
+
+    return scan.new(
+        data=-rgb2hed(scan.data[:, 0].transpose(1, 2, 0))[
+            ..., {"haematoxylin": 0, "eosin": 1}[part]
+        ][None, None]
+    )
+
 
 def browse_stain(
-    scan:Scan, # picture (3,1,Y,X)
-    labels:dict=None, # name -> labels (1,Y,X)
+    scan: Scan,  # picture (3,1,Y,X)
+    labels: dict = None,  # name -> labels (1,Y,X)
 ):
     "The picture, its haematoxylin or its eosin, with the labels"
     import ipywidgets as w
-    part = w.ToggleButtons(options=['picture','haematoxylin','eosin'], description='stain'); alpha = w.FloatSlider(.3, min=0, max=1, step=.05, description='opacity', continuous_update=False); out = w.Image(format='png')
-    def redraw(_=None): out.value = png(draw_slice(stain_part(scan,part.value), labels, alpha=alpha.value, size=5))
-    part.observe(redraw,'value'); alpha.observe(redraw,'value'); redraw()
-    return w.VBox([w.HBox([part,alpha]), out])
+
+    part = w.ToggleButtons(options=["picture", "haematoxylin", "eosin"], description="stain")
+    alpha = w.FloatSlider(
+        0.3, min=0, max=1, step=0.05, description="opacity", continuous_update=False
+    )
+    out = w.Image(format="png")
+
+    def redraw(_=None):
+        out.value = png(draw_slice(stain_part(scan, part.value), labels, alpha=alpha.value, size=5))
+
+    part.observe(redraw, "value")
+    alpha.observe(redraw, "value")
+    redraw()
+    return w.VBox([w.HBox([part, alpha]), out])
 
 # %% ../nbs/37_view.ipynb #7271f992
 def draw_thresholds(
-    scan:Scan, # image; of a volume, one slice is shown
-    probs, # (classes,Z,Y,X), 0..1
-    truth=None, # labels (Z,Y,X)
-    z:int=0, # slice
-    **kw, # passed to `hysteresis_map`
-)->plt.Figure: # image, probability and mask side by side
+    scan: Scan,  # image; of a volume, one slice is shown
+    probs,  # (classes,Z,Y,X), 0..1
+    truth=None,  # labels (Z,Y,X)
+    z: int = 0,  # slice
+    **kw,  # passed to `hysteresis_map`
+) -> plt.Figure:  # image, probability and mask side by side
     "What hysteresis makes of a probability map"
-    p = np.asarray(probs[1:,z],np.float32).sum(0); m = hysteresis_map(p, **kw); img = scan.data[:,z].transpose(1,2,0) if len(scan.data)==3 else scan.data[0,z]
-    fig,axs = plt.subplots(1,3,figsize=(12,12/3*p.shape[0]/p.shape[1]+.4),dpi=72); o = row_origin(scan)
-    show_slice(img, None if truth is None else truth[z]>0, axs[0], title='image' if truth is None else 'image and truth', origin=o)
-    axs[1].imshow(p, vmin=0, vmax=1, origin=o, cmap='cividis'); axs[1].set_title('probability', fontsize=9); axs[1].axis('off')
-    score = '' if truth is None else f', Dice {dice(counts(m,truth[z]>0,[1]))[0]:.3f}'
-    show_slice(img, m.astype(np.uint8), axs[2], title=f'mask, {m.sum():,} px{score}', origin=o); fig.tight_layout()
+    p = np.asarray(probs[1:, z], np.float32).sum(0)
+    m = hysteresis_map(p, **kw)
+    img = scan.data[:, z].transpose(1, 2, 0) if len(scan.data) == 3 else scan.data[0, z]
+    fig, axs = plt.subplots(1, 3, figsize=(12, 12 / 3 * p.shape[0] / p.shape[1] + 0.4), dpi=72)
+    o = row_origin(scan)
+    show_slice(
+        img,
+        None if truth is None else truth[z] > 0,
+        axs[0],
+        title="image" if truth is None else "image and truth",
+        origin=o,
+    )
+    axs[1].imshow(p, vmin=0, vmax=1, origin=o, cmap="cividis")
+    axs[1].set_title("probability", fontsize=9)
+    axs[1].axis("off")
+    score = "" if truth is None else f", Dice {dice(counts(m, truth[z] > 0, [1]))[0]:.3f}"
+    show_slice(img, m.astype(np.uint8), axs[2], title=f"mask, {m.sum():,} px{score}", origin=o)
+    fig.tight_layout()
     return fig
 
+
 def browse_thresholds(
-    scan:Scan, probs, truth=None, z:int=0, # as in `draw_thresholds`
+    scan: Scan,
+    probs,
+    truth=None,
+    z: int = 0,  # as in `draw_thresholds`
 ):
     "Sliders for all thresholds of one level of hysteresis"
     import ipywidgets as w
-    at = lambda v,name,hi=1.,step=.01: w.FloatSlider(v, min=0, max=hi, step=step, description=name, continuous_update=False)
-    s = dict(drop=at(.1,'drop'), high=at(.5,'high'), low=at(.3,'low'), ratio=at(0.,'ratio')); close = w.IntSlider(5, 1, 21, 2, description='closing', continuous_update=False); size = w.IntSlider(20, 1, 2000, description='smallest', continuous_update=False); out = w.Image(format='png')
-    def redraw(_=None): out.value = png(draw_thresholds(scan, probs, truth, z, levels=(tuple(v.value for v in s.values()),), close=close.value, min_px=size.value, next_px=0, blank=1.))
-    for v in (*s.values(),close,size): v.observe(redraw,'value')
-    redraw(); return w.VBox([w.HBox([s['drop'],s['high'],close]), w.HBox([s['low'],s['ratio'],size]), out])
+
+    at = lambda v, name, hi=1.0, step=0.01: w.FloatSlider(
+        v, min=0, max=hi, step=step, description=name, continuous_update=False
+    )
+    s = dict(drop=at(0.1, "drop"), high=at(0.5, "high"), low=at(0.3, "low"), ratio=at(0.0, "ratio"))
+    close = w.IntSlider(5, 1, 21, 2, description="closing", continuous_update=False)
+    size = w.IntSlider(20, 1, 2000, description="smallest", continuous_update=False)
+    out = w.Image(format="png")
+
+    def redraw(_=None):
+        out.value = png(
+            draw_thresholds(
+                scan,
+                probs,
+                truth,
+                z,
+                levels=(tuple(v.value for v in s.values()),),
+                close=close.value,
+                min_px=size.value,
+                next_px=0,
+                blank=1.0,
+            )
+        )
+
+    for v in (*s.values(), close, size):
+        v.observe(redraw, "value")
+    redraw()
+    return w.VBox(
+        [w.HBox([s["drop"], s["high"], close]), w.HBox([s["low"], s["ratio"], size]), out]
+    )
 
 # %% ../nbs/37_view.ipynb #117a04df
 def compare_movie(
-    path, # file to write: .gif, or .mp4
-    scan:Scan, # image
-    labels:dict, # name -> labels (Z,Y,X): truth and any number of predictions
-    plane:str='axial', # plane
-    fps:int=8, # slices a second
-    margin:int=2, # slices shown beyond the labels
-    size:float=1.7, # width of a picture, inches
-    step:int=1, # from one shown slice to the next: 2 makes a film of half the size
-    **kw, # passed to `draw_slice`
-)->Path: # the path
+    path,  # file to write: .gif, or .mp4
+    scan: Scan,  # image
+    labels: dict,  # name -> labels (Z,Y,X): truth and any number of predictions
+    plane: str = "axial",  # plane
+    fps: int = 8,  # slices a second
+    margin: int = 2,  # slices shown beyond the labels
+    size: float = 1.7,  # width of a picture, inches
+    step: int = 1,  # from one shown slice to the next: 2 makes a film of half the size
+    **kw,  # passed to `draw_slice`
+) -> Path:  # the path
     "Truth and predictions side by side, slice after slice, where any of them has foreground"
-    path = Path(path); labels = as_maps(labels, scan)
-    if plane not in planes: raise ValueError(f'plane {plane!r}: choose one of {sorted(planes)}')
-    if not labels: raise ValueError('no labels to show: name one, like dict(truth=...)')
+    path = Path(path)
+    labels = as_maps(labels, scan)
+    if plane not in planes:
+        raise ValueError(f"plane {plane!r}: choose one of {sorted(planes)}")
+    if not labels:
+        raise ValueError("no labels to show: name one, like dict(truth=...)")
     ax = planes[plane]
-    if path.suffix not in ('.gif','.mp4'): raise ValueError(f'{path.name}: name a .gif or an .mp4 file')
-    on = np.nonzero(sum((np.moveaxis(m,ax,0)>0).sum((1,2)) for m in labels.values()))[0]
-    lo,hi = (max(on[0]-margin,0),min(on[-1]+margin+1,scan.shape[ax])) if len(on) else (0,scan.shape[ax])
-    frames = np.stack([iio.imread(png(draw_slice(scan, labels, plane, k, size=size, **kw)))[...,:3] for k in range(lo,hi,step)])
-    if path.suffix=='.gif': iio.imwrite(path, frames, duration=1000/fps, loop=0)
-    else: iio.imwrite(path, frames[:,:frames.shape[1]//2*2,:frames.shape[2]//2*2], plugin='FFMPEG', fps=fps, macro_block_size=1)     # H.264 wants even sides
+    if path.suffix not in (".gif", ".mp4"):
+        raise ValueError(f"{path.name}: name a .gif or an .mp4 file")
+    on = np.nonzero(sum((np.moveaxis(m, ax, 0) > 0).sum((1, 2)) for m in labels.values()))[0]
+    lo, hi = (
+        (max(on[0] - margin, 0), min(on[-1] + margin + 1, scan.shape[ax]))
+        if len(on)
+        else (0, scan.shape[ax])
+    )
+    frames = np.stack(
+        [
+            iio.imread(png(draw_slice(scan, labels, plane, k, size=size, **kw)))[..., :3]
+            for k in range(lo, hi, step)
+        ]
+    )
+    if path.suffix == ".gif":
+        iio.imwrite(path, frames, duration=1000 / fps, loop=0)
+    else:
+        iio.imwrite(
+            path,
+            frames[:, : frames.shape[1] // 2 * 2, : frames.shape[2] // 2 * 2],
+            plugin="FFMPEG",
+            fps=fps,
+            macro_block_size=1,
+        )  # H.264 wants even sides
     return path

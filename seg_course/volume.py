@@ -8,210 +8,359 @@ __all__ = ['norms', 'coord_kinds', 'coord_places', 'ups', 'unets', 'strides', 'c
            'encoder_of', 'unet_split', 'to_device']
 
 # %% ../nbs/24_volume.ipynb #510381d2
-import torch, torch.nn as nn
-import torch.nn.functional as F
 from functools import partial
+
+import torch
+import torch.nn as nn
+import torch.nn.functional as F
+
 from .model import Encoder, seg_unet, slice_classifier
 from .nearest import activations, nearest_unet
 
 # %% ../nbs/24_volume.ipynb #53e128b2
 def strides(
-    size:tuple, # (Z,Y,X) of the boxes, px
-    n:int, # how many times the resolution falls
-    spacing:tuple=None, # (z,y,x) of a voxel, mm; None: all alike
-)->list: # n strides (z,y,x), each 1 or 2
+    size: tuple,  # (Z,Y,X) of the boxes, px
+    n: int,  # how many times the resolution falls
+    spacing: tuple = None,  # (z,y,x) of a voxel, mm; None: all alike
+) -> list:  # n strides (z,y,x), each 1 or 2
     "Strides between levels, after nnU-Net: a coarse axis is not halved until the fine ones have caught up"
-    if spacing is not None and not (len(spacing)==3 and min(spacing)>0): raise ValueError(f'spacing {spacing}: (z,y,x) in mm, above 0, is expected')
-    now,mm,out = list(size),list(spacing or (1,1,1)),[]
+    if spacing is not None and not (len(spacing) == 3 and min(spacing) > 0):
+        raise ValueError(f"spacing {spacing}: (z,y,x) in mm, above 0, is expected")
+    now, mm, out = list(size), list(spacing or (1, 1, 1)), []
     for i in range(n):
-        can = [a for a in range(3) if now[a]>=8]
-        if not can: raise ValueError(f'size {tuple(size)} cannot be halved {n} times, {i} times leave {tuple(now)}: give {i+1} widths at most, or larger boxes')
-        out.append(tuple(2 if a in can and mm[a]<2*min(mm[b] for b in can) else 1 for a in range(3)))
-        now,mm = [-(-k//s) for k,s in zip(now,out[-1])],[m*s for m,s in zip(mm,out[-1])]
+        can = [a for a in range(3) if now[a] >= 8]
+        if not can:
+            raise ValueError(
+                f"size {tuple(size)} cannot be halved {n} times, {i} times leave {tuple(now)}: give {i + 1} widths at most, or larger boxes"
+            )
+        out.append(
+            tuple(2 if a in can and mm[a] < 2 * min(mm[b] for b in can) else 1 for a in range(3))
+        )
+        now, mm = [-(-k // s) for k, s in zip(now, out[-1])], [m * s for m, s in zip(mm, out[-1])]
     return out
 
 # %% ../nbs/24_volume.ipynb #36518194
-norms = dict(group=partial(nn.GroupNorm,4), batch=nn.BatchNorm3d, instance=partial(nn.InstanceNorm3d,affine=True))
+norms = dict(
+    group=partial(nn.GroupNorm, 4),
+    batch=nn.BatchNorm3d,
+    instance=partial(nn.InstanceNorm3d, affine=True),
+)
+
 
 def conv3d(
-    n_in:int, n_out:int, # channels
-    norm:str='group', # a key of `norms`
-    act=nn.LeakyReLU, # makes an activation
-    stride=1, dilation:int=1, # of the kernel of 3x3x3
-)->list: # convolution, normalisation, activation
+    n_in: int,
+    n_out: int,  # channels
+    norm: str = "group",  # a key of `norms`
+    act=nn.LeakyReLU,  # makes an activation
+    stride=1,
+    dilation: int = 1,  # of the kernel of 3x3x3
+) -> list:  # convolution, normalisation, activation
     "The layers of one step, of which both networks are made"
-    return [nn.Conv3d(n_in, n_out, 3, stride=stride, padding=dilation, dilation=dilation, bias=False), norms[norm](n_out), act()]
+    return [
+        nn.Conv3d(n_in, n_out, 3, stride=stride, padding=dilation, dilation=dilation, bias=False),
+        norms[norm](n_out),
+        act(),
+    ]
 
-def _check(net, name, size, pretrained, channels, norm, act='relu'): # what both networks refuse
-    if len(size)!=3: raise ValueError(f"size {tuple(size)}: {net} takes boxes (Z,Y,X); for slices choose decoder='dynamic' or 'nearest'")
-    if name: raise ValueError(f'name {name!r}: {net} has no timm encoder: leave the name out')
-    if pretrained is not False: raise ValueError(f'pretrained={pretrained!r}: there are no weights for {net}, it starts from random ones: give pretrained=False')
-    for k,v,known in (('norm',norm,norms),('act',act,activations)):
-        if v not in known: raise ValueError(f'{k} {v!r}: choose one of {sorted(known)}')
-    if norm=='group' and any(w%4 for w in channels): raise ValueError(f'channels {tuple(channels)}: multiples of 4 are expected, for the 4 groups of GroupNorm')
+
+def _check(net, name, size, pretrained, channels, norm, act="relu"):  # what both networks refuse
+    if len(size) != 3:
+        raise ValueError(
+            f"size {tuple(size)}: {net} takes boxes (Z,Y,X); for slices choose decoder='dynamic' or 'nearest'"
+        )
+    if name:
+        raise ValueError(f"name {name!r}: {net} has no timm encoder: leave the name out")
+    if pretrained is not False:
+        raise ValueError(
+            f"pretrained={pretrained!r}: there are no weights for {net}, it starts from random ones: give pretrained=False"
+        )
+    for k, v, known in (("norm", norm, norms), ("act", act, activations)):
+        if v not in known:
+            raise ValueError(f"{k} {v!r}: choose one of {sorted(known)}")
+    if norm == "group" and any(w % 4 for w in channels):
+        raise ValueError(
+            f"channels {tuple(channels)}: multiples of 4 are expected, for the 4 groups of GroupNorm"
+        )
 
 # %% ../nbs/24_volume.ipynb #fa42a954
-coord_kinds,coord_places = (None,'patch','absolute'),('input','all')
+coord_kinds, coord_places = (None, "patch", "absolute"), ("input", "all")
+
 
 def patch_coords(
-    x, # (B,C,Z,Y,X): only its size and device count
-)->torch.Tensor: # (B,3,Z,Y,X): -1 to 1 along z, y, x
+    x,  # (B,C,Z,Y,X): only its size and device count
+) -> torch.Tensor:  # (B,3,Z,Y,X): -1 to 1 along z, y, x
     "The place of each voxel in its box"
-    u = torch.meshgrid(*(torch.linspace(-1,1,n,device=x.device) for n in x.shape[2:]), indexing='ij')
-    return torch.stack(u).expand(len(x),-1,-1,-1,-1)
+    u = torch.meshgrid(
+        *(torch.linspace(-1, 1, n, device=x.device) for n in x.shape[2:]), indexing="ij"
+    )
+    return torch.stack(u).expand(len(x), -1, -1, -1, -1)
+
 
 def with_coords(
-    y, # features (B,C,Z,Y,X) of some level
-    coords, # (B,3,...) of the finest level; None: nothing is added
-)->torch.Tensor: # (B,C+3,Z,Y,X)
+    y,  # features (B,C,Z,Y,X) of some level
+    coords,  # (B,3,...) of the finest level; None: nothing is added
+) -> torch.Tensor:  # (B,C+3,Z,Y,X)
     "Features and places, brought to the size of the features"
-    if coords is None: return y
-    if coords.shape[2:]!=y.shape[2:]: coords = F.interpolate(coords, y.shape[2:], mode='trilinear', align_corners=True)
-    return torch.cat([y,coords.to(y.dtype)],1)
+    if coords is None:
+        return y
+    if coords.shape[2:] != y.shape[2:]:
+        coords = F.interpolate(coords, y.shape[2:], mode="trilinear", align_corners=True)
+    return torch.cat([y, coords.to(y.dtype)], 1)
 
 # %% ../nbs/24_volume.ipynb #9c678720
-ups = dict(interp=lambda a,b,s: nn.Conv3d(a,b,1,bias=False), deconv=lambda a,b,s: nn.ConvTranspose3d(a,b,s,stride=s))
+ups = dict(
+    interp=lambda a, b, s: nn.Conv3d(a, b, 1, bias=False),
+    deconv=lambda a, b, s: nn.ConvTranspose3d(a, b, s, stride=s),
+)
+
 
 class Unet3d(nn.Module):
     "Levels of two convolutions each, down and up again, and a 1x1x1 head on the `deep` finest"
+
     def __init__(self, n_in, n_out, widths, pool, norm, act, up, deep, coord, coord_at):
         super().__init__()
-        self.widths,self.pool,self.coord,self.every = list(widths),[tuple(s) for s in pool],coord,bool(coord) and coord_at=='all'
-        first,more = 3*(coord=='patch'),3*self.every                                                     # channels for places: at the input, at all other levels
-        def level(a, b, stride=1): return nn.Sequential(*conv3d(a,b,norm,act,stride), *conv3d(b,b,norm,act))
-        self.down = nn.ModuleList(level(*a) for a in zip([n_in+first,*(w+more for w in widths)],widths,[1,*self.pool]))
-        self.up = nn.ModuleList(ups[up](b,a,s) for a,b,s in zip(widths,widths[1:],self.pool))            # finest first, as all lists here
-        self.join = nn.ModuleList(level(2*w+more,w) for w in widths[:-1])
-        self.heads = nn.ModuleList(nn.Conv3d(w,n_out,1) for w in widths[:deep])
+        self.widths, self.pool, self.coord, self.every = (
+            list(widths),
+            [tuple(s) for s in pool],
+            coord,
+            bool(coord) and coord_at == "all",
+        )
+        first, more = (
+            3 * (coord == "patch"),
+            3 * self.every,
+        )  # channels for places: at the input, at all other levels
+
+        def level(a, b, stride=1):
+            return nn.Sequential(*conv3d(a, b, norm, act, stride), *conv3d(b, b, norm, act))
+
+        self.down = nn.ModuleList(
+            level(*a)
+            for a in zip([n_in + first, *(w + more for w in widths)], widths, [1, *self.pool])
+        )
+        self.up = nn.ModuleList(
+            ups[up](b, a, s) for a, b, s in zip(widths, widths[1:], self.pool)
+        )  # finest first, as all lists here
+        self.join = nn.ModuleList(level(2 * w + more, w) for w in widths[:-1])
+        self.heads = nn.ModuleList(nn.Conv3d(w, n_out, 1) for w in widths[:deep])
+
     def forward(self, x):
-        y,skips,out = x.as_subclass(torch.Tensor),[],[]
-        coords = patch_coords(y) if self.coord=='patch' else y[:,-3:] if self.coord else None             # absolute ones come as the last channels
-        if self.coord=='patch': y = with_coords(y, coords)
-        if not self.every: coords = None
-        for i,level in enumerate(self.down): y = level(with_coords(y,coords) if i else y); skips.append(y)
-        for up,join,skip in zip(reversed(self.up),reversed(self.join),skips[-2::-1]):
+        y, skips, out = x.as_subclass(torch.Tensor), [], []
+        coords = (
+            patch_coords(y) if self.coord == "patch" else y[:, -3:] if self.coord else None
+        )  # absolute ones come as the last channels
+        if self.coord == "patch":
+            y = with_coords(y, coords)
+        if not self.every:
+            coords = None
+        for i, level in enumerate(self.down):
+            y = level(with_coords(y, coords) if i else y)
+            skips.append(y)
+        for up, join, skip in zip(reversed(self.up), reversed(self.join), skips[-2::-1]):
             y = up(y)
-            if y.shape[2:]!=skip.shape[2:]: y = F.interpolate(y, skip.shape[2:], mode='nearest')
-            y = join(with_coords(torch.cat([y,skip],1),coords)); out.append(y)
-        if not self.training: return self.heads[0](y)
-        out = [head(y) for head,y in zip(self.heads,out[::-1])]
-        return out if len(out)>1 else out[0]
+            if y.shape[2:] != skip.shape[2:]:
+                y = F.interpolate(y, skip.shape[2:], mode="nearest")
+            y = join(with_coords(torch.cat([y, skip], 1), coords))
+            out.append(y)
+        if not self.training:
+            return self.heads[0](y)
+        out = [head(y) for head, y in zip(self.heads, out[::-1])]
+        return out if len(out) > 1 else out[0]
+
 
 def unet3d(
-    name:str='', # stays empty: there is no timm encoder here
-    n_in:int=1, # channels of the boxes
-    n_out:int=2, # classes with background
-    size:tuple=(48,96,96), # (Z,Y,X) that it is built for, px; others work too
-    pretrained=False, # only False: there are no weights
-    widths:tuple=(16,32,64,128), # channels of the levels, from the finest; multiples of 4, and of 16 for speed
-    norm:str='group', # a key of `norms`
-    act:str='leaky_relu', # a key of `activations`
-    up:str='interp', # 'interp': repeated voxels, or 'deconv': transposed convolution
-    deep:int=1, # levels with a head, from the finest: 3 for deep supervision
-    pool=None, # strides (z,y,x) between the levels; None: from `size` and `spacing`, see `strides`
-    spacing:tuple=None, # (z,y,x) of a voxel, mm; None: all alike
-    coord:str=None, # CoordConv: 'patch', the place in the box, or 'absolute', the place in the case: the last three of the `n_in` channels then, see `coords` of `BatchSource`
-    coord_at:str='input', # where places go in: 'input' or 'all' levels
-)->Unet3d: # with `widths` and `pool`, as they were resolved
+    name: str = "",  # stays empty: there is no timm encoder here
+    n_in: int = 1,  # channels of the boxes
+    n_out: int = 2,  # classes with background
+    size: tuple = (48, 96, 96),  # (Z,Y,X) that it is built for, px; others work too
+    pretrained=False,  # only False: there are no weights
+    widths: tuple = (
+        16,
+        32,
+        64,
+        128,
+    ),  # channels of the levels, from the finest; multiples of 4, and of 16 for speed
+    norm: str = "group",  # a key of `norms`
+    act: str = "leaky_relu",  # a key of `activations`
+    up: str = "interp",  # 'interp': repeated voxels, or 'deconv': transposed convolution
+    deep: int = 1,  # levels with a head, from the finest: 3 for deep supervision
+    pool=None,  # strides (z,y,x) between the levels; None: from `size` and `spacing`, see `strides`
+    spacing: tuple = None,  # (z,y,x) of a voxel, mm; None: all alike
+    coord: str = None,  # CoordConv: 'patch', the place in the box, or 'absolute', the place in the case: the last three of the `n_in` channels then, see `coords` of `BatchSource`
+    coord_at: str = "input",  # where places go in: 'input' or 'all' levels
+) -> Unet3d:  # with `widths` and `pool`, as they were resolved
     "U-Net for boxes (Çiçek et al. 2016) with the strides of nnU-Net"
-    _check('unet3d', name, size, pretrained, widths, norm, act)
-    if up not in ups: raise ValueError(f'up {up!r}: choose one of {sorted(ups)}')
-    for k,v,known in (('coord',coord,coord_kinds),('coord_at',coord_at,coord_places)):
-        if v not in known: raise ValueError(f'{k} {v!r}: choose one of {list(known)}')
-    if coord=='absolute' and n_in<4: raise ValueError(f"n_in {n_in}: with coord='absolute' the last three channels are places, so 4 at least are expected; give the batch source coords=True")
-    n = len(widths)-1
-    if not 1<=deep<=n: raise ValueError(f'deep {deep}: {len(widths)} widths make {n} levels on the way up, so 1 to {n} is expected')
-    if pool is None: pool = strides(size, n, spacing)
-    if len(pool)!=n or any(len(s)!=3 or min(s)<1 for s in pool): raise ValueError(f'pool {pool}: {n} strides (z,y,x) between the {len(widths)} levels are expected')
+    _check("unet3d", name, size, pretrained, widths, norm, act)
+    if up not in ups:
+        raise ValueError(f"up {up!r}: choose one of {sorted(ups)}")
+    for k, v, known in (("coord", coord, coord_kinds), ("coord_at", coord_at, coord_places)):
+        if v not in known:
+            raise ValueError(f"{k} {v!r}: choose one of {list(known)}")
+    if coord == "absolute" and n_in < 4:
+        raise ValueError(
+            f"n_in {n_in}: with coord='absolute' the last three channels are places, so 4 at least are expected; give the batch source coords=True"
+        )
+    n = len(widths) - 1
+    if not 1 <= deep <= n:
+        raise ValueError(
+            f"deep {deep}: {len(widths)} widths make {n} levels on the way up, so 1 to {n} is expected"
+        )
+    if pool is None:
+        pool = strides(size, n, spacing)
+    if len(pool) != n or any(len(s) != 3 or min(s) < 1 for s in pool):
+        raise ValueError(
+            f"pool {pool}: {n} strides (z,y,x) between the {len(widths)} levels are expected"
+        )
     return Unet3d(n_in, n_out, widths, pool, norm, activations[act], up, deep, coord, coord_at)
 
 # %% ../nbs/24_volume.ipynb #dbfcba6f
 def space_to_depth(
-    x, # (B,C,Z,Y,X), even sizes
-    r:int=2, # how many voxels of an axis become channels
-)->torch.Tensor: # (B,C*r^3,Z/r,Y/r,X/r)
+    x,  # (B,C,Z,Y,X), even sizes
+    r: int = 2,  # how many voxels of an axis become channels
+) -> torch.Tensor:  # (B,C*r^3,Z/r,Y/r,X/r)
     "Voxels of small cubes become channels: `pixel_unshuffle` in 3D"
-    b,c,z,y,x_ = x.shape
-    return x.reshape(b,c,z//r,r,y//r,r,x_//r,r).permute(0,1,3,5,7,2,4,6).reshape(b,c*r**3,z//r,y//r,x_//r)
+    b, c, z, y, x_ = x.shape
+    return (
+        x.reshape(b, c, z // r, r, y // r, r, x_ // r, r)
+        .permute(0, 1, 3, 5, 7, 2, 4, 6)
+        .reshape(b, c * r**3, z // r, y // r, x_ // r)
+    )
+
 
 def depth_to_space(
-    x, # (B,C*r^3,Z,Y,X)
-    r:int=2, # how many times an axis grows
-)->torch.Tensor: # (B,C,Z*r,Y*r,X*r)
+    x,  # (B,C*r^3,Z,Y,X)
+    r: int = 2,  # how many times an axis grows
+) -> torch.Tensor:  # (B,C,Z*r,Y*r,X*r)
     "Channels become voxels of small cubes: `pixel_shuffle` in 3D"
-    b,c,z,y,x_ = x.shape
-    return x.reshape(b,c//r**3,r,r,r,z,y,x_).permute(0,1,5,2,6,3,7,4).reshape(b,c//r**3,z*r,y*r,x_*r)
+    b, c, z, y, x_ = x.shape
+    return (
+        x.reshape(b, c // r**3, r, r, r, z, y, x_)
+        .permute(0, 1, 5, 2, 6, 3, 7, 4)
+        .reshape(b, c // r**3, z * r, y * r, x_ * r)
+    )
 
 # %% ../nbs/24_volume.ipynb #8c1facc4
 class DilatedBlock(nn.Module):
     "Consecutive dilated convolutions, and the input added"
+
     def __init__(self, n_in, n_out, dilations, norm):
         super().__init__()
-        self.convs = nn.Sequential(*(l for i,d in enumerate(dilations) for l in conv3d(n_out if i else n_in, n_out, norm, nn.PReLU, dilation=d)))
-        self.residual = nn.Conv3d(n_in,n_out,1) if n_in!=n_out else nn.Identity()
-    def forward(self, x): return self.convs(x)+self.residual(x)
+        self.convs = nn.Sequential(
+            *(
+                l
+                for i, d in enumerate(dilations)
+                for l in conv3d(n_out if i else n_in, n_out, norm, nn.PReLU, dilation=d)
+            )
+        )
+        self.residual = nn.Conv3d(n_in, n_out, 1) if n_in != n_out else nn.Identity()
+
+    def forward(self, x):
+        return self.convs(x) + self.residual(x)
+
 
 class DilatedNet(nn.Module):
     "Dilated residual blocks at half resolution; all their results together are enlarged"
+
     def __init__(self, n_in, n_out, widths, dilations, lateral, norm):
         super().__init__()
-        self.widths,self.stem = list(widths),nn.Conv3d(n_in,8,3,padding=1)
-        self.blocks = nn.ModuleList(DilatedBlock(*a,norm) for a in zip([64,*widths],widths,dilations))
-        self.lateral = nn.Sequential(nn.Conv3d(sum(widths),lateral,1,bias=False), norms[norm](lateral), nn.PReLU())
-        self.head = nn.Conv3d(lateral//8,n_out,1)
+        self.widths, self.stem = list(widths), nn.Conv3d(n_in, 8, 3, padding=1)
+        self.blocks = nn.ModuleList(
+            DilatedBlock(*a, norm) for a in zip([64, *widths], widths, dilations)
+        )
+        self.lateral = nn.Sequential(
+            nn.Conv3d(sum(widths), lateral, 1, bias=False), norms[norm](lateral), nn.PReLU()
+        )
+        self.head = nn.Conv3d(lateral // 8, n_out, 1)
+
     def forward(self, x):
-        x,full,out = x.as_subclass(torch.Tensor),x.shape[2:],[]
-        if any(n%2 for n in full): x = F.pad(x, [p for n in reversed(full) for p in (0,n%2)])         # odd sizes: to the next even one, and back at the end
+        x, full, out = x.as_subclass(torch.Tensor), x.shape[2:], []
+        if any(n % 2 for n in full):
+            x = F.pad(
+                x, [p for n in reversed(full) for p in (0, n % 2)]
+            )  # odd sizes: to the next even one, and back at the end
         y = space_to_depth(self.stem(x))
-        for block in self.blocks: y = block(y); out.append(y)
-        return self.head(depth_to_space(self.lateral(torch.cat(out,1))))[:,:,:full[0],:full[1],:full[2]]
+        for block in self.blocks:
+            y = block(y)
+            out.append(y)
+        return self.head(depth_to_space(self.lateral(torch.cat(out, 1))))[
+            :, :, : full[0], : full[1], : full[2]
+        ]
+
 
 def dilated3d(
-    name:str='', # stays empty: there is no timm encoder here
-    n_in:int=1, # channels of the boxes
-    n_out:int=2, # classes with background
-    size:tuple=(48,96,96), # (Z,Y,X), px; any size works
-    pretrained=False, # only False: there are no weights
-    widths:tuple=(8,16,32,32,32), # features of the blocks
-    dilations:tuple=((1,1),(1,3),(1,3,5),(1,3,5),(1,3,5)), # of the consecutive convolutions of each block
-    lateral:int=64, # channels of the 1x1x1 convolution before the enlargement, a multiple of 8
-    norm:str='group', # a key of `norms`
-)->DilatedNet: # with `widths`
+    name: str = "",  # stays empty: there is no timm encoder here
+    n_in: int = 1,  # channels of the boxes
+    n_out: int = 2,  # classes with background
+    size: tuple = (48, 96, 96),  # (Z,Y,X), px; any size works
+    pretrained=False,  # only False: there are no weights
+    widths: tuple = (8, 16, 32, 32, 32),  # features of the blocks
+    dilations: tuple = (
+        (1, 1),
+        (1, 3),
+        (1, 3, 5),
+        (1, 3, 5),
+        (1, 3, 5),
+    ),  # of the consecutive convolutions of each block
+    lateral: int = 64,  # channels of the 1x1x1 convolution before the enlargement, a multiple of 8
+    norm: str = "group",  # a key of `norms`
+) -> DilatedNet:  # with `widths`
     "Dilated multi-scale network (NTU, VIP Cup 2018, report)"
-    _check('dilated3d', name, size, pretrained, widths, norm)
-    if len(widths)!=len(dilations): raise ValueError(f'{len(widths)} widths and {len(dilations)} groups of dilations: give both for each block')
-    if lateral%8: raise ValueError(f'lateral {lateral}: a multiple of 8 is expected, since 8 channels make one cube of voxels')
+    _check("dilated3d", name, size, pretrained, widths, norm)
+    if len(widths) != len(dilations):
+        raise ValueError(
+            f"{len(widths)} widths and {len(dilations)} groups of dilations: give both for each block"
+        )
+    if lateral % 8:
+        raise ValueError(
+            f"lateral {lateral}: a multiple of 8 is expected, since 8 channels make one cube of voxels"
+        )
     return DilatedNet(n_in, n_out, widths, dilations, lateral, norm)
 
 # %% ../nbs/24_volume.ipynb #25cb4975
-unets = dict(dynamic=seg_unet, nearest=nearest_unet, unet3d=unet3d, dilated3d=dilated3d, classifier=slice_classifier)
+unets = dict(
+    dynamic=seg_unet,
+    nearest=nearest_unet,
+    unet3d=unet3d,
+    dilated3d=dilated3d,
+    classifier=slice_classifier,
+)
+
 
 def build_unet(
-    decoder:str='dynamic', # a key of `unets`
-    **arch, # passed to it
-)->nn.Module: # with `widths`, as they were resolved
+    decoder: str = "dynamic",  # a key of `unets`
+    **arch,  # passed to it
+) -> nn.Module:  # with `widths`, as they were resolved
     "A network by the name of its decoder"
-    if decoder not in unets: raise ValueError(f'decoder {decoder!r}: choose one of {sorted(unets)}')
+    if decoder not in unets:
+        raise ValueError(f"decoder {decoder!r}: choose one of {sorted(unets)}")
     return unets[decoder](**arch)
 
+
 def encoder_of(
-    net:nn.Module, # from `build_unet`
-)->nn.Module: # the timm network; None for 3D networks, which have none
+    net: nn.Module,  # from `build_unet`
+) -> nn.Module:  # the timm network; None for 3D networks, which have none
     "The encoder inside of a U-Net"
-    return next((m.net for m in net.modules() if isinstance(m,Encoder)), None)
+    return next((m.net for m in net.modules() if isinstance(m, Encoder)), None)
+
 
 def unet_split(
-    net:nn.Module, # from `build_unet`
-)->list: # [parameters of the timm network, all others], or [all parameters] without one
+    net: nn.Module,  # from `build_unet`
+) -> list:  # [parameters of the timm network, all others], or [all parameters] without one
     "Parameter groups for discriminative learning rates"
-    if (enc := encoder_of(net)) is None: return [list(net.parameters())]
-    enc = list(enc.parameters()); ids = {id(p) for p in enc}
+    if (enc := encoder_of(net)) is None:
+        return [list(net.parameters())]
+    enc = list(enc.parameters())
+    ids = {id(p) for p in enc}
     return [enc, [p for p in net.parameters() if id(p) not in ids]]
 
 # %% ../nbs/24_volume.ipynb #346ecf05
 def to_device(
-    net:nn.Module, # of 2D or of 3D convolutions
-    device='cpu', # where to put it
-)->nn.Module: # the same network, channels last in memory
+    net: nn.Module,  # of 2D or of 3D convolutions
+    device="cpu",  # where to put it
+) -> nn.Module:  # the same network, channels last in memory
     "To a device, in the memory layout that is fast there"
-    return net.to(device, memory_format=torch.channels_last_3d if any(p.ndim==5 for p in net.parameters()) else torch.channels_last)
+    return net.to(
+        device,
+        memory_format=torch.channels_last_3d
+        if any(p.ndim == 5 for p in net.parameters())
+        else torch.channels_last,
+    )
