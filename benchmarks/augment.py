@@ -14,9 +14,9 @@ from fastai.torch_core import TensorImage, TensorMask
 from fastai.vision.augment import aug_transforms
 from fasttransform import Pipeline
 
-from seg_course.augment import rand_flip, rand_noise
-from seg_course.autoaugment import rand_autoaugment
-from seg_course.stain import rand_stain
+from seg_course.batch.augment import rand_flip, rand_noise
+from seg_course.batch.autoaugment import rand_autoaugment
+from seg_course.prepare.stain import rand_stain
 
 
 def main(args):

@@ -33,10 +33,10 @@ RECIPES = dict(
 def draw(root, n=63):
     import numpy as np
 
-    from seg_course.anatomy import thorax
-    from seg_course.dicom import write_dicom
-    from seg_course.phantom import _write
-    from seg_course.scan import Scan
+    from seg_course.draw.anatomy import thorax
+    from seg_course.draw.phantom import _write
+    from seg_course.files.dicom import write_dicom
+    from seg_course.files.scan import Scan
 
     rng = np.random.default_rng(0)
     hu, o = thorax(rng, (134, 128, 128), (3, 3, 3), tumours=[(40, False)])
@@ -59,8 +59,8 @@ def work(root, recipe, cores, to):
     import torch
 
     torch.set_num_threads(cores)
-    from seg_course.prep import prepare
-    from seg_course.read import read_cohort
+    from seg_course.files.read import read_cohort
+    from seg_course.prepare.store import prepare
 
     df = read_cohort(root)
     with tempfile.TemporaryDirectory() as tmp:

@@ -15,14 +15,15 @@ from common import keep, missing
 from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 
-from seg_course.augment import rand_affine, rand_flip, rand_intensity
-from seg_course.explore import case_stats
-from seg_course.loss import DiceCELoss
-from seg_course.model import lite0_weights, seg_unet, timm_encoder
-from seg_course.prep import prepare
-from seg_course.read import read_cohort
-from seg_course.split import make_folds
-from seg_course.train import CaseDice, fold_sources
+from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+from seg_course.files.read import read_cohort
+from seg_course.look.explore import case_stats
+from seg_course.nets.loss import DiceCELoss
+from seg_course.nets.unet2d import lite0_weights, seg_unet, timm_encoder
+from seg_course.prepare.split import make_folds
+from seg_course.prepare.store import prepare
+from seg_course.score.metric import CaseDice
+from seg_course.train.learner import fold_sources
 
 tfms = [partial(rand_flip, axis=-1), rand_affine, rand_intensity]
 TASKS = dict(

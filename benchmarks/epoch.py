@@ -16,10 +16,10 @@ import torch
 from common import device_of, keep
 from fastai.data.core import DataLoaders
 
-from seg_course.augment import rand_affine, rand_flip, rand_intensity
-from seg_course.prep import fg_points
-from seg_course.sample import BatchSource
-from seg_course.train import seg_learner
+from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+from seg_course.batch.source import BatchSource
+from seg_course.prepare.store import fg_points
+from seg_course.train.learner import seg_learner
 
 
 def main(args):

@@ -24,13 +24,14 @@ def work(root, n, cores, to):
     import torch
 
     torch.set_num_threads(cores)
-    from seg_course.augment import rand_affine, rand_flip, rand_intensity
-    from seg_course.check import check_cohort
-    from seg_course.infer import predict_scan
-    from seg_course.model import seg_unet
-    from seg_course.prep import apply_recipe, prepare
-    from seg_course.read import read_cohort, read_scan
-    from seg_course.sample import BatchSource
+    from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+    from seg_course.batch.source import BatchSource
+    from seg_course.files.check import check_cohort
+    from seg_course.files.read import read_cohort, read_scan
+    from seg_course.nets.unet2d import seg_unet
+    from seg_course.predict.infer import predict_scan
+    from seg_course.prepare.recipe import apply_recipe
+    from seg_course.prepare.store import prepare
 
     out = {}
 
@@ -69,7 +70,7 @@ def work(root, n, cores, to):
 
 
 def main():
-    from seg_course.phantom import phantoms
+    from seg_course.draw.phantom import phantoms
 
     rows = {}
     with tempfile.TemporaryDirectory() as tmp:

@@ -15,8 +15,8 @@ from common import keep, ratio, rounds
 from scipy import ndimage
 from skimage import measure, morphology
 
-from seg_course.hysteresis import hysteresis_map, stas_levels
-from seg_course.post import draw_hysteresis, tune_post
+from seg_course.predict.hysteresis import hysteresis_map, stas_levels
+from seg_course.predict.tune import draw_hysteresis, tune_post
 
 
 def made_up(seed, shape=(942, 1716), cut=1.9):

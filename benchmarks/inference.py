@@ -15,9 +15,9 @@ from common import device_of, keep, ratio, rounds
 from monai.inferers import SliceInferer, sliding_window_inference
 from monai.networks.nets import BasicUNet
 
-from seg_course.infer import predict_scan
-from seg_course.model import seg_unet
-from seg_course.scan import Scan
+from seg_course.files.scan import Scan
+from seg_course.nets.unet2d import seg_unet
+from seg_course.predict.infer import predict_scan
 
 
 def main(args):

@@ -17,8 +17,8 @@ from memory import peak_of
 
 def chest():
     "A scan of 512x512x200 voxels and the label map of its organs"
-    from seg_course.anatomy import thorax
-    from seg_course.scan import Scan
+    from seg_course.draw.anatomy import thorax
+    from seg_course.files.scan import Scan
 
     rng = np.random.default_rng(0)
     hu, o = thorax(rng, (100, 128, 128), (3, 3, 3), contrast=True)
@@ -29,8 +29,8 @@ def chest():
 
 
 def prepare_one():
-    from seg_course.crop import crop_about
-    from seg_course.intensity import adaptive_window
+    from seg_course.prepare.crop import crop_about
+    from seg_course.prepare.intensity import adaptive_window
 
     img, heart = chest()
     return {
@@ -42,7 +42,7 @@ def prepare_one():
 
 
 def merge_four():
-    from seg_course.organ import merge_organs
+    from seg_course.predict.gate import merge_organs
 
     rng = np.random.default_rng(0)
     p = [rng.random((200, 512, 512), np.float32) for _ in range(4)]
@@ -50,7 +50,7 @@ def merge_four():
 
 
 def score_61():
-    from seg_course.metric import case_scores
+    from seg_course.score.metric import case_scores
 
     z, y, x = np.ogrid[:122, :101, :112]
     t = z // 31 * 16 + y // 26 * 4 + x // 28

@@ -13,8 +13,8 @@ import torch
 from common import keep, missing, ratio, rounds
 from scipy import ndimage
 
-from seg_course.anatomy import thorax
-from seg_course.post import fill_holes, keep_largest, remove_small
+from seg_course.draw.anatomy import thorax
+from seg_course.predict.post import fill_holes, keep_largest, remove_small
 
 
 def mask():

@@ -38,14 +38,14 @@ def scan(seed):
 
 
 def ours_memory(a, aff, order):
-    from seg_course.prep import resample
-    from seg_course.scan import Scan
+    from seg_course.files.scan import Scan
+    from seg_course.prepare.recipe import resample
 
     return resample(Scan(a[None].astype(np.float32), aff), NEW, order).data
 
 
 def ours_file(i, folder, order):
-    from seg_course.prep import _prepare_case
+    from seg_course.prepare.store import _prepare_case
 
     out = folder / "ours"
     out.mkdir(exist_ok=True)

@@ -12,16 +12,15 @@ from pathlib import Path
 import numpy as np
 from common import keep
 
-from seg_course.anatomy import thorax
-from seg_course.check import check_cohort
-from seg_course.dicom import read_dicom, write_dicom
-from seg_course.explore import mask_targets
-from seg_course.phantom import phantoms
-from seg_course.polygon import fill_polygons
-from seg_course.read import read_cohort
-from seg_course.rtstruct import read_rtstruct, write_rtstruct
-from seg_course.scan import Scan
-from seg_course.tissue import nest
+from seg_course.draw.anatomy import thorax
+from seg_course.draw.phantom import phantoms
+from seg_course.draw.tissue import nest
+from seg_course.files.check import check_cohort
+from seg_course.files.contours import fill_polygons, read_rtstruct, write_rtstruct
+from seg_course.files.dicom import read_dicom, write_dicom
+from seg_course.files.read import read_cohort
+from seg_course.files.scan import Scan
+from seg_course.look.explore import mask_targets
 
 
 def best(f, n=3):

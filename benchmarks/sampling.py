@@ -24,9 +24,9 @@ import pandas as pd
 import torch
 from common import device_of, keep, missing, ratio
 
-from seg_course.augment import rand_affine, rand_flip, rand_intensity
-from seg_course.prep import fg_points
-from seg_course.sample import BatchSource
+from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+from seg_course.batch.source import BatchSource
+from seg_course.prepare.store import fg_points
 
 TASKS = {
     "2d64": dict(n=24, shape=(24, 96, 96), size=(64, 64), bs=64),

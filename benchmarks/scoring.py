@@ -13,8 +13,8 @@ import numpy as np
 import torch
 from common import keep, missing, ratio, rounds
 
-from seg_course.convention import find_lesions, slice_rule, vip_scores
-from seg_course.metric import case_scores
+from seg_course.score.challenge import find_lesions, slice_rule, vip_scores
+from seg_course.score.metric import case_scores
 
 SHAPE, SPACING = (134, 512, 512), (3.0, 0.75, 0.75)
 

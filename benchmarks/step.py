@@ -11,7 +11,7 @@ import torch
 import torch.nn.functional as F
 from common import device_of, keep, missing, ratio, rounds
 
-from seg_course.model import seg_unet
+from seg_course.nets.unet2d import seg_unet
 
 ENCODERS = ("resnet34", "efficientnet_b3", "tf_efficientnet_lite0")
 

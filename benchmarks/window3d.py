@@ -13,9 +13,10 @@ import torch
 from common import device_of, keep, ratio, rounds
 from monai.inferers import sliding_window_inference
 
-from seg_course.infer import predict_scan
-from seg_course.scan import Scan
-from seg_course.volume import build_unet, to_device
+from seg_course.files.scan import Scan
+from seg_course.nets.build import build_unet
+from seg_course.nets.build import move_net as to_device
+from seg_course.predict.infer import predict_scan
 
 box, axes = (48, 96, 96), {"": [], "x": [-1], "y": [-2], "xy": [-1, -2]}
 
