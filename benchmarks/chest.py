@@ -16,16 +16,16 @@ from memory import peak_of
 
 RECIPES = dict(
     lung=[
-        ["orient", {}],
-        ["crop_lungs", {}],
-        ["resize", dict(shape=[0, 256, 256])],
-        ["window", dict(level=-600, width=1500)],
+        orient,
+        crop_lungs,
+        partial(resize, shape=[0, 256, 256]),
+        partial(window, level=-600, width=1500),
     ],
     vipcup=[
-        ["orient", {}],
-        ["crop_lungs", {}],
-        ["resample", dict(spacing=[3, 1.5, 1.5])],
-        ["window", dict(level=-400, width=1500)],
+        orient,
+        crop_lungs,
+        partial(resample, spacing=[3, 1.5, 1.5]),
+        partial(window, level=-400, width=1500),
     ],
 )
 

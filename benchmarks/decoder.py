@@ -30,7 +30,7 @@ TASKS = dict(
     hippocampus=dict(
         folder="Task04_Hippocampus",
         cases=60,
-        recipe=[["normalise", {}]],
+        recipe=[normalise],
         size=(64, 48),
         bs=16,
         n_batches=80,
@@ -47,7 +47,7 @@ TASKS = dict(
     nuclei=dict(
         folder="DSB2018_stained",
         cases=80,
-        recipe=[["window", dict(level=127.5, width=255)]],
+        recipe=[partial(window, level=127.5, width=255)],
         size=(256, 256),
         bs=8,
         n_batches=32,

@@ -42,7 +42,7 @@ def work(root, n, cores, to):
         return r
 
     df = read_cohort(root).iloc[:n]
-    recipe = [["normalise", {}]]
+    recipe = [normalise]
     clock("cases checked a second", n, lambda: check_cohort(df, n_jobs=cores))
     with tempfile.TemporaryDirectory() as tmp:
         idx = clock("cases prepared a second", n, lambda: prepare(df, recipe, tmp, n_jobs=cores))

@@ -56,7 +56,7 @@ def ours_file(i, folder, order):
         str(folder / f"{i}_lab.nii"),
         "",
         str(out),
-        [["resample", dict(spacing=NEW, order=order)], ["window", dict(level=-300, width=1400)]],
+        [partial(resample, spacing=NEW, order=order), partial(window, level=-300, width=1400)],
         "uint8",
     )
     assert isinstance(r, list), r

@@ -19,7 +19,7 @@ from ..files.contours import read_rtstruct, write_rtstruct
 from ..files.dicom import slice_headers
 from ..files.read import mask_readers, named_files, read_scan, suffix
 from ..predict.infer import find_images, predict_probs
-from ..predict.post import apply_post, check_post
+from ..predict.post import apply_post, post_from_json
 from ..score.metric import counts, dice
 from ..train.runfolder import check_device, load_run
 
@@ -141,7 +141,7 @@ def predict_files(
 
     check_device(device)
     model = load_run(run, device)
-    check_post(model["post"])
+    post = post_from_json(model["post"])
     files = find_images(images, model["channels"], model["recipe"])
     out = Path(out)
     if out.exists() and not out.is_dir():
@@ -157,7 +157,7 @@ def predict_files(
         lut[int(c)] = v
     done = []
     for case, f in progress_bar(files.items(), leave=False):
-        msk = apply_post(predict_probs(model, read_scan(f), tta).data, model["post"])
+        msk = apply_post(predict_probs(model, read_scan(f), tta).data, post)
         done.append(
             write_label(
                 msk if values is None else lut[msk],

@@ -9,6 +9,8 @@ __all__ = ['stas_levels', 'select_components', 'fill_pockets', 'square_closing',
 import cc3d
 import numpy as np
 
+from ..files.behaviour import decoder
+
 # %% ../../nbs/72_predict.hysteresis.ipynb #321c81d6
 def select_components(
     prob,  # (Y,X), 0..1
@@ -126,6 +128,7 @@ def _tidy(m, close, border, min_px):  # on the part of the picture that holds th
     return out
 
 # %% ../../nbs/72_predict.hysteresis.ipynb #daf07878
+@decoder
 def hysteresis(
     probs,  # (classes,Z,Y,X), 0..1
     **kw,  # passed to `hysteresis_map`

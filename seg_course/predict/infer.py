@@ -18,7 +18,7 @@ from ..files.common import save_npy
 from ..files.read import named_files, read_cohort, read_scan, readers, stem
 from ..files.scan import Scan, to_grid
 from .gate import apply_gate
-from ..prepare.recipe import apply_recipe, sees_mask
+from ..prepare.recipe import apply_recipe, recipe_to_json, sees_mask
 from ..train.runfolder import load_run
 
 # %% ../../nbs/71_predict.infer.ipynb #f9562511
@@ -28,9 +28,10 @@ def first_mask(
 ) -> Scan:  # labels on the grid of the image; None if the run needs none
     "First pass: a rough label map for the steps that follow an organ"
     if not run.get("first"):
-        if any(sees_mask(k) and kw.get("labels") != [] for k, kw in run["recipe"]):
+        follows = [f for f in run["recipe"] if sees_mask(f)]
+        if any(getattr(f, "keywords", {}).get("labels") != [] for f in follows):
             raise ValueError(
-                f"the recipe follows an organ ({[k for k, _ in run['recipe']]}), but the run has no first pass: train one with a fixed window into first/, and pass first=True to `save_run`"
+                f"the recipe follows an organ ({[d['step'] for d in recipe_to_json(follows)]}), but the run has no first pass: train one with a fixed window into first/, and pass first=True to `save_run`"
             )
         return None
     return img.new(

@@ -7,43 +7,47 @@ __all__ = ['candidates', 'tune_post', 'draw_hysteresis', 'threshold_table']
 
 # %% ../../nbs/74_predict.tune.ipynb #b009b1e9
 import itertools
-import json
 import time
+from functools import partial
 
 import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from .hysteresis import stas_levels
-from .post import apply_post, apply_rules, dilate, threshold
+from .hysteresis import hysteresis, stas_levels
+from seg_course.predict.post import (
+    apply_rules,
+    decode,
+    dilate,
+    fill_holes,
+    keep_largest,
+    split_post,
+    threshold,
+)
 from ..score.challenge import slice_rule, vip_scores
 from ..score.metric import counts, dice
 
 # %% ../../nbs/74_predict.tune.ipynb #3ca7101f
 candidates = [
-    dict(fg_weight=w, rules=r)
-    for w, r in itertools.product(
+    [partial(decode, fg_weight=w), *rules]
+    for w, rules in itertools.product(
         (0.7, 0.85, 1.0, 1.2, 1.5),
-        (
-            [],
-            [["keep_largest", {}]],
-            [["keep_largest", dict(each=True)]],
-            [["keep_largest", {}], ["fill_holes", {}]],
-        ),
+        ([], [keep_largest], [partial(keep_largest, each=True)], [keep_largest, fill_holes]),
     )
 ]
 
 # %% ../../nbs/74_predict.tune.ipynb #224ea4bf
-def _try(load, case, trials, score, empty):  # the score of a case under each setting
+def _try(load, case, trials, score, empty):
+    "The score of a case under each setting"
     probs, targ = load(case)
     probs = np.asarray(probs, np.float32)  # once, not for each setting
     f = score or (lambda m, t, c: np.nanmean(dice(counts(m, t, range(1, len(probs))), empty)))
-    seen, out = {}, []
-    for t in trials:  # settings that differ in their rules only share a decoding
-        key = json.dumps([t.get("decode"), t.get("fg_weight")])
-        if key not in seen:
-            seen = {key: apply_post(probs, t | dict(rules=[]))}
-        out.append(f(apply_rules(seen[key], t), targ, case))
+    key, msk, out = None, None, []
+    for post in trials:
+        decoder, rules = split_post(post)
+        if repr(decoder) != key:  # settings that differ in their rules only share a decoding
+            key, msk = repr(decoder), decoder(probs)
+        out.append(f(apply_rules(msk, rules), targ, case))
     return out
 
 # %% ../../nbs/74_predict.tune.ipynb #e52bc15b
@@ -57,7 +61,7 @@ def tune_post(
     cases: list,  # names of cases with out-of-fold probabilities
     load,  # function: name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
     groups=None,  # patient of each case, kept on one side; None: every case its own
-    candidates: list = candidates,  # settings to try; `{}` is the reference
+    candidates: list = candidates,  # settings to try; `[]`, the likeliest label, is the reference
     score=None,  # function (labels, truth, name) -> score of a case, larger is better; None: mean Dice of the foreground labels
     empty: float = 1.0,  # Dice where both are empty, for the default score
     min_gain: float = 0.001,  # a smaller gain on the cases that did not choose is not worth a rule: nothing is done then
@@ -70,7 +74,7 @@ def tune_post(
     if not cases:
         raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
     trials, d, t0 = (
-        [dict(fg_weight=1.0, rules=[]), *candidates],
+        [[], *candidates],
         np.empty((len(cases), 0)),
         time.time(),
     )
@@ -137,19 +141,17 @@ def draw_hysteresis(
     rng = np.random.default_rng(seed)
     area = lambda lo, hi: max(1, int(pixels * np.exp(rng.uniform(np.log(lo), np.log(hi)))))
     out = [
-        dict(
-            decode=[
-                "hysteresis",
-                dict(
-                    levels=[list(l) for l in stas_levels],
-                    close=2 * round(4 * pixels**0.5) + 1,
-                    border="one",
-                    min_px=max(1, int(150 * pixels)),
-                    next_px=max(1, int(1000 * pixels)),
-                    blank=0.5,
-                ),
-            ]
-        )
+        [
+            partial(
+                hysteresis,
+                levels=[list(l) for l in stas_levels],
+                close=2 * round(4 * pixels**0.5) + 1,
+                border="one",
+                min_px=max(1, int(150 * pixels)),
+                next_px=max(1, int(1000 * pixels)),
+                blank=0.5,
+            )
+        ]
     ]
     while len(out) < n:
         high = rng.uniform(0.3, 0.8) * np.cumprod([1, *rng.uniform(0.5, 0.9, rng.integers(0, 4))])
@@ -157,19 +159,17 @@ def draw_hysteresis(
         drop = np.minimum.accumulate(low * rng.uniform(0.2, 1, len(high)))
         share = np.sort(rng.choice([0, 0.1, 0.2, 0.4], len(high)))[::-1]
         out.append(
-            dict(
-                decode=[
-                    "hysteresis",
-                    dict(
-                        levels=np.c_[drop, high, low, share].round(3).tolist(),
-                        close=int(rng.choice(close)),
-                        border=str(rng.choice(["all", "one", "none"])),
-                        min_px=area(20, 500),
-                        next_px=area(100, 3000),
-                        blank=float(rng.choice([0.5, 1])),
-                    ),
-                ]
-            )
+            [
+                partial(
+                    hysteresis,
+                    levels=np.c_[drop, high, low, share].round(3).tolist(),
+                    close=int(rng.choice(close)),
+                    border=str(rng.choice(["all", "one", "none"])),
+                    min_px=area(20, 500),
+                    next_px=area(100, 3000),
+                    blank=float(rng.choice([0.5, 1])),
+                )
+            ]
         )
     return out[:n]
 

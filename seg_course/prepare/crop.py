@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 from edt import edt
 
-from ..files.behaviour import map_cases
+from ..files.behaviour import map_cases, step
 from ..files.read import read_case
 from ..files.scan import Scan, to_grid
 
@@ -106,6 +106,7 @@ def find_lungs(
     return _full(keep[lab], step, scan.shape)
 
 # %% ../../nbs/20_prepare.crop.ipynb #3f152545
+@step
 def crop_slices(
     scan: Scan,  # any; its slices are counted from index 0
     first: int = 30,
@@ -121,6 +122,7 @@ def crop_slices(
     return crop(scan, (slice(first, scan.shape[0] - last), slice(None), slice(None)))
 
 # %% ../../nbs/20_prepare.crop.ipynb #c998bb7b
+@step
 def crop_lungs(
     scan: Scan,  # CT of the chest, HU
     margin_mm: float = 15.0,  # around the lungs: a tumour may sit in the wall
@@ -149,6 +151,7 @@ def lung_box(
     return tuple(box)
 
 # %% ../../nbs/20_prepare.crop.ipynb #9e0c653e
+@step
 def crop_body(
     scan: Scan,  # CT, HU
     margin_mm: float = 0.0,  # around the body
@@ -272,6 +275,7 @@ def label_mask(
     return m > 0 if labels is None else np.isin(m, list(labels))
 
 # %% ../../nbs/20_prepare.crop.ipynb #1103dad7
+@step
 def crop_about(
     scan: Scan,  # CT, HU
     size_mm: tuple,  # (z,y,x) of the result, mm; 0 keeps an axis

@@ -10,10 +10,12 @@ import warnings
 
 import numpy as np
 
+from ..files.behaviour import step
 from ..files.scan import Scan
 from .crop import label_mask
 
 # %% ../../nbs/21_prepare.intensity.ipynb #a1b7d8c2
+@step
 def normalise(
     scan: Scan,  # any intensities
     low: float = 0.5,
@@ -34,6 +36,7 @@ def normalise(
     )
 
 # %% ../../nbs/21_prepare.intensity.ipynb #e8435e96
+@step
 def window(
     scan: Scan,  # e.g. CT in Hounsfield units
     level: float,
@@ -64,6 +67,7 @@ def organ_level(
     return float(middles[by](v)) if v.size else np.nan
 
 # %% ../../nbs/21_prepare.intensity.ipynb #662f3644
+@step
 def adaptive_window(
     scan: Scan,  # CT, HU
     mask: Scan = None,  # label map on any grid: the label in training, a first network's answer for a new patient

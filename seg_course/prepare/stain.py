@@ -10,6 +10,7 @@ __all__ = ['he_reference', 'he_reference_max', 'stain_sources', 'optical_density
 import numpy as np
 import torch
 
+from ..files.behaviour import step
 from ..files.scan import Scan
 
 # %% ../../nbs/22_prepare.stain.ipynb #d2129193
@@ -128,6 +129,7 @@ def rand_stain(
     return x, y
 
 # %% ../../nbs/22_prepare.stain.ipynb #f33d3f45
+@step
 def stains(
     scan: Scan,  # picture (3,1,Y,X), 0..1
     keep=stain_sources,  # which of raw, norm, H and E, one after the other

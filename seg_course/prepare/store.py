@@ -21,7 +21,7 @@ from ..files.behaviour import map_cases
 from ..files.common import save_npy, write_atomic
 from ..files.read import read_label, read_scan
 from ..files.scan import to_grid
-from .recipe import apply_recipe
+from .recipe import apply_recipe, recipe_to_json
 
 # %% ../../nbs/24_prepare.store.ipynb #936ccf7a
 full_scale = dict(uint8=255, int16=32767, float16=1)  # what 1.0 becomes in a store of that type
@@ -76,7 +76,7 @@ def _whole(store, case):  # are all its files there, in their full size?
 
 # %% ../../nbs/24_prepare.store.ipynb #25f8622e
 def _prepare(case, image, label, labels, store, recipe, dtype):
-    store, stamp = Path(store), _stamp(case, image, label, [recipe, labels], dtype)
+    store, stamp = Path(store), _stamp(case, image, label, [recipe_to_json(recipe), labels], dtype)
     done = store / f"{case}.json"
     if (
         done.exists()
@@ -132,6 +132,7 @@ def prepare(
     n_jobs: int = 2,  # processes
 ) -> pd.DataFrame:  # the index, a row a slice: case, z, ny, nx (px), n_0, n_1, ... (voxels)
     "Run the recipe on all cases, in parallel; goes on where it was interrupted"
+    kept = recipe_to_json(recipe)
     if dtype not in full_scale:
         raise ValueError(f"dtype {dtype!r}: the store keeps {sorted(full_scale)}")
     if not len(df):
@@ -171,7 +172,7 @@ def prepare(
     write_atomic(store / "index.csv", lambda p: idx.to_csv(p, index=False))
     write_atomic(
         store / "store.json",
-        lambda p: p.write_text(json.dumps(dict(recipe=recipe, dtype=dtype), indent=1)),
+        lambda p: p.write_text(json.dumps(dict(recipe=kept, dtype=dtype), indent=1)),
     )
     return idx
 

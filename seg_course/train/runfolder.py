@@ -16,6 +16,7 @@ import pandas as pd
 import torch
 
 from ..files.common import write_atomic, write_json
+from ..prepare.recipe import recipe_from_json, recipe_to_json
 from .weights import load_nets
 
 # %% ../../nbs/61_train.runfolder.ipynb #aa97b27f
@@ -164,7 +165,7 @@ def save_run(
     write_json(
         Path(run) / "run.json",
         dict(
-            recipe=recipe,
+            recipe=recipe_to_json(recipe),
             labels={str(k): v for k, v in labels.items()},
             size=list(size),
             channels=channels,
@@ -180,7 +181,7 @@ def load_run(
     device="cpu",  # where models go
     folds=None,  # which folds; None: all that are finished
     post: bool = True,  # must post.json be there?
-) -> dict:  # run.json with `nets` (models) and `post` (rules)
+) -> dict:  # run.json with `nets` (models) and `post` (see `post_from_json`)
     "Everything that prediction needs"
     run = Path(run)
     if not run.is_dir():
@@ -200,11 +201,12 @@ def load_run(
     lack = [k for k in ("recipe", "labels", "size", "channels", "context", "tta") if k not in info]
     if lack:
         raise ValueError(f"{run}: run.json lacks {', '.join(lack)}: run the lesson again")
+    info["recipe"] = recipe_from_json(info["recipe"])
     try:
-        rules = json.loads((run / "post.json").read_text()) if post else {}
+        kept = json.loads((run / "post.json").read_text()) if post else []
     except (OSError, ValueError):
         raise ValueError(
-            f"{run}: post.json is missing or damaged: finish the run first (an empty object {{}} stands for no post-processing)"
+            f"{run}: post.json is missing or damaged: finish the run first (an empty list [] stands for no post-processing)"
         ) from None
     if info.get("first"):
         info["first"] = load_run(
@@ -215,6 +217,6 @@ def load_run(
     return info | dict(
         nets=[net for f in found for net in load_nets(run / f, device)],
         folds=found,
-        post=rules,
+        post=kept,
         labels={int(k): v for k, v in info["labels"].items()},
     )
