@@ -46,3 +46,4 @@ from .draw.data import *
 from .out.submit import *
 from .out.privacy import *
 from .out.view import *
+from .out.experiment import *
