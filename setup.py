@@ -19,10 +19,9 @@ setup(
     long_description=Path("README.md").read_text(encoding="utf-8"),
     long_description_content_type="text/markdown",
     packages=[p for p in find_packages() if p.startswith("seg_course")] + ["seg_course.lessons"],
-    package_dir={
-        "seg_course.lessons": "nbs/lessons"
-    },  # the lessons travel in the wheel: `seg_course run` needs them
-    package_data={"seg_course.lessons": ["*.ipynb", "*.json"]},
+    # the lessons travel in the wheel, since `seg_course run` needs them
+    package_dir={"seg_course.lessons": "nbs/lessons"},
+    package_data={"seg_course": ["py.typed"], "seg_course.lessons": ["*.ipynb", "*.json"]},
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
     extras_require={k: cfg[f"{k}_requirements"].split() for k in ("dev", "bench")},
