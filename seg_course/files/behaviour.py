@@ -190,9 +190,8 @@ def _users_functions():
 # %% ../../nbs/01_files.behaviour.ipynb #ccadc6a2
 def _run_there(cwd, users, f, args):
     "Run `f` in a worker process as it would run in the process that sent it"
-    # a worker lives on when its caller changes the folder
-    if os.getcwd() != cwd:
-        os.chdir(cwd)
+    # a worker lives on when its caller changes the folder, even if the old one is gone
+    os.chdir(cwd)
     for kind, functions in users.items():
         if kind in _registries:
             _registries[kind].update(functions)
