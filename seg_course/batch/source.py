@@ -69,6 +69,18 @@ def _check_functions(plan, tfms):
     if not isinstance(tfms, (list, tuple)) or not all(map(callable, tfms)):
         raise ValueError("tfms: a list of functions (x, y, generator) is expected")
 
+# %% ../../nbs/33_batch.source.ipynb #835b356e
+def _check_source(idx, size, bs, plan, context, tfms, coords, n_batches, seed):
+    if not len(idx):
+        raise ValueError("no slices to draw from: the index is empty")
+    _check_size(size)
+    _check_whole("bs", bs, 1)
+    _check_whole("n_batches", n_batches, 1, optional=True)
+    _check_whole("context", context, 0, optional=True)
+    _check_whole("seed", seed, 0)
+    _check_functions(plan, tfms)
+    _check_box(size, context, coords)
+
 # %% ../../nbs/33_batch.source.ipynb #f4d59581
 def _check_index(idx, shapes):
     lengths = np.array([s[0] for s in shapes])[np.unique(idx.case, return_inverse=True)[1]]
@@ -132,15 +144,7 @@ class BatchSource(DataLoader):
         device: str | torch.device = "cpu",  # where batches are drawn, cut and augmented
         memory: str = "auto",  # 'device', 'host', 'disk' or 'auto', see `CaseMemory`
     ):
-        if not len(idx):
-            raise ValueError("no slices to draw from: the index is empty")
-        _check_size(size)
-        _check_whole("bs", bs, 1)
-        _check_whole("n_batches", n_batches, 1, optional=True)
-        _check_whole("context", context, 0, optional=True)
-        _check_whole("seed", seed, 0)
-        _check_functions(plan, tfms)
-        _check_box(size, context, coords)
+        _check_source(idx, size, bs, plan, context, tfms, coords, n_batches, seed)
         n = None if plan is None else _n_drawn(idx, size, bs, n_batches)
         self.idx, self.size, self.box = idx.reset_index(drop=True), tuple(size), len(size) == 3
         self.plan, self.train = plan, plan is not None

@@ -7,7 +7,9 @@ __all__ = ['fold_sources', 'seg_learner']
 
 # %% ../../nbs/64_train.learner.ipynb #7cd01b0e
 import json
+from collections.abc import Callable
 from functools import partial
+from pathlib import Path
 
 import fastai.callback.schedule  # gives Learner fit_one_cycle and lr_find  # noqa: F401
 import pandas as pd
@@ -17,6 +19,7 @@ from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
 from fastcore.meta import delegates
 
+from ..batch.oversample import sampling_plan
 from ..batch.source import BatchSource
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss
@@ -24,8 +27,20 @@ from ..nets.unet2d import seg_unet
 from ..score.metric import CaseDice
 
 # %% ../../nbs/64_train.learner.ipynb #b623de69
+def _split_index(idx, df, fold):
+    "Rows of the index that train, and rows that validate"
+    val = df.case[df.fold == fold]
+    if not len(val):
+        raise ValueError(f"fold {fold} is empty: folds are {sorted(df.fold.unique().tolist())}")
+    inside = idx.case.isin(val)
+    others = ~inside & idx.case.isin(df.case)
+    if not others.any():
+        raise ValueError(f"fold {fold} leaves no case to train on: make more folds")
+    return idx[others], idx[inside]
+
+# %% ../../nbs/64_train.learner.ipynb #c0eb1da6
 def fold_sources(
-    store,  # folder written by `prepare`
+    store: str | Path,  # folder written by `prepare`
     idx: pd.DataFrame,  # its index
     df: pd.DataFrame,  # cohort with `fold`
     fold: int,  # the fold to validate on; all others train
@@ -33,24 +48,21 @@ def fold_sources(
     bs: int = 32,  # patches a batch
     val_bs: int = 64,  # patches a batch of validation
     context: int = None,  # neighbour slices on each side; None: 1 for slices
-    device="cpu",  # where batches are made
-    memory: str = "auto",  # where the prepared cases lie, see `memory_tier`
-    val_tfms=(),  # functions for batches of validation, e.g. to pick channels
+    device: str | torch.device = "cpu",  # where batches are made
+    memory: str = "auto",  # where the prepared cases are kept, see `CaseMemory`
+    val_tfms: list | tuple = (),  # functions for batches of validation, e.g. to pick channels
     coords: bool = False,  # places of voxels as three more channels of boxes, see `BatchSource`
-    **kw,  # passed to the training `BatchSource`: fg_share, tfms, n_batches, seed
+    fg_share: float = None,  # oversampling: share of slices with foreground, or of aimed boxes
+    rule: Callable = None,  # instead: a sampling rule of your own, training rows -> weights
+    plan: Callable = None,  # instead of both: any plan function, as from `sampling_plan`
+    **kw,  # passed to the training `BatchSource`: tfms, n_batches, seed
 ) -> DataLoaders:  # train and valid
     "Training and validation source of one fold"
-    val = df.case[df.fold == fold]
-    if not len(val):
-        raise ValueError(f"fold {fold} is empty: folds are {sorted(df.fold.unique().tolist())}")
-    inside = idx.case.isin(val)
-    if not (~inside & idx.case.isin(df.case)).any():
-        raise ValueError(f"fold {fold} leaves no case to train on: make more folds")
+    train_idx, val_idx = _split_index(idx, df, fold)
+    plan = plan or sampling_plan(size, fg_share, rule)
     common = dict(size=size, context=context, device=device, memory=memory, coords=coords)
-    train = BatchSource(
-        store, idx[idx.case.isin(df.case) & ~inside], bs=bs, train=True, **common, **kw
-    )
-    valid = BatchSource(store, idx[inside], bs=val_bs, tfms=val_tfms, **common)
+    train = BatchSource(store, train_idx, bs=bs, plan=plan, **common, **kw)
+    valid = BatchSource(store, val_idx, bs=val_bs, tfms=val_tfms, **common)
     print(f"training on {train}")
     if valid.cases.tier != train.cases.tier:
         print(f"validating on {valid}")
