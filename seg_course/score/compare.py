@@ -15,34 +15,44 @@ from scipy import stats
 
 from .metric import case_scores, counts, dice, iou
 
-# %% ../../nbs/52_score.compare.ipynb #f39d6ea8
+# %% ../../nbs/52_score.compare.ipynb #e4f7637b
+def _whole_distances(scores, labels):
+    msd = np.array([scores[f"msd_mm_{c}"] for c in labels])
+    hd = np.array([scores[f"hd_mm_{c}"] for c in labels])
+    if np.isnan(hd).all():  # no structure on either side: there is no distance
+        return dict(msd_mm=np.nan, hd_mm=np.nan)
+    return dict(msd_mm=float(np.nanmean(msd)), hd_mm=float(np.nanmax(hd)))
+
+# %% ../../nbs/52_score.compare.ipynb #a38c0d9f
 def whole_scores(
-    pred,  # labels (Z,Y,X)
-    targ,  # true labels, same shape
+    pred: np.ndarray,  # predicted labels (Z,Y,X)
+    targ: np.ndarray,  # true labels, same shape
     spacing,  # (z,y,x), mm
     labels,  # label values of the structures
-    empty: float = 1.0,  # Dice and Jaccard where there is nothing at all on either side
+    *,
+    empty: float,  # Dice and Jaccard where there is no structure on either side
     distances: bool = True,  # False: overlaps only, which is faster
-) -> dict:  # dice, jaccard (0 to 1), msd_mm, hd_mm
-    "Generalised scores of a case: its structures together"
-    n = counts(pred, targ, labels).sum(0)
-    out = dict(dice=float(dice(n, empty)), jaccard=float(iou(n, empty)))
-    if not distances:
-        return out
-    s = case_scores(pred, targ, spacing, labels, empty=empty)
-    d = {k: np.array([s[f"{k}_{c}"] for c in labels]) for k in ("msd_mm", "hd_mm")}
-    none = np.isnan(d["hd_mm"]).all()  # no structure on either side: there is no distance
-    return out | dict(
-        msd_mm=np.nan if none else float(np.nanmean(d["msd_mm"])),
-        hd_mm=np.nan if none else float(np.nanmax(d["hd_mm"])),
-    )
+) -> dict:  # dice, jaccard (0 to 1), msd_mm, hd_mm (mm, NaN where there is no structure)
+    """The generalised scores of a case: its structures together.
 
-# %% ../../nbs/52_score.compare.ipynb #c76d41cc
-def _pairs(a, b, least=3):  # both as arrays, checked
+    Source: W. R. Crum, O. Camara and D. L. G. Hill, Generalized overlap measures for evaluation
+    and validation in medical image analysis, IEEE TMI 2006.
+    """
+    n = counts(pred, targ, labels).sum(0)
+    out = dict(dice=float(dice(n, empty=empty)), jaccard=float(iou(n, empty=empty)))
+    if distances:
+        scores = case_scores(pred, targ, spacing, labels, empty=empty)
+        out |= _whole_distances(scores, labels)
+    return out
+
+# %% ../../nbs/52_score.compare.ipynb #7adc4532
+def _as_pairs(a, b, least=3):
+    "The scores of both models as arrays, checked"
     a, b = np.asarray(a, float), np.asarray(b, float)
     if a.shape != b.shape or a.ndim != 1:
         raise ValueError(
-            f"scores {a.shape} and {b.shape}: one score a case is expected, for the same cases in the same order"
+            f"scores {a.shape} and {b.shape}: one score a case is expected, "
+            "for the same cases in the same order"
         )
     if len(a) < least:
         raise ValueError(f"{len(a)} cases: fewer than {least} say nothing about a difference")
@@ -52,60 +62,71 @@ def _pairs(a, b, least=3):  # both as arrays, checked
         )
     return a, b
 
-# %% ../../nbs/52_score.compare.ipynb #bb2d9ab2
+# %% ../../nbs/52_score.compare.ipynb #3bf5a1be
 def paired_test(
-    a,  # scores of the first model, a case each
+    a,  # scores of the first model, one a case
     b,  # scores of the second one for the same cases, in the same order
     seed: int = 0,  # of the bootstrap
-) -> dict:  # cases, gain (mean of b-a), low and high (95 % of the bootstrap), better (share of cases in which b is better), p (Wilcoxon, two-sided)
-    "Is the second model better on these cases?"
-    a, b = _pairs(a, b)
+) -> dict:  # cases, gain, low, high, better, p
+    """Is the second model better on these cases?
+
+    `gain` is the mean of b-a, `low` and `high` are the ends of its 95 % interval from the
+    bootstrap, `better` is the share of cases in which b is better (0 to 1), and `p` is that of the
+    two-sided Wilcoxon signed-rank test.
+    Raises `ValueError` for fewer than three cases, for NaN, and where the cases do not match.
+    """
+    a, b = _as_pairs(a, b)
     d = b - a
     if not d.any():
         return dict(cases=len(d), gain=0.0, low=0.0, high=0.0, better=0.0, p=1.0)
-    c = stats.bootstrap(
-        (d,), np.mean, method="percentile", rng=np.random.default_rng(seed)
-    ).confidence_interval
+    rng = np.random.default_rng(seed)
+    interval = stats.bootstrap((d,), np.mean, method="percentile", rng=rng).confidence_interval
     return dict(
         cases=len(d),
         gain=d.mean(),
-        low=c.low,
-        high=c.high,
+        low=interval.low,
+        high=interval.high,
         better=(d > 0).mean(),
         p=stats.wilcoxon(a, b).pvalue,
     )
 
-# %% ../../nbs/52_score.compare.ipynb #e300ef3b
+# %% ../../nbs/52_score.compare.ipynb #d088e2a7
 def small_samples(
-    a,
-    b,  # scores of two models for the same cases
+    a,  # scores of the first model, one a case
+    b,  # scores of the second one for the same cases, in the same order
     n: int = 2,  # cases of the small validation
-    most: int = 5000,  # so many samples at most, drawn at random; fewer where there are not so many different ones
+    most: int = 5000,  # above so many possible samples, this number of them is drawn at random
     seed: int = 0,  # of the draw
 ) -> np.ndarray:  # mean gain of b in each sample
-    "The gain that validations of n cases would have shown"
-    a, b = _pairs(a, b, 1)
+    """The gains that validations of n cases would have shown.
+
+    Raises `ValueError` where n is larger than the number of cases, and as `paired_test` does.
+    """
+    a, b = _as_pairs(a, b, 1)
     d = b - a
     if not 1 <= n <= len(d):
         raise ValueError(f"n {n}: 1 to {len(d)} cases are there")
     if math.comb(len(d), n) <= most:
-        return np.array([d[list(k)].mean() for k in itertools.combinations(range(len(d)), n)])
+        samples = itertools.combinations(range(len(d)), n)
+        return np.array([d[list(k)].mean() for k in samples])
     rng = np.random.default_rng(seed)
     return np.array([d[rng.choice(len(d), n, replace=False)].mean() for _ in range(most)])
 
-# %% ../../nbs/52_score.compare.ipynb #d088e2a7
+# %% ../../nbs/52_score.compare.ipynb #65a75545
 def plot_paired(
-    scores: dict,  # name -> scores of the same cases in the same order
-    ax=None,  # where to draw; None: a new figure
-    score: str = "Dice",  # name of the axis
-) -> plt.Axes:
-    "A line a case from one model to the next"
-    ax = ax or plt.subplots(figsize=(1.6 + 1.3 * len(scores), 3), dpi=72)[1]
-    v = np.array([*scores.values()], float)
-    for k in v.T:
-        ax.plot(range(len(v)), k, "o-", color=".7", ms=3, lw=0.8)
-    ax.plot(range(len(v)), v.mean(1), "s-", color="C1", label="mean")
-    ax.set_xticks(range(len(v)), list(scores), fontsize=8)
-    ax.set(ylabel=f"{score} per case", xlim=(-0.4, len(v) - 0.6))
+    scores: dict,  # name of a model -> its scores, of the same cases in the same order
+    ax: plt.Axes = None,  # where to draw; None: a new figure
+    score: str = "Dice",  # name of the score, for the axis
+) -> plt.Axes:  # the axes, with a line a case and one for the mean
+    "A line a case from one model to the next."
+    if ax is None:
+        _, ax = plt.subplots(figsize=(1.6 + 1.3 * len(scores), 3), dpi=72)
+    values = np.array([*scores.values()], float)
+    at = range(len(values))
+    for case in values.T:
+        ax.plot(at, case, "o-", color=".7", ms=3, lw=0.8)
+    ax.plot(at, values.mean(1), "s-", color="C1", label="mean")
+    ax.set_xticks(at, list(scores), fontsize=8)
+    ax.set(ylabel=f"{score} per case", xlim=(-0.4, len(values) - 0.6))
     ax.legend(fontsize=8)
     return ax
