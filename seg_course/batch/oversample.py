@@ -148,7 +148,10 @@ def _of_labels(table, labels):
 # %% ../../nbs/32_batch.oversample.ipynb #e0c06476
 def _draw_rows(table, rule, n, g):
     "(n,) rows of the table, drawn with the weights that the rule gives"
-    weights = torch.as_tensor(np.array(rule(table.idx), float))
+    weights = rule(table.idx)
+    if not isinstance(weights, torch.Tensor):
+        weights = torch.tensor(np.asarray(weights, float))
+    weights = weights.double()
     usable = weights.shape == (len(table.idx),) and torch.isfinite(weights).all()
     if not (usable and (weights >= 0).all() and weights.sum() > 0):
         raise ValueError(

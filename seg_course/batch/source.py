@@ -258,7 +258,7 @@ class BatchSource(DataLoader):
         max_n: int = 6,  # patches
         **kw,
     ) -> np.ndarray:  # the axes
-        "The slice itself, or the middle plane, with its labels; three channels are shown as colours"
+        "The slice itself, or the middle plane, with its labels; three channels are colours"
         x, y = (t.cpu() for t in b or self.one_batch())
         n = min(max_n, len(x))
         axs = plt.subplots(1, n, figsize=(1.8 * n, 2.4), dpi=72, squeeze=False)[1][0]
