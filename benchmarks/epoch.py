@@ -17,6 +17,7 @@ from common import device_of, keep
 from fastai.data.core import DataLoaders
 
 from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+from seg_course.batch.oversample import sampling_plan
 from seg_course.batch.source import BatchSource
 from seg_course.prepare.store import fg_points
 from seg_course.train.learner import seg_learner
@@ -44,8 +45,7 @@ def main(args):
             pd.DataFrame(idx),
             (256, 256),
             bs,
-            train=True,
-            fg_share=0.5,
+            plan=sampling_plan((256, 256), fg_share=0.5),
             tfms=[rand_flip, rand_affine, rand_intensity],
             device=dev,
         )

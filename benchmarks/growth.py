@@ -25,6 +25,7 @@ def work(root, n, cores, to):
 
     torch.set_num_threads(cores)
     from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+    from seg_course.batch.oversample import sampling_plan
     from seg_course.batch.source import BatchSource
     from seg_course.files.check import check_cohort
     from seg_course.files.read import read_cohort, read_scan
@@ -51,8 +52,7 @@ def work(root, n, cores, to):
             idx,
             (64, 64),
             64,
-            train=True,
-            fg_share=0.5,
+            plan=sampling_plan((64, 64), fg_share=0.5),
             tfms=[rand_flip, rand_affine, rand_intensity],
             n_batches=200,
         )

@@ -25,6 +25,7 @@ import torch
 from common import device_of, keep, missing, ratio
 
 from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
+from seg_course.batch.oversample import sampling_plan
 from seg_course.batch.source import BatchSource
 from seg_course.prepare.store import fg_points
 
@@ -64,8 +65,7 @@ def ours(vols, size, bs, folder, device="cpu", memory="auto"):
         pd.DataFrame(idx),
         size,
         bs,
-        train=True,
-        fg_share=0.5,
+        plan=sampling_plan(size, fg_share=0.5),
         context=0,
         tfms=tfms,
         n_batches=50,
