@@ -36,8 +36,9 @@ def _tiles_along(n, size):
     "Starts of tiles along one axis, spread evenly and rounded in integers"
     if n <= size:
         return [_centre(n, size)]
-    k = -(-n // size)
-    return [(2 * j * (n - size) + k - 1) // (2 * (k - 1)) for j in range(k)]
+    last = -(-n // size) - 1  # number of the last tile
+    room = n - size
+    return [(2 * j * room + last) // (2 * last) for j in range(last + 1)]
 
 # %% ../../nbs/30_batch.patch.ipynb #15f7a730
 def tiles(
@@ -50,13 +51,23 @@ def tiles(
 # %% ../../nbs/30_batch.patch.ipynb #39df24cc
 def _owned_from(shape, size, at):
     "(B,k) first pixel of each tile, along each axis, that no earlier tile has seen"
-    k = (-(-shape // size)).clamp(min=2)  # tiles along the axis
+    last = (-(-shape // size) - 1).clamp(min=1)  # number of the last tile of an axis
     room = (shape - size).clamp(min=1)
-    j = torch.where(shape > size, (at * (k - 1) * 2 + room) // (2 * room), 0)  # number of the tile
-    previous = (2 * (j - 1) * room + k - 1) // (2 * (k - 1))  # start of the tile before it
-    return torch.where(j > 0, previous + size - at, (-at).clamp(min=0))
+    number = (2 * last * at + room) // (2 * room)
+    before = (2 * (number - 1) * room + last) // (2 * last)  # start of the tile before it
+    covered = before + size - at
+    outside = (-at).clamp(min=0)
+    later = (shape > size) & (number > 0)
+    return torch.where(later, covered, outside)
 
 # %% ../../nbs/30_batch.patch.ipynb #137507c1
+def _on_axis(t, axis, axes):
+    "(B,n) as (B,1,n,1), n on its own of so many axes"
+    shape = [len(t)] + [1] * axes
+    shape[1 + axis] = t.shape[1]
+    return t.view(shape)
+
+# %% ../../nbs/30_batch.patch.ipynb #5882acc9
 def first_seen(
     shape: torch.Tensor,  # (B,k) lengths of the images
     size: tuple,  # k lengths of a tile
@@ -68,9 +79,9 @@ def first_seen(
     out = torch.ones(len(at), *size, dtype=torch.bool, device=at.device)
     for axis, n in enumerate(size):
         u = torch.arange(n, device=at.device)
-        own = (u >= first[:, axis, None]) & (u < last[:, axis, None])
-        others = [n if axis == a else 1 for a in range(len(size))]
-        out &= own.view(len(at), *others)
+        lo, hi = first[:, axis, None], last[:, axis, None]
+        own = (u >= lo) & (u < hi)
+        out &= _on_axis(own, axis, len(size))
     return out
 
 # %% ../../nbs/30_batch.patch.ipynb #c435d23d
@@ -96,8 +107,7 @@ def box_coords(
     for axis, n in enumerate(size):
         voxel = start[:, axis, None] + torch.arange(n, device=start.device)
         u = 2 * (voxel + 0.5) / shape[:, axis, None] - 1
-        others = [n if axis == a else 1 for a in range(3)]
-        out.append(u.view(-1, *others).expand(-1, *size))
+        out.append(_on_axis(u, axis, 3).expand(-1, *size))
     return torch.stack(out, 1)
 
 # %% ../../nbs/30_batch.patch.ipynb #282d6019
@@ -121,7 +131,8 @@ def gather_host(
 
     For slices, D is `2*context+1` and d is 1; for boxes, both are Z."""
     _check_batch(where, size)
-    flat, plane = len(size) == 2, tuple(size[-2:])
+    flat = len(size) == 2
+    plane = tuple(size[-2:])
     depth = 1 if flat else size[0]
     planes = 2 * context + 1 if flat else depth
     channels = imgs[0].shape[1]
@@ -129,7 +140,8 @@ def gather_host(
     y = torch.zeros((len(where), depth, *plane), dtype=torch.uint8, pin_memory=pin)
     for b, (case, *start) in enumerate(where.tolist()):
         img, lab = imgs[case], labs[case]
-        (sz, tz), (sy, ty), (sx, tx) = map(_spans, lab.shape, (depth, *plane), start)
+        spans = map(_spans, lab.shape, (depth, *plane), start)
+        (sz, tz), (sy, ty), (sx, tx) = spans
         if flat:
             x[b, :, :, ty, tx] = neighbours(img, start[0], context)[:, :, sy, sx]
         else:
@@ -140,8 +152,9 @@ def gather_host(
 # %% ../../nbs/30_batch.patch.ipynb #f5da90ee
 def _end_to_end(tensors, dtype, device):
     "One flat tensor, and where each of the tensors starts in it"
-    at = torch.tensor([0, *(t.numel() for t in tensors)]).cumsum(0)
-    flat = torch.empty(int(at[-1]), dtype=dtype, device=device)
+    lengths = [t.numel() for t in tensors]
+    at = torch.tensor([0, *lengths]).cumsum(0)
+    flat = torch.empty(sum(lengths), dtype=dtype, device=device)
     for t, lo, hi in zip(tensors, at, at[1:]):
         flat[lo:hi] = t.flatten().to(device)
     return flat, at.to(device)
@@ -156,7 +169,7 @@ def to_pool(
     img, img_at = _end_to_end(imgs, imgs[0].dtype, device)
     lab, lab_at = _end_to_end(labs, torch.uint8, device)
     shape = torch.tensor([tuple(a.shape) for a in imgs]).to(device)
-    channels = int(imgs[0].shape[1])
+    channels = imgs[0].shape[1]
     return dict(img=img, lab=lab, channels=channels, shape=shape, img_at=img_at, lab_at=lab_at)
 
 # %% ../../nbs/30_batch.patch.ipynb #3abe7933
@@ -165,25 +178,41 @@ def _along(start, n):
     return start[:, None] + torch.arange(n, device=start.device)
 
 # %% ../../nbs/30_batch.patch.ipynb #ce3d75a8
-def _spread(z, y, x):
-    "Three (B,n) tensors, each along its own axis of (B,Z,Y,X)"
-    return z[:, :, None, None], y[:, None, :, None], x[:, None, None, :]
-
-# %% ../../nbs/30_batch.patch.ipynb #b2f92e21
 def _in_image(at, shape):
     "(B,Z,Y,X) bool; `at` and `shape` are z, y, x: (B,n) places and (B,1) lengths"
-    z, y, x = _spread(*((k >= 0) & (k < n) for k, n in zip(at, shape)))
-    return z & y & x
+    out = True
+    for axis, (k, n) in enumerate(zip(at, shape)):
+        inside = (k >= 0) & (k < n)
+        out = out & _on_axis(inside, axis, 3)
+    return out
+
+# %% ../../nbs/30_batch.patch.ipynb #b2f92e21
+def _address(start, at, shape, channels=1):
+    "(B,Z,Y,X) addresses in a flat tensor, of channel 0; a place outside gets that of the border"
+    _, Y, X = shape
+    steps = channels * Y * X, X, 1
+    out = start[:, None, None, None]
+    for axis, (k, n, step) in enumerate(zip(at, shape, steps)):
+        inside = torch.minimum(k.clamp(min=0), n - 1)
+        out = out + _on_axis(inside * step, axis, 3)
+    return out
 
 # %% ../../nbs/30_batch.patch.ipynb #98fddd31
-def _address(case_at, at, shape, channels=1):
-    "(B,Z,Y,X) addresses in a flat tensor, of channel 0; a place outside gets that of the border"
-    z, y, x = (torch.minimum(k.clamp(min=0), n - 1) for k, n in zip(at, shape))
-    _, Y, X = shape
-    z, y, x = _spread(z * channels * Y * X, y * X, x)
-    return case_at[:, None, None, None] + z + y + x
+def _fetch_labels(pool, case, at, shape):
+    address = _address(pool["lab_at"][case], at, shape)
+    return torch.where(_in_image(at, shape), pool["lab"][address], 0)
 
 # %% ../../nbs/30_batch.patch.ipynb #94a57955
+def _fetch_images(pool, case, at, shape):
+    _, Y, X = shape
+    channels = pool["channels"]
+    first = _address(pool["img_at"][case], at, shape, channels)
+    step = _along(torch.zeros_like(case), channels) * Y * X
+    address = first[:, :, None] + _on_axis(step, 1, 4)
+    inside = _in_image(at, shape)
+    return torch.where(inside[:, :, None], pool["img"][address], 0)
+
+# %% ../../nbs/30_batch.patch.ipynb #d428c6fc
 def gather_pool(
     pool: dict,  # from `to_pool`
     where: torch.Tensor,  # (B,4) integers on the pool's device: case, z, y, x
@@ -193,16 +222,16 @@ def gather_pool(
     "Fetch all patches with one indexing operation for images and one for labels"
     _check_batch(where, size)
     case, z, y, x = where.T
-    Z, _, Y, X = (n[:, None] for n in pool["shape"][case].T)
-    shape, channels = (Z, Y, X), torch.arange(pool["channels"], device=where.device)
-    y, x = _along(y, size[-2]), _along(x, size[-1])
+    Z, _, Y, X = pool["shape"][case][:, :, None].unbind(1)
+    y = _along(y, size[-2])
+    x = _along(x, size[-1])
     if len(size) == 2:
-        planes, z = _along(z - context, 2 * context + 1), z[:, None]
+        planes = _along(z - context, 2 * context + 1)
         planes = torch.minimum(planes.clamp(min=0), Z - 1)  # beyond the ends, the last slice again
+        z = z[:, None]
     else:
-        planes = z = _along(z, size[0])
-    lab = pool["lab"][_address(pool["lab_at"][case], (z, y, x), shape)]
-    first = _address(pool["img_at"][case], (planes, y, x), shape, len(channels))
-    img = pool["img"][first[:, :, None] + (channels * Y * X)[:, None, :, None, None]]
-    seen = _in_image((planes, y, x), shape)[:, :, None]
-    return torch.where(seen, img, 0), torch.where(_in_image((z, y, x), shape), lab, 0)
+        z = _along(z, size[0])
+        planes = z
+    img = _fetch_images(pool, case, (planes, y, x), (Z, Y, X))
+    lab = _fetch_labels(pool, case, (z, y, x), (Z, Y, X))
+    return img, lab
