@@ -16,7 +16,9 @@ def _spans(n, size, start):
     "Part of an image of length `n` that a patch covers, and the place of that part in the patch"
     lo = max(0, start)
     hi = max(lo, min(n, start + size))
-    return slice(lo, hi), slice(lo - start, hi - start)
+    image = slice(lo, hi)
+    patch = slice(lo - start, hi - start)
+    return image, patch
 
 # %% ../../nbs/30_batch.patch.ipynb #20c01015
 def _centre(n, size):
@@ -36,9 +38,10 @@ def _tiles_along(n, size):
     "Starts of tiles along one axis, spread evenly and rounded in integers"
     if n <= size:
         return [_centre(n, size)]
-    last = -(-n // size) - 1  # number of the last tile
+    count = -(-n // size)
+    last = count - 1
     room = n - size
-    return [(2 * j * room + last) // (2 * last) for j in range(last + 1)]
+    return [(2 * j * room + last) // (2 * last) for j in range(count)]
 
 # %% ../../nbs/30_batch.patch.ipynb #15f7a730
 def tiles(
@@ -46,16 +49,19 @@ def tiles(
     size: tuple,  # lengths of a tile, as many axes
 ) -> list:  # starts, a tuple for each tile
     "As few tiles as cover the image; a tile that is larger than the image is centred on it"
-    return list(itertools.product(*map(_tiles_along, shape, size)))
+    along = map(_tiles_along, shape, size)
+    return list(itertools.product(*along))
 
 # %% ../../nbs/30_batch.patch.ipynb #39df24cc
 def _owned_from(shape, size, at):
     "(B,k) first pixel of each tile, along each axis, that no earlier tile has seen"
-    last = (-(-shape // size) - 1).clamp(min=1)  # number of the last tile of an axis
+    count = -(-shape // size)
+    last = (count - 1).clamp(min=1)  # number of the last tile of an axis
     room = (shape - size).clamp(min=1)
     number = (2 * last * at + room) // (2 * room)
-    before = (2 * (number - 1) * room + last) // (2 * last)  # start of the tile before it
-    covered = before + size - at
+    before = number - 1
+    start_before = (2 * before * room + last) // (2 * last)
+    covered = start_before + size - at
     outside = (-at).clamp(min=0)
     later = (shape > size) & (number > 0)
     return torch.where(later, covered, outside)
@@ -74,7 +80,8 @@ def first_seen(
     at: torch.Tensor,  # (B,k) starts, from `tiles`
 ) -> torch.Tensor:  # (B,*size) bool
     "Pixels of a tile that are in the image and in no earlier tile"
-    first = _owned_from(shape, torch.tensor(size, device=at.device), at)
+    lengths = torch.tensor(size, device=at.device)
+    first = _owned_from(shape, lengths, at)
     last = shape - at
     out = torch.ones(len(at), *size, dtype=torch.bool, device=at.device)
     for axis, n in enumerate(size):
@@ -96,7 +103,12 @@ def neighbours(
         return img[first : last + 1]  # a view, without a copy
     return img[np.arange(first, last + 1).clip(0, len(img) - 1)]
 
-# %% ../../nbs/30_batch.patch.ipynb #ab85f82a
+# %% ../../nbs/30_batch.patch.ipynb #3abe7933
+def _along(start, n):
+    "(B,n) start, start+1, ..."
+    return start[:, None] + torch.arange(n, device=start.device)
+
+# %% ../../nbs/30_batch.patch.ipynb #198e77ab
 def box_coords(
     shape: torch.Tensor,  # (B,3) lengths Z, Y, X of the cases
     start: torch.Tensor,  # (B,3) starts z, y, x of the boxes
@@ -105,14 +117,15 @@ def box_coords(
     "Places of voxels in the whole case"
     out = []
     for axis, n in enumerate(size):
-        voxel = start[:, axis, None] + torch.arange(n, device=start.device)
-        u = 2 * (voxel + 0.5) / shape[:, axis, None] - 1
-        out.append(_on_axis(u, axis, 3).expand(-1, *size))
+        centre = _along(start[:, axis], n) + 0.5
+        length = shape[:, axis, None]
+        u = _on_axis(2 * centre / length - 1, axis, 3)
+        out.append(u.expand(-1, *size))
     return torch.stack(out, 1)
 
 # %% ../../nbs/30_batch.patch.ipynb #282d6019
 def _check_batch(where, size):
-    if len(size) not in (2, 3) or where.ndim != 2 or where.shape[1] != 4:
+    if len(size) not in (2, 3) or where.shape[1:] != (4,):
         raise ValueError(
             f"patches {tuple(where.shape)} of size {tuple(size)}: case, z, y, x of each patch, "
             "and (Y,X) or (Z,Y,X) are expected"
@@ -135,15 +148,16 @@ def gather_host(
     plane = tuple(size[-2:])
     depth = 1 if flat else size[0]
     planes = 2 * context + 1 if flat else depth
-    channels = imgs[0].shape[1]
-    x = torch.zeros((len(where), planes, channels, *plane), dtype=imgs[0].dtype, pin_memory=pin)
-    y = torch.zeros((len(where), depth, *plane), dtype=torch.uint8, pin_memory=pin)
+    n, channels, kind = len(where), imgs[0].shape[1], imgs[0].dtype
+    x = torch.zeros(n, planes, channels, *plane, dtype=kind, pin_memory=pin)
+    y = torch.zeros(n, depth, *plane, dtype=torch.uint8, pin_memory=pin)
     for b, (case, *start) in enumerate(where.tolist()):
         img, lab = imgs[case], labs[case]
         spans = map(_spans, lab.shape, (depth, *plane), start)
         (sz, tz), (sy, ty), (sx, tx) = spans
         if flat:
-            x[b, :, :, ty, tx] = neighbours(img, start[0], context)[:, :, sy, sx]
+            stack = neighbours(img, start[0], context)
+            x[b, :, :, ty, tx] = stack[:, :, sy, sx]
         else:
             x[b, tz, :, ty, tx] = img[sz, :, sy, sx]
         y[b, tz, ty, tx] = lab[sz, sy, sx]
@@ -171,11 +185,6 @@ def to_pool(
     shape = torch.tensor([tuple(a.shape) for a in imgs]).to(device)
     channels = imgs[0].shape[1]
     return dict(img=img, lab=lab, channels=channels, shape=shape, img_at=img_at, lab_at=lab_at)
-
-# %% ../../nbs/30_batch.patch.ipynb #3abe7933
-def _along(start, n):
-    "(B,n) start, start+1, ..."
-    return start[:, None] + torch.arange(n, device=start.device)
 
 # %% ../../nbs/30_batch.patch.ipynb #ce3d75a8
 def _in_image(at, shape):
