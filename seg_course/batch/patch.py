@@ -101,12 +101,14 @@ def neighbours(
     first, last = z - context, z + context
     if first >= 0 and last < len(img):
         return img[first : last + 1]  # a view, without a copy
-    return img[np.arange(first, last + 1).clip(0, len(img) - 1)]
+    wanted = np.arange(first, last + 1)
+    return img[wanted.clip(0, len(img) - 1)]
 
 # %% ../../nbs/30_batch.patch.ipynb #3abe7933
 def _along(start, n):
     "(B,n) start, start+1, ..."
-    return start[:, None] + torch.arange(n, device=start.device)
+    steps = torch.arange(n, device=start.device)
+    return start[:, None] + steps
 
 # %% ../../nbs/30_batch.patch.ipynb #198e77ab
 def box_coords(
@@ -209,7 +211,8 @@ def _address(start, at, shape, channels=1):
 # %% ../../nbs/30_batch.patch.ipynb #98fddd31
 def _fetch_labels(pool, case, at, shape):
     address = _address(pool["lab_at"][case], at, shape)
-    return torch.where(_in_image(at, shape), pool["lab"][address], 0)
+    lab = pool["lab"][address]
+    return torch.where(_in_image(at, shape), lab, 0)
 
 # %% ../../nbs/30_batch.patch.ipynb #94a57955
 def _fetch_images(pool, case, at, shape):
@@ -218,8 +221,9 @@ def _fetch_images(pool, case, at, shape):
     first = _address(pool["img_at"][case], at, shape, channels)
     step = _along(torch.zeros_like(case), channels) * Y * X
     address = first[:, :, None] + _on_axis(step, 1, 4)
-    inside = _in_image(at, shape)
-    return torch.where(inside[:, :, None], pool["img"][address], 0)
+    img = pool["img"][address]
+    inside = _in_image(at, shape)[:, :, None]
+    return torch.where(inside, img, 0)
 
 # %% ../../nbs/30_batch.patch.ipynb #d428c6fc
 def gather_pool(

@@ -16,184 +16,198 @@ from .behaviour import map_cases
 from .common import few
 from .read import read_label, read_scan
 
-# %% ../../nbs/07_files.check.ipynb #7ed560d4
-def _heard(f, *args):  # (result, what it warned of)
-    with warnings.catch_warnings(record=True) as told:
-        warnings.simplefilter("always")
-        r = f(*args)
-    return r, [str(w.message) for w in told if w.category is UserWarning]
-
 # %% ../../nbs/07_files.check.ipynb #6b25532e
+def _what_and_way_out(error):
+    "(what is wrong, the way out) of an error of the library"
+    what, _, way_out = str(error).rpartition(": ")
+    return what, way_out
+
+# %% ../../nbs/07_files.check.ipynb #d99d8d43
+def _with_warnings(f, *args):
+    "(result, what the library warned of)"
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        result = f(*args)
+    return result, [str(w.message) for w in caught if w.category is UserWarning]
+
+# %% ../../nbs/07_files.check.ipynb #71ed2cf4
+def _image_faults(case, data):
+    "Faults in the voxels of an image"
+    odd = int((~np.isfinite(data)).sum())
+    if odd:
+        return [
+            (case, f"image contains NaN or infinity in {odd} voxels", "repair or drop the case")
+        ]
+    if data.min() == data.max():
+        what = f"image is constant ({data.flat[0]:g})"
+        return [(case, what, "get the file again, or drop the case")]
+    return []
+
+# %% ../../nbs/07_files.check.ipynb #8dfc0acd
+def _label_faults(case, image, label, labels, info):
+    "Faults of the label of a case; notes its values in `info`"
+    if not label:
+        way_out = "annotate it, or move the image to the test set"
+        return [(case, "no label for this image", way_out)]
+    try:
+        lab, warned = _with_warnings(read_label, label, image, labels)
+    except ValueError as e:
+        return [(case, *_what_and_way_out(e))]
+    info["values"] = np.unique(lab.data).tolist()
+    return [(case, text, "look at it, and correct the drawing") for text in warned]
+
+# %% ../../nbs/07_files.check.ipynb #e376e699
+def _look(case, image, label, labels):
+    "What the whole cohort is compared on, and the faults of one case"
+    info = dict(case=case, values=None, channels=None, digest=None)
+    if not image:
+        return info, [(case, "no image for this label", "find the image, or remove the label")]
+    try:
+        img, warned = _with_warnings(read_scan, image)
+    except ValueError as e:
+        return info, [(case, *_what_and_way_out(e))]
+    faults = [(case, text, "look at it, and choose what is meant") for text in warned]
+    faults += _image_faults(case, img.data)
+    info["channels"] = len(img.data)
+    info["digest"] = sha1(np.ascontiguousarray(img.data)).hexdigest()
+    return info, faults + _label_faults(case, img, label, labels, info)
+
+# %% ../../nbs/07_files.check.ipynb #2bb61573
 def _check_case(case, image, label, labels=""):
+    "`_look`, with any error as a fault"
     try:
         return _look(case, image, label, labels)
     except Exception as e:
-        return dict(case=case, values=None, channels=None, digest=None), [
-            (
-                case,
-                f"cannot be read ({type(e).__name__}: {str(e).splitlines()[0][:100] if str(e) else ''})",
-                "get the files again",
-            )
-        ]  # one odd file never stops a cohort
+        why = str(e).splitlines()[0][:100] if str(e) else ""
+        what = f"cannot be read ({type(e).__name__}: {why})"
+        info = dict(case=case, values=None, channels=None, digest=None)
+        return info, [(case, what, "get the files again")]
 
-# %% ../../nbs/07_files.check.ipynb #42f16806
-def _look(case, image, label, labels):
-    "Faults of one case, and what the whole cohort has to be compared on"
-    out, res = [], dict(case=case, values=None, channels=None, digest=None)
-    if not image:
-        return res, [(case, "no image for this label", "find the image, or remove the label")]
-    try:
-        img, told = _heard(read_scan, image)
-    except ValueError as e:
-        return res, [(case, *_two(e))]
-    out += [(case, t, "look at it, and choose what is meant") for t in told]
-    with np.errstate(all="ignore"):
-        finite = np.isfinite(img.data).all()
-        if not finite:
-            out.append(
-                (
-                    case,
-                    f"image holds NaN or infinity in {int((~np.isfinite(img.data)).sum())} voxels",
-                    "repair or drop the case",
-                )
-            )
-        elif img.data.min() == img.data.max():
-            out.append(
-                (
-                    case,
-                    f"image is constant ({img.data.flat[0]:g})",
-                    "get the file again, or drop the case",
-                )
-            )
-    res.update(channels=len(img.data), digest=sha1(np.ascontiguousarray(img.data)).hexdigest())
-    if not label:
-        return res, out + [
-            (case, "no label for this image", "annotate it, or move the image to the test set")
-        ]
-    try:
-        lab, told = _heard(read_label, label, img, labels)
-        res["values"] = np.unique(lab.data).tolist()
-        out += [(case, t, "look at it, and correct the drawing") for t in told]
-    except ValueError as e:
-        out.append((case, *_two(e)))
-    return res, out
+# %% ../../nbs/07_files.check.ipynb #64e287fc
+def _known_values(values, labels):
+    "The right label values, from a set of values a case"
+    if labels:
+        return set(labels)
+    full = [v for v in values if v - {0}]
+    seen = set().union(*full)
+    known = {0} | {v for v in seen if 2 * sum(v in f for f in full) >= len(full)}
+    while max(known) + 1 in seen:
+        known.add(max(known) + 1)
+    return known
 
-# %% ../../nbs/07_files.check.ipynb #d99d8d43
-def _two(e):
-    "Our errors read `what is wrong: the way out`"
-    a, _, b = str(e).rpartition(": ")
-    return a, b
-
-# %% ../../nbs/07_files.check.ipynb #33ab4067
-def _shared_faults(infos, labels, channels):
-    "Faults that only show beside the other cases"
-    out, vals = [], [set(i["values"]) for i in infos if i["values"] is not None]
-    full = [s for s in vals if s - {0}]
-    known = (
-        set(labels)
-        if labels
-        else {0} | {v for v in set().union(*full) if sum(v in s for s in full) * 2 >= len(full)}
+# %% ../../nbs/07_files.check.ipynb #39df088a
+def _numbering_faults(known):
+    "A fault of all cases if the values are far from 0, 1, 2, ..."
+    if max(known) < 2 * len(known):
+        return []
+    what = f"label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ..."
+    way_out = (
+        "read the cohort with a label map, labels={255:1}; "
+        "on the command line --labels '{\"255\":1}'"
     )
-    while not labels and max(known) + 1 in set().union(*full):
-        known.add(max(known) + 1)  # a rare class that continues 0, 1, 2
-    if not labels and max(known) >= 2 * len(known):
-        out.append(
-            (
-                "all cases",
-                f"label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ...",
-                "read the cohort with a label map, labels={255:1}; on the command line --labels '{\"255\":1}'",
-            )
+    return [("all cases", what, way_out)]
+
+# %% ../../nbs/07_files.check.ipynb #a789e0fb
+def _value_faults(values, known):
+    "(what, way out) for the label values of one case"
+    odd = sorted(set(values) - known)
+    if odd:
+        yield (
+            f"label values {few(odd)} are unexpected, known are {few(sorted(known))}",
+            "correct the label files, or say what each value means: dataset.json in the "
+            "Decathlon's layout, label_map in a lesson, --labels here",
         )
-    chans = [i["channels"] for i in infos if i["channels"]]
-    channels = channels or (max(set(chans), key=chans.count) if chans else 1)
-    same = pd.Series([i["digest"] for i in infos], [i["case"] for i in infos]).dropna()
-    for i in infos:
-        if i["channels"] and i["channels"] != channels:
-            out.append(
-                (
-                    i["case"],
-                    f"image has {i['channels']} channels, the cohort has {channels}",
-                    "keep the channel that the others have",
-                )
-            )
-        if i["values"] is not None and (odd := sorted(set(i["values"]) - known)):
-            out.append(
-                (
-                    i["case"],
-                    f"label values {few(odd)} are unexpected, known are {few(sorted(known))}",
-                    "correct the label files, or say what each value means: dataset.json in the Decathlon's layout, label_map in a lesson, --labels here",
-                )
-            )
-        if i["values"] is not None and not any(i["values"]):
-            out.append(
-                (
-                    i["case"],
-                    "label is empty (all background)",
-                    "annotate it, or say that empty cases are meant (allow_empty=True)",
-                )
-            )
-        twins = (
-            [c for c in same.index[same == i["digest"]] if c != i["case"]] if i["digest"] else []
+    if not any(values):
+        yield (
+            "label is empty (all background)",
+            "annotate it, or say that empty cases are meant (allow_empty=True)",
         )
-        if twins:
-            out.append(
-                (
-                    i["case"],
-                    f"same voxels as {', '.join(twins)}",
-                    "keep one of them: a twin in the other fold is a leak",
-                )
-            )
-    return out
-
-# %% ../../nbs/07_files.check.ipynb #71ed2cf4
-def check_cohort(
-    df: pd.DataFrame,  # from `read_cohort`
-    labels=None,  # expected label values; None: from dataset.json, or what most cases hold
-    allow_empty: bool = False,  # True: a label without foreground is no fault
-    n_jobs: int = 2,  # processes
-) -> pd.DataFrame:  # case, fault, way_out: a row a fault, none if all is well
-    "All faults of a cohort in one table"
-    cols = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
-    got = map_cases(_check_case, cols.itertuples(index=False), len(df), n_jobs)
-    out = [f for _, fs in got for f in fs] + _shared_faults(
-        [i for i, _ in got], labels or df.attrs.get("labels"), df.attrs.get("channels")
-    )
-    if allow_empty:
-        out = [f for f in out if not f[1].startswith("label is empty")]
-    return pd.DataFrame(out, columns=["case", "fault", "way_out"]).sort_values(
-        "case", ignore_index=True
-    )
 
 # %% ../../nbs/07_files.check.ipynb #93d9dbc4
+def _faults_beside(info, known, channels, twins):
+    "(what, way out) for what is odd about one case beside the others"
+    if info["channels"] and info["channels"] != channels:
+        yield (
+            f"image has {info['channels']} channels, the cohort has {channels}",
+            "keep the channel that the others have",
+        )
+    if info["values"] is not None:
+        yield from _value_faults(info["values"], known)
+    if twins:
+        yield (
+            f"same voxels as {', '.join(twins)}",
+            "keep one of them: a twin in the other fold is a leak",
+        )
+
+# %% ../../nbs/07_files.check.ipynb #38624810
+def _shared_faults(infos, labels, channels):
+    "Faults that only show beside the other cases"
+    known = _known_values([set(i["values"]) for i in infos if i["values"] is not None], labels)
+    faults = [] if labels else _numbering_faults(known)
+    counts = [i["channels"] for i in infos if i["channels"]]
+    if not channels:
+        channels = max(set(counts), key=counts.count) if counts else 1
+    same = pd.Series([i["digest"] for i in infos], [i["case"] for i in infos]).dropna()
+    for info in infos:
+        twins = [c for c in same.index[same == info["digest"]] if c != info["case"]]
+        faults += [(info["case"], *f) for f in _faults_beside(info, known, channels, twins)]
+    return faults
+
+# %% ../../nbs/07_files.check.ipynb #07a6f0f7
+def check_cohort(
+    df: pd.DataFrame,  # from `read_cohort`
+    labels: dict
+    | list = None,  # expected label values; None: from dataset.json, or from most cases
+    allow_empty: bool = False,  # True: a label without foreground is no fault
+    n_jobs: int = 2,  # processes
+) -> (
+    pd.DataFrame
+):  # columns case, fault, way_out; a row a fault, sorted by case; none if all is well
+    "All faults of a cohort in one table"
+    columns = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
+    found = map_cases(_check_case, columns.itertuples(index=False), len(df), n_jobs)
+    labels = labels or df.attrs.get("labels")
+    faults = [f for _, faults_of_case in found for f in faults_of_case]
+    faults += _shared_faults([info for info, _ in found], labels, df.attrs.get("channels"))
+    if allow_empty:
+        faults = [f for f in faults if not f[1].startswith("label is empty")]
+    out = pd.DataFrame(faults, columns=["case", "fault", "way_out"])
+    return out.sort_values("case", kind="stable", ignore_index=True)
+
+# %% ../../nbs/07_files.check.ipynb #ceebbc6e
 def fault_table(
     bad: pd.DataFrame,  # from `check_cohort`
-) -> str:  # one line a fault, columns aligned
+) -> str:  # a heading and a line a fault, columns aligned
     "The table of faults as text"
-    rows = [
-        ("case", "fault", "way out"),
-        *bad[["case", "fault", "way_out"]].itertuples(index=False),
-    ]
-    w = [max(len(r[i]) for r in rows) for i in (0, 1)]
-    return "\n".join(f"{r[0]:<{w[0]}}  {r[1]:<{w[1]}}  {r[2]}" for r in rows)
+    rows = [("case", "fault", "way out")]
+    rows += bad[["case", "fault", "way_out"]].itertuples(index=False)
+    case, fault = [max(len(row[i]) for row in rows) for i in (0, 1)]
+    return "\n".join(f"{row[0]:<{case}}  {row[1]:<{fault}}  {row[2]}" for row in rows)
 
-# %% ../../nbs/07_files.check.ipynb #985f583d
+# %% ../../nbs/07_files.check.ipynb #0dd9881f
 def sound_cohort(
     df: pd.DataFrame,  # from `read_cohort`
     drop: bool = False,  # True: leave faulty cases out and name them
     **kw,  # passed to `check_cohort`
-) -> pd.DataFrame:  # the cohort without faulty cases
-    "The cohort if it is sound; `ValueError` with the table of faults if not"
+) -> pd.DataFrame:  # the cohort without faulty cases, rows counted anew
+    """The cohort, if it is sound
+
+    Raises `ValueError` with the table of faults if it is not and `drop` is False, if a fault
+    concerns all cases, or if no case is left."""
     bad = check_cohort(df, **kw)
     if not len(bad):
         return df
+    n = bad.case.nunique()
     if not drop or "all cases" in bad.case.values:
         raise ValueError(
-            f"{bad.case.nunique()} of {len(df)} cases are faulty (drop_faulty=True, or `-p drop_faulty true` on the command line, leaves them out):\n{fault_table(bad)}"
+            f"{n} of {len(df)} cases are faulty (drop_faulty=True, or `-p drop_faulty true` on the "
+            f"command line, leaves them out):\n{fault_table(bad)}"
         )
     keep = df[~df.case.isin(bad.case)].reset_index(drop=True)
-    print(f"left out {bad.case.nunique()} faulty cases: {', '.join(bad.case.unique())}")
+    print(f"left out {n} faulty cases: {', '.join(bad.case.unique())}")
     if not len(keep):
         raise ValueError(
-            "no case is left after dropping the faulty ones: repair some, the table of `check_cohort` says how"
+            "no case is left after dropping the faulty ones: "
+            "repair some, the table of `check_cohort` says how"
         )
     return keep
