@@ -163,7 +163,7 @@ def write_rtstruct(
     ds.StructureSetROISequence = []
     ds.ROIContourSequence = []
     ds.RTROIObservationsSequence = []
-    references = _references(len(image.data[0]), uids, like)
+    references = _references(image.shape[0], uids, like)
     for n, (roi, m) in enumerate(masks.items(), 1):
         region = _item(ROINumber=n, ROIName=roi, ROIGenerationAlgorithm="AUTOMATIC")
         region.ReferencedFrameOfReferenceUID = frame
@@ -235,7 +235,7 @@ def _roi_number(ds, roi):
         raise ValueError(
             f"ROIs {sorted(alike.values())} all read as {plain_name(roi)}: keep one of them"
         )
-    return numbers[0]
+    return numbers[0] if numbers else None
 
 # %% ../../nbs/04_files.contours.ipynb #8ac44c61
 def _contours(ds, roi):
