@@ -20,6 +20,7 @@ from seg_course.files.read import read_cohort
 from seg_course.look.explore import case_stats
 from seg_course.nets.loss import DiceCELoss
 from seg_course.nets.unet2d import lite0_weights, seg_unet, timm_encoder
+from seg_course.prepare.intensity import normalise, window
 from seg_course.prepare.split import make_folds
 from seg_course.prepare.store import prepare
 from seg_course.score.metric import CaseDice
@@ -105,7 +106,7 @@ def fit(task, decoder, seed, store, idx, df, weights):
         dls,
         net.to(memory_format=torch.channels_last),
         loss_func=DiceCELoss(),
-        metrics=CaseDice(),
+        metrics=CaseDice(empty=1.0),
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
     )
     with learn.no_bar():

@@ -96,6 +96,7 @@ def main(args):
             load,
             candidates=draw_hysteresis(n_set),
             folds=np.arange(n_maps) % 5,
+            empty=1.0,
             n_jobs=2,
         )
         rows[f"tuning, {n_set} settings on {n_maps} maps, two cores"] = dict(

@@ -93,7 +93,7 @@ def deepmind_scores(p, t, labels):
 
 
 def ours(p, t, labels, **kw):
-    s = case_scores(p, t, SPACING, labels, **kw)
+    s = case_scores(p, t, SPACING, labels, empty=1.0, **kw)
     return np.array([[s[f"{k}_{c}"] for k in ("dice", "hd95_mm", "msd_mm", "nsd")] for c in labels])
 
 
