@@ -21,7 +21,9 @@ def draw(
     n: int = None,  # numbers for each sample; None: one, in a shape that can be multiplied with `x`
 ) -> torch.Tensor:  # (B,1,...,1) or (B,n)
     "Random numbers between `lo` and `hi` for each sample of a batch"
-    shape = (1,) * (x.ndim - 1) if n is None else (n,)
+    shape = (n,)
+    if n is None:
+        shape = (1,) * (x.ndim - 1)
     u = torch.rand((len(x), *shape), generator=g, device=x.device)
     return u * (hi - lo) + lo
 
@@ -39,23 +41,40 @@ def _swap_labels(y, swap):
     return out
 
 # %% ../../nbs/34_batch.augment.ipynb #cb68085e
+def _check_axis(x, axis):
+    if axis not in (-1, -2, -3)[: x.ndim - 2]:
+        third = "-3 is Z" if x.ndim == 5 else "slices with neighbours have no Z to flip"
+        raise ValueError(f"axis {axis} of images {tuple(x.shape)}: -1 is X, -2 is Y; {third}")
+
+# %% ../../nbs/34_batch.augment.ipynb #a0c60ebe
 def rand_flip(
     x: torch.Tensor,  # images (B,C,[Z,]Y,X)
     y: torch.Tensor,  # labels (B,[Z,]Y,X)
     g: torch.Generator,  # on their device
-    axis: int = -1,  # -1 flips X, -2 flips Y, -3 flips Z of volumes: only what is legal for the data
+    axis: int = -1,  # -1 flips X, -2 flips Y, -3 flips Z of volumes; only what is legal
     p: float = 0.5,  # share of samples that are flipped
     swap: list | tuple = (),  # pairs of labels that change places, e.g. [(1,2)] for left and right
 ) -> tuple:  # (x, y)
     "Mirror some samples of a batch"
-    if axis not in (-1, -2, -3)[: x.ndim - 2]:
-        third = "-3 is Z" if x.ndim == 5 else "slices with neighbours have no Z to flip"
-        raise ValueError(f"axis {axis} of images {tuple(x.shape)}: -1 is X, -2 is Y; {third}")
+    _check_axis(x, axis)
     do = draw(x, g) < p
-    flipped = _swap_labels(y.flip(axis), swap)
-    return torch.where(do, x.flip(axis), x), torch.where(do[:, 0], flipped, y)
+    flipped = x.flip(axis)
+    mirrored = _swap_labels(y.flip(axis), swap)
+    xf = torch.where(do, flipped, x)
+    yf = torch.where(do[:, 0], mirrored, y)
+    return xf, yf
 
 # %% ../../nbs/34_batch.augment.ipynb #71d4cc76
+def _read(a, grid, mode, pad):
+    "Values of `a` (B,C,[Z,]Y,X) at the places of the grid"
+    return F.grid_sample(a, grid, mode, pad, align_corners=False)
+
+# %% ../../nbs/34_batch.augment.ipynb #22bb2289
+def _planes(a):
+    "All planes of a sample as channels: (B,planes,Y,X)"
+    return a.reshape(len(a), -1, *a.shape[-2:])
+
+# %% ../../nbs/34_batch.augment.ipynb #55b2b906
 def warp(
     x: torch.Tensor,  # images (B,C,[Z,]Y,X)
     y: torch.Tensor,  # labels (B,[Z,]Y,X)
@@ -63,12 +82,11 @@ def warp(
     pad: str = "zeros",  # what is outside: 'zeros', 'border' or 'reflection'
 ) -> tuple:  # (x, y)
     "Move image and label alike; bilinear for the one, nearest neighbour for the other"
-    kw = dict(padding_mode=pad, align_corners=False)
-    planes = x.reshape(len(x), -1, *x.shape[-2:])
-    labels = y.reshape(len(y), -1, *y.shape[-2:]).float()
-    xw = F.grid_sample(planes, grid, **kw)
-    yw = F.grid_sample(labels, grid, mode="nearest", **kw)
-    return xw.view(x.shape), yw.view(y.shape).to(y.dtype)
+    xw = _read(_planes(x), grid, "bilinear", pad)
+    yw = _read(_planes(y).float(), grid, "nearest", pad)
+    xw = xw.view(x.shape)
+    yw = yw.view(y.shape)
+    return xw, yw.to(y.dtype)
 
 # %% ../../nbs/34_batch.augment.ipynb #488992a8
 def affine_maps(
@@ -83,15 +101,28 @@ def affine_maps(
     ratio = h / w
     one = torch.ones(len(x), 1, device=x.device)
     two = one.repeat(1, 2)
-    angle, scale = turn * one, one / zoom
-    tx, ty = (2 * shift * two).split(1, 1)
-    kx, ky = (shear * two).split(1, 1)
-    cos, sin = angle.cos() * scale, angle.sin() * scale
-    to_x = torch.cat([cos + kx * sin, (kx * cos - sin) * ratio, tx], 1)
-    to_y = torch.cat([(sin + ky * cos) / ratio, cos - ky * sin, ty], 1)
+    angle = turn * one
+    scale = one / zoom
+    shift = 2 * shift * two
+    shear = shear * two
+    cos = angle.cos() * scale
+    sin = angle.sin() * scale
+    of_x, of_y = shear[:, :1], shear[:, 1:]
+    xx = cos + of_x * sin
+    xy = (of_x * cos - sin) * ratio
+    yx = (sin + of_y * cos) / ratio
+    yy = cos - of_y * sin
+    to_x = torch.cat([xx, xy, shift[:, :1]], 1)
+    to_y = torch.cat([yx, yy, shift[:, 1:]], 1)
     return torch.stack([to_x, to_y], 1)
 
 # %% ../../nbs/34_batch.augment.ipynb #cbbb08a2
+def _centres(n, device):
+    "(n,) centres of n pixels along a side that reaches from -1 to 1"
+    odd = torch.arange(n, device=device) * 2 + 1
+    return odd / n - 1
+
+# %% ../../nbs/34_batch.augment.ipynb #aa2be6d9
 def plane_grid(
     th: torch.Tensor,  # (B,2,3), from `affine_maps`
     h: int,  # height of the result, pixels
@@ -102,11 +133,13 @@ def plane_grid(
     A share of its column plus a share of its row, with no matrix product for every pixel: on a CPU
     this takes a tenth of the time of torch's function."""
     out = torch.empty(len(th), h, w, 2, device=th.device)
-    u, v = ((torch.arange(n, device=th.device) * 2 + 1) / n - 1 for n in (w, h))
+    u = _centres(w, th.device)
+    v = _centres(h, th.device)
     for k in (0, 1):
-        of_column = th[:, k, 0, None, None] * u
-        of_row = th[:, k, 1, None] * v + th[:, k, 2, None]
-        torch.add(of_column, of_row[:, :, None], out=out[..., k])
+        per_x, per_y, constant = th[:, k, :, None].unbind(1)
+        of_column = per_x * u
+        of_row = per_y * v + constant
+        torch.add(of_column[:, None], of_row[:, :, None], out=out[..., k])
     return out
 
 # %% ../../nbs/34_batch.augment.ipynb #318f15dd
@@ -117,6 +150,11 @@ def _check_scale(scale):
         )
 
 # %% ../../nbs/34_batch.augment.ipynb #fc5100e0
+def _either_way(x, g, on, n):
+    "(B,n) random numbers in -1..1, and 0 for the samples that stay"
+    return draw(x, g, -1, 1, n=n) * on
+
+# %% ../../nbs/34_batch.augment.ipynb #5f2f0f56
 def rand_affine(
     x: torch.Tensor,  # images (B,C,[Z,]Y,X)
     y: torch.Tensor,  # labels (B,[Z,]Y,X)
@@ -130,13 +168,25 @@ def rand_affine(
     "Turn, scale and shift each sample on its own"
     _check_scale(scale)
     on = draw(x, g, n=1) < p
-    turns = draw(x, g, -1, 1, n=1) * on * math.radians(degrees)
-    zooms = 1 + draw(x, g, -1, 1, n=1) * on * scale
-    shifts = draw(x, g, -1, 1, n=2) * on * shift
+    turns = _either_way(x, g, on, 1) * math.radians(degrees)
+    zooms = 1 + _either_way(x, g, on, 1) * scale
+    shifts = _either_way(x, g, on, 2) * shift
     th = affine_maps(x, turns, zooms, shifts)
-    return warp(x, y, plane_grid(th, *x.shape[-2:]), pad)
+    grid = plane_grid(th, *x.shape[-2:])
+    return warp(x, y, grid, pad)
 
 # %% ../../nbs/34_batch.augment.ipynb #54b9c030
+def _arrows(x, g, axes, nodes):
+    "(B,axes,nodes,...) random numbers in -1..1: an arrow for each node of a coarse grid"
+    shape = [len(x), axes] + [nodes] * axes
+    return torch.rand(shape, generator=g, device=x.device) * 2 - 1
+
+# %% ../../nbs/34_batch.augment.ipynb #f046ddf6
+def _join(a, size):
+    "A coarse grid (B,C,h,w), joined smoothly to a finer one"
+    return F.interpolate(a, size, mode="bicubic", align_corners=True)
+
+# %% ../../nbs/34_batch.augment.ipynb #a55262f3
 def rand_elastic(
     x: torch.Tensor,  # images (B,C,[Z,]Y,X)
     y: torch.Tensor,  # labels (B,[Z,]Y,X)
@@ -148,52 +198,60 @@ def rand_elastic(
 ) -> tuple:  # (x, y)
     "Bend images and labels in the plane"
     h, w = x.shape[-2:]
-    push = torch.rand((len(x), 2, nodes, nodes), generator=g, device=x.device) * 2 - 1
-    push = push * px * (draw(x, g, n=1) < p)[:, :, None, None]
+    push = _arrows(x, g, 2, nodes)
+    on = draw(x, g, n=1) < p
+    push = push * px * on[:, :, None, None]
     push[:, 0] *= 2 / w
     push[:, 1] *= 2 / h
-    bend = F.interpolate(push, (h, w), mode="bicubic", align_corners=True)
-    grid = plane_grid(affine_maps(x), h, w) + bend.movedim(1, -1)
-    return warp(x, y, grid, pad)
+    bend = _join(push, (h, w)).movedim(1, -1)
+    grid = plane_grid(affine_maps(x), h, w)
+    return warp(x, y, grid + bend, pad)
 
 # %% ../../nbs/34_batch.augment.ipynb #9b9c2397
-def _matrix(rows):
+def _matrix(*rows):
     "(B,3,3) from three rows of three (B,) numbers"
-    return torch.stack([torch.stack(row, 1) for row in rows], 1)
+    rows = [torch.stack(row, 1) for row in rows]
+    return torch.stack(rows, 1)
 
 # %% ../../nbs/34_batch.augment.ipynb #d6e10c09
 def _turn_matrix(angles):
-    "(B,3,3) turns of vectors (x,y,z) by (B,3) angles about z, y and x, radians, one after the other"
+    "(B,3,3) turns of vectors (x,y,z) by (B,3) angles about z, y and x, radians"
     cz, cy, cx = angles.cos().T
     sz, sy, sx = angles.sin().T
-    o, i = torch.zeros_like(cz), torch.ones_like(cz)
-    about_z = _matrix([(cz, -sz, o), (sz, cz, o), (o, o, i)])
-    about_y = _matrix([(cy, o, sy), (o, i, o), (-sy, o, cy)])
-    about_x = _matrix([(i, o, o), (o, cx, -sx), (o, sx, cx)])
+    o = torch.zeros_like(cz)
+    i = torch.ones_like(cz)
+    about_z = _matrix((cz, -sz, o), (sz, cz, o), (o, o, i))
+    about_y = _matrix((cy, o, sy), (o, i, o), (-sy, o, cy))
+    about_x = _matrix((i, o, o), (o, cx, -sx), (o, sx, cx))
     return about_z @ about_y @ about_x
 
 # %% ../../nbs/34_batch.augment.ipynb #9fb059d2
 def _space_grid(th, shape):
     "`plane_grid` in 3D: (B,Z,Y,X,3) from maps (B,3,4) and the shape (Z,Y,X) of the result"
-    w, v, u = ((torch.arange(n, device=th.device) * 2 + 1) / n - 1 for n in shape)
-    t = th[..., None, None, None]
+    w, v, u = (_centres(n, th.device) for n in shape)
     out = []
     for k in range(3):
-        of_plane = t[:, k, 2] * w[:, None, None] + t[:, k, 3]
-        out.append(t[:, k, 0] * u + t[:, k, 1] * v[:, None] + of_plane)
+        per_x, per_y, per_z, constant = th[:, k, :, None].unbind(1)
+        of_x = per_x * u
+        of_y = per_y * v
+        of_plane = per_z * w + constant
+        in_plane = of_x[:, None, None] + of_y[:, None, :, None]
+        out.append(in_plane + of_plane[:, :, None, None])
     return torch.stack(out, -1)
 
 # %% ../../nbs/34_batch.augment.ipynb #fbb81032
 def _push_field(x, g, px, nodes=4):
     "(B,Z,Y,X,3) to add to a grid: arrows of at most `px` voxels on a coarse grid, joined smoothly"
     Z, Y, X = x.shape[2:]
-    arrows = torch.rand((len(x), 3, nodes, nodes, nodes), generator=g, device=x.device) * 2 - 1
-    arrows = arrows * (2 * px / torch.tensor((X, Y, Z), device=x.device)).view(1, 3, 1, 1, 1)
+    sides = torch.tensor((X, Y, Z), device=x.device)
+    most = 2 * px / sides
+    arrows = _arrows(x, g, 3, nodes) * most.view(1, 3, 1, 1, 1)
     # bicubic in the plane, then across the planes
-    field = F.interpolate(arrows.flatten(1, 2), (Y, X), mode="bicubic", align_corners=True)
+    field = _join(arrows.flatten(1, 2), (Y, X))
     field = field.view(len(x), 3, nodes, Y * X)
-    field = F.interpolate(field, (Z, Y * X), mode="bicubic", align_corners=True)
-    return field.view(len(x), 3, Z, Y, X).movedim(1, -1)
+    field = _join(field, (Z, Y * X))
+    field = field.view(len(x), 3, Z, Y, X)
+    return field.movedim(1, -1)
 
 # %% ../../nbs/34_batch.augment.ipynb #b4ed1efc
 def _check_warp(x, degrees, scale, spacing):
@@ -210,6 +268,15 @@ def _check_warp(x, degrees, scale, spacing):
         )
 
 # %% ../../nbs/34_batch.augment.ipynb #25e27370
+def _space_maps(x, turns, zooms, shifts, spacing):
+    "(B,3,4) maps from the result back to the box, from turns (B,3,3), zooms (B,1), shifts (B,3)"
+    sides = [n * float(s) / 2 for n, s in zip(x.shape[2:], spacing)]
+    half = torch.tensor(sides, device=x.device).flip(0)  # half a side along x, y, z
+    maps = turns / zooms[:, :, None]
+    maps = maps * half / half[:, None]
+    return torch.cat([maps, shifts[:, :, None]], 2)
+
+# %% ../../nbs/34_batch.augment.ipynb #0df4d249
 def rand_warp(
     x: torch.Tensor,  # images (B,C,Z,Y,X)
     y: torch.Tensor,  # labels (B,Z,Y,X)
@@ -226,19 +293,18 @@ def rand_warp(
     "Turn, scale, shift and bend each box on its own, in one interpolation"
     _check_warp(x, degrees, scale, spacing)
     on = draw(x, g, n=1) < p
-    most = torch.as_tensor(degrees, dtype=torch.float32, device=x.device).expand(3) * math.pi / 180
-    turns = _turn_matrix(draw(x, g, -1, 1, n=3) * on * most)
-    zooms = 1 + draw(x, g, -1, 1, n=1) * on * scale
-    shifts = 2 * draw(x, g, -1, 1, n=3) * on * shift
-    sides = [n * float(s) / 2 for n, s in zip(x.shape[2:], spacing)]
-    half = torch.tensor(sides, device=x.device).flip(0)  # half a side along x, y, z
-    maps = turns / zooms[:, :, None] * half / half[:, None]
-    grid = _space_grid(torch.cat([maps, shifts[:, :, None]], 2), x.shape[2:])
+    most = torch.as_tensor(degrees, dtype=torch.float32, device=x.device)
+    most = most.expand(3) * math.pi / 180
+    turns = _turn_matrix(_either_way(x, g, on, 3) * most)
+    zooms = 1 + _either_way(x, g, on, 1) * scale
+    shifts = 2 * _either_way(x, g, on, 3) * shift
+    maps = _space_maps(x, turns, zooms, shifts, spacing)
+    grid = _space_grid(maps, x.shape[2:])
     if px:
-        grid = grid + _push_field(x, g, px, nodes) * on[:, :, None, None, None]
-    kw = dict(padding_mode=pad, align_corners=False)
-    xw = F.grid_sample(x, grid, **kw)
-    yw = F.grid_sample(y[:, None].float(), grid, mode="nearest", **kw)
+        push = _push_field(x, g, px, nodes)
+        grid = grid + push * on[:, :, None, None, None]
+    xw = _read(x, grid, "bilinear", pad)
+    yw = _read(y[:, None].float(), grid, "nearest", pad)
     return xw, yw[:, 0].to(y.dtype)
 
 # %% ../../nbs/34_batch.augment.ipynb #9b788697
@@ -254,10 +320,13 @@ def rand_intensity(
     "Gamma, contrast, brightness and noise, for each sample its own"
     x = x.clamp(0, 1)  # a warp may leave -1e-8, whose logarithm is no number
     if gamma:
-        x = x.log_().mul_(draw(x, g, -gamma, gamma).exp()).exp_()
-    mean = x.flatten(1).mean(1).view(-1, *(1,) * (x.ndim - 1))
+        power = draw(x, g, -gamma, gamma).exp()
+        x = x.log_().mul_(power).exp_()
+    mean = x.flatten(1).mean(1)
+    mean = mean.view(-1, *[1] * (x.ndim - 1))
     contrast = draw(x, g, 1 - gain, 1 + gain)
-    x = x.mul_(contrast).add_(mean * (1 - contrast) + draw(x, g, -bias, bias))
+    brightness = draw(x, g, -bias, bias)
+    x = x.mul_(contrast).add_(mean * (1 - contrast) + brightness)
     if noise:
         white = torch.randn(x.shape, generator=g, device=x.device)
         x = x.add_(white * draw(x, g, 0, noise))
@@ -274,4 +343,5 @@ def rand_noise(
     "White noise on some samples"
     on = draw(x, g) < p
     white = torch.randn(x.shape, generator=g, device=x.device)
-    return (x + white * sigma * on).clamp(0, 1), y
+    x = x + white * sigma * on
+    return x.clamp(0, 1), y
