@@ -42,8 +42,12 @@ def _swap_labels(y, swap):
 
 # %% ../../nbs/34_batch.augment.ipynb #cb68085e
 def _check_axis(x, axis):
-    if axis not in (-1, -2, -3)[: x.ndim - 2]:
-        third = "-3 is Z" if x.ndim == 5 else "slices with neighbours have no Z to flip"
+    axes = (-1, -2)
+    third = "slices with neighbours have no Z to flip"
+    if x.ndim == 5:
+        axes = (-1, -2, -3)
+        third = "-3 is Z"
+    if axis not in axes:
         raise ValueError(f"axis {axis} of images {tuple(x.shape)}: -1 is X, -2 is Y; {third}")
 
 # %% ../../nbs/34_batch.augment.ipynb #a0c60ebe
@@ -270,8 +274,9 @@ def _check_warp(x, degrees, scale, spacing):
 # %% ../../nbs/34_batch.augment.ipynb #25e27370
 def _space_maps(x, turns, zooms, shifts, spacing):
     "(B,3,4) maps from the result back to the box, from turns (B,3,3), zooms (B,1), shifts (B,3)"
-    sides = [n * float(s) / 2 for n, s in zip(x.shape[2:], spacing)]
-    half = torch.tensor(sides, device=x.device).flip(0)  # half a side along x, y, z
+    sides = zip(x.shape[2:], spacing)
+    half = [n * float(s) / 2 for n, s in sides]
+    half = torch.tensor(half, device=x.device).flip(0)  # half a side along x, y, z
     maps = turns / zooms[:, :, None]
     maps = maps * half / half[:, None]
     return torch.cat([maps, shifts[:, :, None]], 2)
@@ -305,7 +310,8 @@ def rand_warp(
         grid = grid + push * on[:, :, None, None, None]
     xw = _read(x, grid, "bilinear", pad)
     yw = _read(y[:, None].float(), grid, "nearest", pad)
-    return xw, yw[:, 0].to(y.dtype)
+    yw = yw[:, 0].to(y.dtype)
+    return xw, yw
 
 # %% ../../nbs/34_batch.augment.ipynb #9b788697
 def rand_intensity(
