@@ -26,39 +26,41 @@ unets = dict(
 def build_unet(
     decoder: str = "dynamic",  # a key of `unets`
     **arch,  # passed to it
-) -> nn.Module:  # with `widths`, as they were resolved
+) -> nn.Module:  # the network; segmenters keep their `widths`, as they were resolved
     "A network by the name of its decoder"
     if decoder not in unets:
         raise ValueError(f"decoder {decoder!r}: choose one of {sorted(unets)}")
     return unets[decoder](**arch)
 
-# %% ../../nbs/43_nets.build.ipynb #1d9a5a35
+# %% ../../nbs/43_nets.build.ipynb #575ef192
 def encoder_of(
     net: nn.Module,  # from `build_unet`
-) -> nn.Module:  # the timm network; None for 3D networks, which have none
-    "The encoder inside of a U-Net"
-    return next((m.net for m in net.modules() if isinstance(m, Encoder)), None)
+) -> nn.Module | None:  # the timm network; None for 3D networks, which have none
+    "The encoder inside of a network"
+    for module in net.modules():
+        if isinstance(module, Encoder):
+            return module.net
+    return None
 
-# %% ../../nbs/43_nets.build.ipynb #3532755c
+# %% ../../nbs/43_nets.build.ipynb #8d549fed
 def unet_split(
     net: nn.Module,  # from `build_unet`
 ) -> list:  # [parameters of the timm network, all others], or [all parameters] without one
-    "Parameter groups for discriminative learning rates"
-    if (enc := encoder_of(net)) is None:
+    "Groups of parameters for discriminative learning rates"
+    encoder = encoder_of(net)
+    if encoder is None:
         return [list(net.parameters())]
-    enc = list(enc.parameters())
-    ids = {id(p) for p in enc}
-    return [enc, [p for p in net.parameters() if id(p) not in ids]]
+    inside = list(encoder.parameters())
+    ids = {id(p) for p in inside}
+    outside = [p for p in net.parameters() if id(p) not in ids]
+    return [inside, outside]
 
-# %% ../../nbs/43_nets.build.ipynb #e532b9ed
+# %% ../../nbs/43_nets.build.ipynb #7d4374d5
 def move_net(
     net: nn.Module,  # of 2D or of 3D convolutions
-    device="cpu",  # where to put it
+    device: str | torch.device = "cpu",  # where to put it
 ) -> nn.Module:  # the same network, channels last in memory
-    "To a device, in the memory layout that is fast there"
-    return net.to(
-        device,
-        memory_format=torch.channels_last_3d
-        if any(p.ndim == 5 for p in net.parameters())
-        else torch.channels_last,
-    )
+    "Move a network to a device, in the memory layout that is fast there"
+    is_3d = any(p.ndim == 5 for p in net.parameters())
+    layout = torch.channels_last_3d if is_3d else torch.channels_last
+    return net.to(device, memory_format=layout)
