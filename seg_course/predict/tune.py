@@ -122,13 +122,24 @@ def _gain_table(scores, best, chosen, folds):
     return pd.DataFrame({"mean score": means}, index=index)
 
 # %% ../../nbs/74_predict.tune.ipynb #1d8fc88b
+def _check_tuning(cases, score, empty):
+    if not cases:
+        raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
+    if score is None and empty is None:
+        raise ValueError(
+            "empty: the Dice of a label that neither side has is a rule of the challenge, "
+            "so pass 1, 0 or NaN"
+        )
+
+# %% ../../nbs/74_predict.tune.ipynb #17fe8bd8
 def tune_post(
     cases: list,  # names of cases with out-of-fold probabilities
     load: Callable,  # name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
     groups: list = None,  # patient of each case, who stays in one half; None: every case its own
     candidates: list = _candidates,  # settings to try; `[]` is the reference and always tried
     score: Callable = None,  # (labels, truth, name) -> score; None: mean Dice of the foreground
-    empty: float = 1.0,  # Dice of a label that neither side has, where `score` is None
+    *,
+    empty: float = None,  # Dice of a label that neither side has; needed where `score` is None
     min_gain: float = 0.001,  # with a smaller gain on cases that did not choose, nothing is done
     folds: list = None,  # fold of each case: the other folds choose for it; None: two halves
     n_jobs: int = 1,  # processes
@@ -140,8 +151,7 @@ def tune_post(
     use the dict. The table's `.attrs['parts']` has the gains of each part, a dict a part.
     """
     cases = list(cases)
-    if not cases:
-        raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
+    _check_tuning(cases, score, empty)
     trials = [[], *candidates]
     scores = _score_all(cases, load, trials, score, empty, n_jobs, seconds)
     chosen, gains = _choose(scores, _parts(cases, groups, folds))

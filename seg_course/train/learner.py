@@ -116,7 +116,7 @@ def seg_learner(
         lr=lr,
         wd=wd,
         splitter=unet_split,
-        metrics=metric or CaseDice(empty),
+        metrics=metric or CaseDice(empty=empty),
         cbs=cbs,
         path=path,
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
