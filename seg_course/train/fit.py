@@ -87,8 +87,8 @@ class _KeepBest(Callback):
 def _leave_autocast(kind):
     """Leave half precision
 
-    fastai enters it before the network and leaves it after the loss: an error in between would leave
-    all later work in half precision."""
+    fastai enters it before the network and leaves it after the loss: an error in between would
+    leave all later work in half precision."""
     if not torch.is_autocast_enabled(kind):
         return
     torch.set_autocast_enabled(kind, False)
@@ -138,8 +138,8 @@ def _check_fit(n, epochs, lr, accumulate):
         )
     if accumulate < 1 or n % accumulate:
         raise ValueError(
-            f"accumulate {accumulate}: the {n} batches of an epoch cannot be dealt into such groups; "
-            "choose a divisor"
+            f"accumulate {accumulate}: the {n} batches of an epoch cannot be dealt into such "
+            "groups; choose a divisor"
         )
 
 # %% ../../nbs/65_train.fit.ipynb #62961172
@@ -195,9 +195,9 @@ def fit_fold(
 ) -> pd.DataFrame:  # a row for each epoch: losses, dice, lr, seconds, busy, memory_mb
     """Train one fold to its end, from where it stands; a finished fold is not trained again
 
-    `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by design
-    no better, and 0 for all other schedules. Raises `ValueError` if the fold was begun with other
-    settings, on other cases or with another network."""
+    `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by
+    design no better, and 0 for all other schedules. Raises `ValueError` if the fold was begun with
+    other settings, on other cases or with another network."""
     _check_fit(len(learn.dls.train), epochs, lr, accumulate)
     folder = Path(folder)
     keep = int(schedule == "plateau") if keep is None else keep

@@ -151,7 +151,7 @@ class Fade(Callback):
 
 # %% ../../nbs/62_train.schedule.ipynb #545c8e2e
 class Retire(Callback):
-    "Scales the helpers of a `DeepLoss` with cos(pi/2*epoch/epochs), always from their first weights"
+    "Scales the helpers of a `DeepLoss` with cos(pi/2*epoch/epochs), from their first weights"
 
     def before_epoch(self):
         self.learn.loss_func.helpers = math.cos(math.pi / 2 * self.epoch / self.n_epoch)
