@@ -27,6 +27,7 @@ class Scan:
     data: np.ndarray  # (C,Z,Y,X); a label map has C=1 and integers
     affine: np.ndarray  # 4x4, voxel index (x,y,z,1) to mm, as in nibabel
     path: Path | None = None  # the file that it came from
+    oriented: bool = True  # False: the file does not say how the patient lies
 
     @property
     def spacing(self) -> tuple[float, float, float]:
@@ -49,7 +50,7 @@ class Scan:
 
     def __repr__(self):
         size = "x".join(f"{s:g}" for s in self.spacing)
-        axes = "".join(nib.aff2axcodes(self.affine))
+        axes = "".join(nib.aff2axcodes(self.affine)) if self.oriented else "orientation unknown"
         return f"Scan {self.data.shape} {self.data.dtype}, {size} mm (z,y,x), {axes}"
 
 # %% ../../nbs/02_files.scan.ipynb #f63a1f29
