@@ -31,6 +31,7 @@ def work(root, n, cores, to):
     from seg_course.files.read import read_cohort, read_scan
     from seg_course.nets.unet2d import seg_unet
     from seg_course.predict.infer import predict_scan
+    from seg_course.prepare.intensity import normalise
     from seg_course.prepare.recipe import apply_recipe
     from seg_course.prepare.store import prepare
 
