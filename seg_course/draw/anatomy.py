@@ -18,19 +18,33 @@ def tube_label(
     "A bent tube with a thick anterior head and a thin posterior tail"
     z, y, x = np.indices(shape)
     nz, ny, nx = shape
+    tail = ny * rng.uniform(0.12, 0.2)
+    length = ny * rng.uniform(0.62, 0.7)
+    middle_x = nx * rng.uniform(0.42, 0.55)
+    bend = rng.uniform(2, 6)
+    middle_z = nz * rng.uniform(0.45, 0.55)
+    climb = rng.uniform(4, 9)
+    thin = rng.uniform(2.4, 3.2)
+    thicker = rng.uniform(2.2, 3.4)
+    border = rng.uniform(0.5, 0.58)
     # 0 at the end of the tail, 1 at the tip of the head
-    t = (y - ny * rng.uniform(0.12, 0.2)) / (ny * rng.uniform(0.62, 0.7))
-    cx = nx * rng.uniform(0.42, 0.55) + rng.uniform(2, 6) * (t - 0.5) ** 2 * 4
-    cz = nz * rng.uniform(0.45, 0.55) - rng.uniform(4, 9) * (t - 0.5)
-    r = rng.uniform(2.4, 3.2) + rng.uniform(2.2, 3.4) * np.clip(t, 0, 1) ** 2
-    tube = ((x - cx) ** 2 + (z - cz) ** 2 < r**2) & (t > 0) & (t < 1)
-    anterior = t > rng.uniform(0.5, 0.58)
-    return np.where(tube, np.where(anterior, 1, 2), 0).astype(np.uint8)
+    t = (y - tail) / length
+    middle = t - 0.5
+    cx = middle_x + bend * middle**2 * 4
+    cz = middle_z - climb * middle
+    r = thin + thicker * np.clip(t, 0, 1) ** 2
+    apart = (x - cx) ** 2 + (z - cz) ** 2
+    tube = (apart < r**2) & (t > 0) & (t < 1)
+    msk = np.zeros(shape, np.uint8)
+    msk[tube] = 2
+    msk[tube & (t > border)] = 1
+    return msk
 
 # %% ../../nbs/80_draw.anatomy.ipynb #aa4ea16c
 def _texture(shape, rng, sigma):  # blurred noise with a standard deviation of 1, float32
-    n = gaussian_filter(rng.standard_normal(shape).astype(np.float32), sigma)
-    return n / n.std()
+    noise = rng.standard_normal(shape).astype(np.float32)
+    blurred = gaussian_filter(noise, sigma)
+    return blurred / blurred.std()
 
 # %% ../../nbs/80_draw.anatomy.ipynb #7d116aa6
 def tube_image(
@@ -46,19 +60,23 @@ def tube_image(
     obj = gaussian_filter((msk > 0).astype(float), 0.6)
     img = 0.45 + 0.07 * blobs(3)
     distractors = blobs(2.5) > 1.4
-    img = img + 0.16 * distractors * (1 - obj) + 0.2 * obj
+    img = img + 0.16 * distractors * (1 - obj)
+    img = img + 0.2 * obj
     img = img * (1 + 0.1 * blobs(12))
     img = img + 0.035 * rng.standard_normal(msk.shape)
     return np.clip(img, 0, None).astype(np.float32)
 
 # %% ../../nbs/80_draw.anatomy.ipynb #d967da5f
 def _mm_grid(shape, spacing):  # (z,y,x) voxels, mm -> float32 (3,z,y,x): place in mm, middle at 0
-    axes = [(np.arange(n) - (n - 1) / 2) * s for n, s in zip(shape, spacing)]
-    return np.stack(np.meshgrid(*axes, indexing="ij")).astype(np.float32)
+    places = [np.arange(n) - (n - 1) / 2 for n in shape]
+    axes = [place * mm for place, mm in zip(places, spacing)]
+    grid = np.meshgrid(*axes, indexing="ij")
+    return np.stack(grid).astype(np.float32)
 
 # %% ../../nbs/80_draw.anatomy.ipynb #9db9e832
 def _ellipsoid(g, centre, radii):  # grid, (z,y,x) mm, (z,y,x) mm -> bool (z,y,x)
-    return sum(((a - c) / r) ** 2 for a, c, r in zip(g, centre, radii)) < 1
+    parts = [((a - c) / r) ** 2 for a, c, r in zip(g, centre, radii)]
+    return sum(parts) < 1
 
 # %% ../../nbs/80_draw.anatomy.ipynb #5f141b92
 def _tube(g, points, radius):  # grid, middle line (n,3) mm, mm -> bool (z,y,x)
@@ -66,16 +84,20 @@ def _tube(g, points, radius):  # grid, middle line (n,3) mm, mm -> bool (z,y,x)
     inside = np.zeros(g.shape[1:], bool)
     for a, b in zip(p[:-1], p[1:]):
         d = b - a
-        t = np.clip(sum((g[i] - a[i]) * d[i] for i in range(3)) / (d @ d), 0, 1)
-        inside |= sum((g[i] - a[i] - t * d[i]) ** 2 for i in range(3)) < radius**2
+        from_a = [g[i] - a[i] for i in range(3)]
+        along = sum(from_a[i] * d[i] for i in range(3))
+        t = np.clip(along / (d @ d), 0, 1)
+        apart = [from_a[i] - t * d[i] for i in range(3)]
+        inside |= sum(k**2 for k in apart) < radius**2
     return inside
 
 # %% ../../nbs/80_draw.anatomy.ipynb #bde0c7a8
 def _lung_tumour(g, lungs, rng, diameter_mm, wall):  # -> bool (z,y,x), at least one voxel
     r = diameter_mm / 2
-    step = [abs(g[i].flat[-1] - g[i].flat[0]) / max(n - 1, 1) for i, n in enumerate(lungs.shape)]
+    sides = [abs(axis.flat[-1] - axis.flat[0]) for axis in g]
+    spacing = [side / max(n - 1, 1) for side, n in zip(sides, lungs.shape)]
     # mm to the border of the lung
-    depth = edt(lungs, anisotropy=tuple(step))
+    depth = edt(lungs, anisotropy=tuple(spacing))
     if wall:
         suitable = (depth > 0.2 * r) & (depth < 0.6 * r)
     else:
@@ -84,35 +106,47 @@ def _lung_tumour(g, lungs, rng, diameter_mm, wall):  # -> bool (z,y,x), at least
         suitable = depth == depth.max()
     places = np.argwhere(suitable)
     centre = tuple(places[rng.integers(len(places))])
-    far = sum((a - a[centre]) ** 2 for a in g) ** 0.5
-    tumour = lungs & (far < r * (1 + 0.12 * _texture(lungs.shape, rng, 3)))
+    far = sum((axis - axis[centre]) ** 2 for axis in g) ** 0.5
+    lumps = 1 + 0.12 * _texture(lungs.shape, rng, 3)
+    tumour = lungs & (far < r * lumps)
     tumour[centre] = True
     return tumour
 
 # %% ../../nbs/80_draw.anatomy.ipynb #ddfd88d7
+def _box_around(g, a, b, radius):  # slices of the grid that contain a piece from a to b
+    lines = g[0, :, 0, 0], g[1, 0, :, 0], g[2, 0, 0]
+    box = []
+    for line, p, q in zip(lines, a, b):
+        low = min(p, q) - radius
+        high = max(p, q) + radius
+        start, stop = np.searchsorted(line, [low, high])
+        box.append(slice(start, stop))
+    return tuple(box)
+
+# %% ../../nbs/80_draw.anatomy.ipynb #512da8fb
 def _vessels(g, rng, n=16):  # `n` branches in each lung -> bool (z,y,x)
     out = np.zeros(g.shape[1:], bool)
-    lines = [g[0, :, 0, 0], g[1, 0, :, 0], g[2, 0, 0, :]]
     for side in np.repeat((-1, 1), n):
         way = rng.normal(size=3)
-        way[2] = side * abs(way[2]) + side * 0.3
+        way[2] = side * (abs(way[2]) + 0.3)
         way *= rng.uniform(25, 60) / np.linalg.norm(way)
-        r = rng.uniform(2, 4)
-        hilum = np.array([5, 22, side * 30.0]) + rng.normal(size=3) * [12, 6, 4]
+        radius = rng.uniform(2, 4)
+        hilum = np.array([5, 22, side * 30.0])
+        hilum += rng.normal(size=3) * [12, 6, 4]
         fork = hilum + way
-        rim = fork + way * 0.7 + rng.normal(size=3) * 12
-        for a, b, radius in ((hilum, fork, r), (fork, rim, 0.65 * r)):
-            lows, highs = np.minimum(a, b) - radius, np.maximum(a, b) + radius
-            box = tuple(
-                slice(*np.searchsorted(line, [low, high]))
-                for line, low, high in zip(lines, lows, highs)
-            )
-            out[box] |= _tube(g[(slice(None), *box)], [a, b], radius)
+        rim = fork + way * 0.7
+        rim += rng.normal(size=3) * 12
+        for a, b, r in ((hilum, fork, radius), (fork, rim, 0.65 * radius)):
+            box = _box_around(g, a, b, r)
+            out[box] |= _tube(g[(slice(None), *box)], [a, b], r)
     return out
 
 # %% ../../nbs/80_draw.anatomy.ipynb #11542d9e
 def _outline(g, s=1):  # the body, `s` times its size -> bool (z,y,x)
-    return np.abs(g[2] / (165 * s)) ** 2.5 + np.abs(g[1] / (105 * s)) ** 2.5 < 1
+    _, y, x = g
+    across = np.abs(x / (165 * s)) ** 2.5
+    deep = np.abs(y / (105 * s)) ** 2.5
+    return across + deep < 1
 
 # %% ../../nbs/80_draw.anatomy.ipynb #5bb7adbf
 # (z,y,x) in mm
@@ -134,17 +168,21 @@ def _chest_organs(g, w):  # grid, 8 shifts in mm -> dict of bool (z,y,x)
     o = dict(body=_outline(g))
     for side in ("lung_left", "lung_right"):
         o[side] = _ellipsoid(g, *_chest[side]) & _outline(g, 0.86)
-    centre, radii = _chest["heart"]
-    o["heart"] = _ellipsoid(g, centre + w[:3], radii)
+    heart, radii = _chest["heart"]
+    o["heart"] = _ellipsoid(g, heart + w[:3], radii)
     airway = np.array([0, w[3], w[4]])
     o["trachea"] = _tube(g, _chest["trachea"] + airway, 8)
     bend = np.zeros((4, 3))
     bend[:2, 2] = w[5]
     bend[2, 1] = w[6]
-    o["oesophagus"] = _tube(g, _chest["oesophagus"] + bend, 7 + w[7] / 5)
-    o["aorta"] = _tube(g, _chest["aorta"], 12 + w[0] / 4)
-    o["oesophagus"] &= ~(o["trachea"] | o["aorta"])
-    o["heart"] &= ~(o["aorta"] | o["oesophagus"] | o["trachea"])
+    thickness = 7 + w[7] / 5
+    o["oesophagus"] = _tube(g, _chest["oesophagus"] + bend, thickness)
+    thickness = 12 + w[0] / 4
+    o["aorta"] = _tube(g, _chest["aorta"], thickness)
+    for other in ("trachea", "aorta"):
+        o["oesophagus"] &= ~o[other]
+    for other in ("trachea", "aorta", "oesophagus"):
+        o["heart"] &= ~o[other]
     return o
 
 # %% ../../nbs/80_draw.anatomy.ipynb #9470031e
@@ -152,13 +190,16 @@ def _chest_frame(g, w):  # what gets no label: dict of bool (z,y,x)
     z, y, x = g
     carina = _chest["carina"] + np.array([0, w[3], w[4]])
     right, left = (_tube(g, [carina, end], 6) for end in _chest["bronchi"])
-    waves = np.sin((z + 0.5 * y + 0.2 * np.abs(x)) / 13) > 0.55
+    waves = np.sin((z + 0.5 * y + 0.2 * np.abs(x)) / 13)
+    under = (y > 112) & (y < 120 + x**2 / 2000)
+    between = np.abs(x / 45) ** 2 + np.abs(y / 70) ** 2
+    shell = _outline(g, 0.93) & ~_outline(g, 0.87)
     return dict(
-        table=(np.abs(x) < 190) & (y > 112) & (y < 120 + x**2 / 2000),
+        table=under & (np.abs(x) < 190),
         fat=_outline(g),
         muscle=_outline(g, 0.94),
-        mediastinum=np.abs(x / 45) ** 2 + np.abs(y / 70) ** 2 < 1,
-        ribs=_outline(g, 0.93) & ~_outline(g, 0.87) & waves,
+        mediastinum=between < 1,
+        ribs=shell & (waves > 0.55),
         bronchi=right | left,
         spine=_tube(g, _chest["spine"], 17),
         canal=_tube(g, _chest["canal"], 7),
@@ -232,14 +273,17 @@ def thorax(
     hu = _paint_chest(frame | o | dict(lungs=lungs), blood)
     hu += o["body"] * 12 * _texture(shape, rng, 3)
     hu[lungs & _vessels(g, rng)] = blood
-    # some swallowed air
-    hu[o["oesophagus"] & (_texture(shape, rng, 2) > 1.8)] = -500
+    swallowed_air = _texture(shape, rng, 2) > 1.8
+    hu[o["oesophagus"] & swallowed_air] = -500
     hu[o["tumour"]] = rng.uniform(20, 50)
-    noise = rng.normal(0, rng.uniform(15, 30), shape)
-    hu = gaussian_filter(hu, (0.3, 0.6, 0.6)) + noise
-    o["lung_left"] = lungs & (g[2] > 0) & ~o["tumour"]
-    o["lung_right"] = lungs & (g[2] < 0) & ~o["tumour"]
-    return np.clip(hu, -1024, 3071).round().astype(np.int16), o
+    noise_hu = rng.uniform(15, 30)
+    hu = gaussian_filter(hu, (0.3, 0.6, 0.6))
+    hu = hu + rng.normal(0, noise_hu, shape)
+    free = lungs & ~o["tumour"]
+    o["lung_left"] = free & (g[2] > 0)
+    o["lung_right"] = free & (g[2] < 0)
+    hu = np.clip(hu, -1024, 3071).round()
+    return hu.astype(np.int16), o
 
 # %% ../../nbs/80_draw.anatomy.ipynb #5a3b3891
 # (z,y,x) in mm, z along the axis of the heart
@@ -255,14 +299,18 @@ _heart = dict(
 
 # %% ../../nbs/80_draw.anatomy.ipynb #6683840e
 def _moved(points, shifts):  # some coordinates moved: {index: mm} -> list
-    return [p + shifts[i] if i in shifts else p for i, p in enumerate(points)]
+    moved = list(points)
+    for i, mm in shifts.items():
+        moved[i] += mm
+    return moved
 
 # %% ../../nbs/80_draw.anatomy.ipynb #b9a06744
 def _heart_labels(g, w, wall):  # tilted grid, 10 shifts in mm, mm -> uint8 (z,y,x)
     lab = np.zeros(g.shape[1:], np.uint8)
-    for label, name, shift, radius in ((7, "pulmonary", w[5], 9), (6, "ascending", w[6], 11)):
+    for label, name, mm, radius in ((7, "pulmonary", w[5], 9), (6, "ascending", w[6], 11)):
         start, middle, end = _heart[name]
-        lab[_tube(g, [start, _moved(middle, {2: shift}), end], radius)] = label
+        line = [start, _moved(middle, {2: mm}), end]
+        lab[_tube(g, line, radius)] = label
     for label, name, shifts in (
         (4, "right_atrium", {0: w[3], 1: w[4]}),
         (5, "right_ventricle", {0: w[7]}),
@@ -291,8 +339,9 @@ def _paint_heart(lab, lungs, sac, level, rng):  # labels, masks, a level table -
     img = np.full(lab.shape, labels[0], np.float32)
     img[sac] = level["sac"]
     img[lungs] = level["lungs"]
+    values = np.array(labels, np.float32) + shift
     structure = lab > 0
-    img[structure] = (np.array(labels, np.float32)[lab] + shift[lab])[structure]
+    img[structure] = values[lab[structure]]
     img += 18 * _texture(lab.shape, rng, 2)
     # vessels of the lung, as bright as the heart
     img[lungs & (_texture(lab.shape, rng, 1) > 1.9)] = labels[4]
@@ -312,15 +361,20 @@ def whole_heart(
     w = rng.uniform(-3, 3, 10)
     tilt = np.deg2rad(rng.uniform(25, 40))
     down, left = np.cos(tilt), np.sin(tilt)
-    g = np.stack([z * down + x * left, y, -z * left + x * down])
+    along = z * down + x * left
+    across = -z * left + x * down
+    g = np.stack([along, y, across])
     lab = _heart_labels(g, w, wall=rng.uniform(8, 11))
     sac = _ellipsoid(g, *_heart["sac"])
     lungs = ~sac & (np.abs(x) > 20) & (y < 40)
     img = _paint_heart(lab, lungs, sac, _heart_levels[modality], rng)
-    img = gaussian_filter(img, (0.4, 0.6, 0.6)) + rng.normal(0, 25, shape)
+    img = gaussian_filter(img, (0.4, 0.6, 0.6))
+    img = img + rng.normal(0, 25, shape)
     lowest = -1024
     if modality == "mr":
         lowest = 0
         bias = 1 + 0.2 * _texture(shape, rng, 15)
-        img = np.clip(img * bias, 0, None) * rng.uniform(0.3, 4)
-    return np.clip(img, lowest, 32767).round().astype(np.int16), lab
+        img = np.clip(img * bias, 0, None)
+        img = img * rng.uniform(0.3, 4)
+    img = np.clip(img, lowest, 32767).round()
+    return img.astype(np.int16), lab
