@@ -75,8 +75,10 @@ def _mm_grid(shape, spacing):  # (z,y,x) voxels, mm -> float32 (3,z,y,x): place 
 
 # %% ../../nbs/80_draw.anatomy.ipynb #9db9e832
 def _ellipsoid(g, centre, radii):  # grid, (z,y,x) mm, (z,y,x) mm -> bool (z,y,x)
-    parts = [((a - c) / r) ** 2 for a, c, r in zip(g, centre, radii)]
-    return sum(parts) < 1
+    far2 = 0
+    for axis, c, r in zip(g, centre, radii):
+        far2 = far2 + ((axis - c) / r) ** 2
+    return far2 < 1
 
 # %% ../../nbs/80_draw.anatomy.ipynb #5f141b92
 def _tube(g, points, radius):  # grid, middle line (n,3) mm, mm -> bool (z,y,x)
@@ -88,7 +90,8 @@ def _tube(g, points, radius):  # grid, middle line (n,3) mm, mm -> bool (z,y,x)
         along = sum(from_a[i] * d[i] for i in range(3))
         t = np.clip(along / (d @ d), 0, 1)
         apart = [from_a[i] - t * d[i] for i in range(3)]
-        inside |= sum(k**2 for k in apart) < radius**2
+        far2 = sum(k**2 for k in apart)
+        inside |= far2 < radius**2
     return inside
 
 # %% ../../nbs/80_draw.anatomy.ipynb #bde0c7a8
@@ -192,7 +195,7 @@ def _chest_frame(g, w):  # what gets no label: dict of bool (z,y,x)
     right, left = (_tube(g, [carina, end], 6) for end in _chest["bronchi"])
     waves = np.sin((z + 0.5 * y + 0.2 * np.abs(x)) / 13)
     under = (y > 112) & (y < 120 + x**2 / 2000)
-    between = np.abs(x / 45) ** 2 + np.abs(y / 70) ** 2
+    between = (x / 45) ** 2 + (y / 70) ** 2
     shell = _outline(g, 0.93) & ~_outline(g, 0.87)
     return dict(
         table=under & (np.abs(x) < 190),
