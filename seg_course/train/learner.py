@@ -14,6 +14,7 @@ from pathlib import Path
 import fastai.callback.schedule  # gives Learner fit_one_cycle and lr_find  # noqa: F401
 import pandas as pd
 import torch
+from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
 from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
@@ -38,26 +39,29 @@ def _split_index(idx, df, fold):
         raise ValueError(f"fold {fold} leaves no case to train on: make more folds")
     return idx[others], idx[inside]
 
-# %% ../../nbs/64_train.learner.ipynb #c0eb1da6
+# %% ../../nbs/64_train.learner.ipynb #2f0637b1
 def fold_sources(
     store: str | Path,  # folder written by `prepare`
     idx: pd.DataFrame,  # its index
-    df: pd.DataFrame,  # cohort with `fold`
+    df: pd.DataFrame,  # cohort with `case` and `fold`
     fold: int,  # the fold to validate on; all others train
-    size: tuple,  # (Y,X) of slices or (Z,Y,X) of boxes
-    bs: int = 32,  # patches a batch
-    val_bs: int = 64,  # patches a batch of validation
-    context: int = None,  # neighbour slices on each side; None: 1 for slices
+    size: tuple,  # (Y,X) of slices or (Z,Y,X) of boxes, px
+    bs: int = 32,  # patches in a batch
+    val_bs: int = 64,  # patches in a batch of validation
+    context: int | None = None,  # neighbour slices on each side; None: 1 for slices
     device: str | torch.device = "cpu",  # where batches are made
     memory: str = "auto",  # where the prepared cases are kept, see `CaseMemory`
     val_tfms: list | tuple = (),  # functions for batches of validation, e.g. to pick channels
     coords: bool = False,  # places of voxels as three more channels of boxes, see `BatchSource`
-    fg_share: float = None,  # oversampling: share of slices with foreground, or of aimed boxes
-    rule: Callable = None,  # instead: a sampling rule of your own, training rows -> weights
-    plan: Callable = None,  # instead of both: any plan function, as from `sampling_plan`
+    fg_share: float | None = None,  # oversampling: share of slices with foreground, 0 to 1
+    rule: Callable | None = None,  # instead: a sampling rule, training rows -> weights
+    plan: Callable | None = None,  # instead of both: any plan function, as from `sampling_plan`
     **kw,  # passed to the training `BatchSource`: tfms, n_batches, seed
 ) -> DataLoaders:  # train and valid
-    "Training and validation source of one fold"
+    """Make the training and the validation source of one fold
+
+    For boxes, `fg_share` is the share of boxes that are aimed at foreground. Raises `ValueError` for a
+    fold without cases, or without cases to train on."""
     train_idx, val_idx = _split_index(idx, df, fold)
     plan = plan or sampling_plan(size, fg_share, rule)
     common = dict(size=size, context=context, device=device, memory=memory, coords=coords)
@@ -68,45 +72,71 @@ def fold_sources(
         print(f"validating on {valid}")
     return DataLoaders(train, valid, device=torch.device(device))
 
-# %% ../../nbs/64_train.learner.ipynb #22a4a59c
-@delegates(seg_unet)
-def seg_learner(
-    dls: DataLoaders,  # from `fold_sources`
-    name: str = None,  # a timm architecture; None: resnet34 for slices, none for boxes, whose networks have no timm encoder
-    n_out: int = 2,  # classes with background
-    pretrained=True,  # True, False, or a .safetensors file
-    decoder: str = "dynamic",  # a key of `unets`: 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes; it takes its arguments
-    loss_func=None,  # None: `DiceCELoss()`
-    lr: float = 1e-3,  # learning rate
-    wd: float = 0.01,  # weight decay
-    seed: int = 0,  # of the random weights
-    empty: float = 1.0,  # Dice of a case without foreground and without prediction, for `CaseDice`
-    metric: Metric = None,  # None: `CaseDice(empty)`
-    cbs=None,  # fastai callbacks
-    compile: bool = False,  # torch.compile for the encoder, or for a 3D network: it needs half a minute and a C compiler, and pays on an accelerator
-    path=".",  # where fastai may write
-    **kwargs,
-) -> Learner:  # with `dls`, `CaseDice`, AdamW
-    "A fastai `Learner` with a U-Net on a timm encoder, frozen if pretrained, or with a 3D network"
+# %% ../../nbs/64_train.learner.ipynb #aadd2013
+def _check_labels(dls, n_out):
+    "Refuse a store with labels that the network does not know"
     seen = [int(c[2:]) for c in dls.train.idx if c.startswith("n_")]
     if seen and max(seen) >= n_out:
         raise ValueError(
-            f"the store holds label {max(seen)}, but n_out={n_out} counts labels 0 to {n_out - 1} only: set n_out, or write label files with values 0, 1, 2, ..."
+            f"the store holds label {max(seen)}, but n_out={n_out} counts labels 0 to {n_out - 1} "
+            "only: set n_out, or write label files with values 0, 1, 2, ..."
         )
-    if dls.train.coords != (kwargs.get("coord") == "absolute"):
+
+# %% ../../nbs/64_train.learner.ipynb #0cd83069
+def _check_places(dls, coord):
+    "Refuse a network that expects places without a source that gives them, and the reverse"
+    if dls.train.coords != (coord == "absolute"):
         raise ValueError(
-            f"coords={dls.train.coords} of the batch source and coord={kwargs.get('coord')!r} of the network: coords=True and coord='absolute' belong together"
+            f"coords={dls.train.coords} of the batch source and coord={coord!r} of the network: "
+            "coords=True and coord='absolute' belong together"
         )
+
+# %% ../../nbs/64_train.learner.ipynb #4a4ad121
+def _arch(x, name, n_out, decoder, kwargs):
+    "All arguments of `build_unet` for batches like `x`"
+    if name is None:
+        name = "" if x.ndim == 5 else "resnet34"
+    arch = dict(name=name, n_in=x.shape[1], n_out=n_out, size=tuple(x.shape[2:]), **kwargs)
+    if decoder != "dynamic":
+        arch["decoder"] = decoder
+    return arch
+
+# %% ../../nbs/64_train.learner.ipynb #984b3ad1
+def _as_built(arch, net):
+    "The arguments of a network, ready for JSON, with its widths as they were resolved"
+    resolved = {k: getattr(net, k) for k in ("widths", "pool") if hasattr(net, k)}
+    return json.loads(json.dumps(arch | resolved))
+
+# %% ../../nbs/64_train.learner.ipynb #50019dd8
+@delegates(seg_unet)
+def seg_learner(
+    dls: DataLoaders,  # from `fold_sources`
+    name: str | None = None,  # a timm architecture; None: resnet34 for slices, none for boxes
+    n_out: int = 2,  # classes with background
+    pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
+    decoder: str = "dynamic",  # a key of `unets`; it takes its own arguments
+    loss_func: Callable | None = None,  # None: `DiceCELoss()`
+    lr: float = 1e-3,  # learning rate
+    wd: float = 0.01,  # weight decay
+    seed: int = 0,  # of the random weights
+    empty: float = 1.0,  # Dice of a label that a case has neither in prediction nor in truth
+    metric: Metric | None = None,  # None: `CaseDice`, with `empty`
+    cbs: Callback | list | None = None,  # fastai callbacks
+    compile: bool = False,  # torch.compile the encoder, or a 3D network?
+    path: str | Path = ".",  # where fastai may write
+    **kwargs,
+) -> Learner:  # with `dls`, AdamW and, in `arch`, the arguments of its network
+    """Make a fastai `Learner` with a U-Net on a timm encoder, or with a 3D network
+
+    The decoder is 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes. A pretrained encoder
+    is frozen. Compiling needs half a minute and a C compiler, and pays on an accelerator. Raises
+    `ValueError` for labels beyond `n_out`, and for a source and a network that do not go together."""
+    _check_labels(dls, n_out)
+    _check_places(dls, kwargs.get("coord"))
     torch.manual_seed(seed)
     x = dls.one_batch()[0]
-    kw = dict(
-        name=("" if x.ndim == 5 else "resnet34") if name is None else name,
-        n_in=x.shape[1],
-        n_out=n_out,
-        size=tuple(x.shape[2:]),
-        **kwargs,
-    ) | (dict(decoder=decoder) if decoder != "dynamic" else {})
-    net = move_net(build_unet(pretrained=pretrained, **kw), x.device)
+    arch = _arch(x, name, n_out, decoder, kwargs)
+    net = move_net(build_unet(pretrained=pretrained, **arch), x.device)
     if compile:
         (encoder_of(net) or net).compile()
     learn = Learner(
@@ -122,9 +152,7 @@ def seg_learner(
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
         train_bn=True,
     )
-    learn.arch = json.loads(
-        json.dumps(kw | {k: getattr(net, k) for k in ("widths", "pool") if hasattr(net, k)})
-    )  # as numbers: a later default may be another one
+    learn.arch = _as_built(arch, net)
     learn.pretrained = bool(pretrained) and encoder_of(net) is not None
     if learn.pretrained:
         learn.freeze()
