@@ -60,8 +60,8 @@ def fold_sources(
 ) -> DataLoaders:  # train and valid
     """Make the training and the validation source of one fold
 
-    For boxes, `fg_share` is the share of boxes that are aimed at foreground. Raises `ValueError` for a
-    fold without cases, or without cases to train on."""
+    For boxes, `fg_share` is the share of boxes that are aimed at foreground. Raises `ValueError`
+    for a fold without cases, or without cases to train on."""
     train_idx, val_idx = _split_index(idx, df, fold)
     plan = plan or sampling_plan(size, fg_share, rule)
     common = dict(size=size, context=context, device=device, memory=memory, coords=coords)
@@ -128,9 +128,10 @@ def seg_learner(
 ) -> Learner:  # with `dls`, AdamW and, in `arch`, the arguments of its network
     """Make a fastai `Learner` with a U-Net on a timm encoder, or with a 3D network
 
-    The decoder is 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes. A pretrained encoder
-    is frozen. Compiling needs half a minute and a C compiler, and pays on an accelerator. Raises
-    `ValueError` for labels beyond `n_out`, and for a source and a network that do not go together."""
+    The decoder is 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes. A
+    pretrained encoder is frozen. Compiling needs half a minute and a C compiler, and pays on an
+    accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source and a network that
+    do not go together."""
     _check_labels(dls, n_out)
     _check_places(dls, kwargs.get("coord"))
     torch.manual_seed(seed)
