@@ -72,7 +72,7 @@ def attempt(
         raise ValueError(f"{path.name} cannot be read ({what}): {way_out}") from None
 
 # %% ../../nbs/08_files.nifti.ipynb #1b98e55a
-_block = 2**18  # bytes
+_block = 2**16  # bytes
 
 # %% ../../nbs/08_files.nifti.ipynb #6788c0f4
 def _unpacked(f, begin):
