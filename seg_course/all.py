@@ -8,6 +8,7 @@ from .files.contours import *
 from .files.image import *
 from .files.read import *
 from .files.check import *
+from .files.write import *
 from .look.explore import *
 from .look.chart import *
 from .prepare.crop import *

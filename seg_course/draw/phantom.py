@@ -358,10 +358,6 @@ phantoms = {
     "faulty_cohort": _faulty,
 }
 
-# %% ../../nbs/82_draw.phantom.ipynb #8993bf36
-hippocampus_phantom, lung_phantom = _hippocampus, _lung
-segthor_phantom, vipcup_phantom = _segthor, _vipcup
-
 # %% ../../nbs/82_draw.phantom.ipynb #30692c57
 def is_phantom(
     path: str | Path,  # folder of a data set

@@ -129,11 +129,11 @@ def check_names(
 
 # %% ../../nbs/00_files.common.ipynb #faf95a6a
 def split_series(
-    path: str | Path,  # file, folder, or 'folder#SeriesInstanceUID'
-) -> tuple[str, str]:  # (file or folder, UID of the series; '' if none is named)
+    path: str | Path,  # file, folder, 'folder#UID', or 'folder#UID@Element=value'
+) -> tuple[str, str]:  # (file or folder, what is behind the #; '' if no series is named)
     "The file or folder that a path of an image means, and the series in it"
     folder, _, uid = str(path).rpartition("#")
-    if re.fullmatch(r"[\d.]+", uid) and not Path(path).exists() and Path(folder).is_dir():
+    if re.fullmatch(r"[\d.]+(@\w+=.*)?", uid) and not Path(path).exists() and Path(folder).is_dir():
         return folder, uid
     return str(path), ""
 

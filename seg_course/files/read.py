@@ -8,16 +8,33 @@ __all__ = ['segthor_labels', 'mmwhs_values', 'layouts', 'suffix', 'stem', 'read_
 
 # %% ../../nbs/06_files.read.ipynb #786de9f2
 import json
+import os
 import re
-from collections import Counter
+import warnings
 from pathlib import Path
 
 import pandas as pd
 
 from .behaviour import label_readers, map_cases, mask_readers, reader, readers
 from .common import check_names, few, label_map, read_json, read_table, split_series
-from .contours import plain_name, read_rtstruct
-from .dicom import dicom_files, read_dicom
+from seg_course.files.contours import (
+    drawing_kind,
+    drawn_on,
+    find_drawing,
+    plain_name,
+    read_rtstruct,
+    read_seg,
+    roi_names,
+)
+from seg_course.files.dicom import (
+    choose_series,
+    dicom_files,
+    first_dicom,
+    has_dicom,
+    image_series,
+    read_dicom,
+    series_name,
+)
 from .image import check_turned, outlines, read_drawing, read_image, read_mask
 from .scan import Scan, fit_label, read_nifti, read_nrrd
 
@@ -91,6 +108,24 @@ def _is_contours(p):
     known = suffix(p) in (*mask_readers, *label_readers)
     return not known and p.is_file() and is_dicom(p)
 
+# %% ../../nbs/06_files.read.ipynb #13bdab32
+def _check_named(file, ds, labels):
+    "Refuse a drawing without a label map"
+    if not labels and (roi_names(ds) or drawing_kind(ds) == "RTSTRUCT"):
+        raise ValueError(
+            f"{file.name} is a DICOM {drawing_kind(ds)}: contours have names, "
+            f"{few(roi_names(ds))}, not numbers, so "
+            'say which are meant, like labels={"GTV1":1}'
+        )
+
+# %% ../../nbs/06_files.read.ipynb #a27a3fce
+def _read_dicom_label(p, image, labels, any_frame):
+    "The regions of an RTSTRUCT or a SEG, on the grid of the image"
+    file, ds = find_drawing(p)
+    _check_named(file, ds, labels)
+    read = read_seg if drawing_kind(ds) == "SEG" else read_rtstruct
+    return read(file, image, labels or {}, any_frame)
+
 # %% ../../nbs/06_files.read.ipynb #f16e7ef0
 def _check_mask_kind(p):
     "Refuse a file that cannot be read as a mask"
@@ -102,25 +137,21 @@ def _check_mask_kind(p):
 
 # %% ../../nbs/06_files.read.ipynb #c3cb9236
 def read_label(
-    path: str | Path,  # label file; an RTSTRUCT may be named by its folder
+    path: str | Path,  # label file; a DICOM drawing may be named by its folder
     image: Scan,  # its image; the label is brought to this grid
     labels: dict | str = None,  # raw value, ROI or outline -> class; None keeps the values
 ) -> Scan:  # uint8 (1,Z,Y,X), on the grid of the image
     """A label of any kind, on the grid of its image
 
-    The label map `labels` is a dict or its JSON text; '>0' stands for every value above 0.
+    The label map `labels` is a dict or its JSON text; '>0' stands for every value above 0. Behind
+    the name of an RTSTRUCT or SEG, '#any-frame' says that it fits, whatever scan it was drawn on.
     Raises `ValueError` if the label does not fit its image or the map lacks one of its values."""
     if not str(path):
         raise ValueError("no label for this image: annotate it, or move the image to the test set")
-    p = Path(path)
+    p = Path(str(path).removesuffix("#any-frame"))
     labels = label_map(labels)
     if _is_contours(p):
-        if not labels:
-            raise ValueError(
-                f"{p.name}: contours have names, not numbers: "
-                'say which are meant, like labels={"GTV1":1}'
-            )
-        return read_rtstruct(p, image, labels)
+        return _read_dicom_label(p, image, labels, str(path).endswith("#any-frame"))
     if suffix(p) in label_readers:
         return label_readers[suffix(p)](p, image, labels)
     _check_mask_kind(p)
@@ -333,79 +364,124 @@ def _drawn(path, split, labels):
     return rows, dict(labels={0: "background"} | names, label_map=classes)
 
 # %% ../../nbs/06_files.read.ipynb #83b6fcd0
-def _drawn_rois(ds):
-    "Plain names of the ROIs of an RTSTRUCT that have contours"
-    contours = ds.get("ROIContourSequence", [])
-    drawn = {int(c.ReferencedROINumber) for c in contours if c.get("ContourSequence")}
-    rois = ds.get("StructureSetROISequence", [])
-    return [plain_name(r.ROIName) for r in rois if int(r.ROINumber) in drawn]
+def _folder_of(slices, series):
+    "The folder around all files of a series, with #UID if another series is in it"
+    folder = Path(os.path.commonpath([one.file.parent for one in slices]))
+    others = [one for other in series if other is not slices for one in other]
+    if any(one.file.is_relative_to(folder) for one in others):
+        return f"{folder}#{series_name(slices, series)}"
+    return str(folder)
 
-# %% ../../nbs/06_files.read.ipynb #67ee9ab2
-def _referenced_series(ds):
-    "UIDs of the series that an RTSTRUCT refers to"
-    out = set()
-    for frame in ds.get("ReferencedFrameOfReferenceSequence", []):
-        for study in frame.get("RTReferencedStudySequence", []):
-            for series in study.get("RTReferencedSeriesSequence", []):
-                out.add(str(series.get("SeriesInstanceUID")))
-    return out
+# %% ../../nbs/06_files.read.ipynb #b2ed64ec
+def _image_of(files, drawings, folder):
+    "(path of the image, note on other series) among the DICOM files of a patient"
+    meant = [drawn_on(ds) for _, ds in drawings]
+    uids = set().union(*(series for series, _ in meant))
+    frames = set().union(*(frames for _, frames in meant))
+    series = image_series(files)
+    try:
+        slices, note = choose_series(series, folder.name, (uids, frames))
+    except ValueError:
+        # none, or several: reading the folder says which
+        return str(folder), ""
+    return _folder_of(slices, series), note
 
-# %% ../../nbs/06_files.read.ipynb #0e9ed565
-def _series_of(slices, meant, folder):
-    "The series that was drawn on, else the largest: a folder, with #UID if it contains several"
-    found = [(str(f.parent), str(ds.get("SeriesInstanceUID", ""))) for f, ds in slices]
-    drawn_on = [(parent, uid) for parent, uid in found if uid in meant]
-    most = Counter(drawn_on or found).most_common(2)
-    if not most:
-        return ""
-    (parent, uid), n = most[0]
-    if len(most) > 1 and most[1][1] == n:
-        return str(folder)
-    several = len({u for p, u in found if p == parent}) > 1
-    return f"{parent}#{uid}" if several else parent
-
-# %% ../../nbs/06_files.read.ipynb #b3342772
-def _patient(folder):
-    "(row of the cohort, names of the ROIs with contours) of the folder of a patient"
+# %% ../../nbs/06_files.read.ipynb #4f8bfe5c
+def _look_at_patient(folder):
+    "(row of the cohort, names of the regions, note on other series) of the folder of a patient"
     files = dicom_files(folder)
-    structures = [(f, ds) for f, ds in files if ds.get("Modality") == "RTSTRUCT"]
-    slices = [(f, ds) for f, ds in files if "ImagePositionPatient" in ds]
-    meant, names = set(), []
-    for _, ds in structures:
-        meant |= _referenced_series(ds)
-        names += _drawn_rois(ds)
-    label = str(folder) if structures else ""
-    if len(structures) == 1:
-        label = str(structures[0][0])
-    image = _series_of(slices, meant, folder)
-    return dict(case=folder.name, image=image, label=label), names
+    drawings = [(f, ds) for f, ds in files if drawing_kind(ds)]
+    image, note = _image_of(files, drawings, folder)
+    label = str(folder) if drawings else ""
+    if len(drawings) == 1:
+        label = str(drawings[0][0])
+    names = [plain_name(name) for _, ds in drawings for name in roi_names(ds)]
+    return dict(case=folder.name, image=image, label=label), names, note
+
+# %% ../../nbs/06_files.read.ipynb #e2536536
+def _patient(folder):
+    "`_look_at_patient`; a patient whose files cannot be read stays a row of the cohort"
+    try:
+        return _look_at_patient(folder)
+    except Exception:
+        # reading the image of this case says what is wrong
+        return dict(case=folder.name, image=str(folder), label=str(folder)), [], ""
 
 # %% ../../nbs/06_files.read.ipynb #51c58a25
-def _has_dicom(folder):
-    "Is there a DICOM file among the first twenty entries?"
-    from pydicom.misc import is_dicom
-
-    for f in sorted(folder.rglob("*"))[:20]:
-        if f.is_file() and (f.suffix.lower() == ".dcm" or is_dicom(f)):
-            return True
-    return False
+def _ties(ds):
+    "Identifiers that files of one examination share"
+    own = {str(ds.get("StudyInstanceUID", "")), str(ds.get("FrameOfReferenceUID", ""))}
+    return own.union(*drawn_on(ds)) - {""}
 
 # %% ../../nbs/06_files.read.ipynb #0dbb7b96
-def _one_patient(folders):
-    "Are these up to four folders the series of one patient?"
-    if not 2 <= len(folders) <= 4:
-        return False
-    ids = {str(dicom_files(p)[0][1].get("PatientID", "")) for p in folders[:2]}
-    return len(ids) == 1 and ids != {""}
+def _are_tied(ties):
+    "Are these sets of identifiers all connected?"
+    joined, rest = ties[0], ties[1:]
+    while rest:
+        near = [t for t in rest if t & joined]
+        if not near:
+            return False
+        joined = joined.union(*near)
+        rest = [t for t in rest if not t & joined]
+    return True
 
-# %% ../../nbs/06_files.read.ipynb #5e39862e
+# %% ../../nbs/06_files.read.ipynb #93a63cf3
+def _numbers_of(headers):
+    "The different patient's numbers of some files"
+    return {str(ds.get("PatientID", "")) for ds in headers}
+
+# %% ../../nbs/06_files.read.ipynb #55d6cc50
+def _one_patient(places):
+    "Are these up to twelve folders and files of one patient and one examination?"
+    if not 2 <= len(places) <= 12:
+        return False
+    found = [first_dicom(p) for p in places]
+    if None in found:
+        return False
+    headers = [ds for _, ds in found]
+    numbers = _numbers_of(headers)
+    return len(numbers) == 1 and numbers != {""} and _are_tied([_ties(ds) for ds in headers])
+
+# %% ../../nbs/06_files.read.ipynb #874199f7
+def _many_patients(folders):
+    "Have these folders several patient's numbers?"
+    return len(_numbers_of(ds for _, ds in filter(None, map(first_dicom, folders)))) > 1
+
+# %% ../../nbs/06_files.read.ipynb #72b15953
+def _folders_and_files(path):
+    "(folders with DICOM files, folders without, DICOM files) directly below a folder"
+    below = [p for p in sorted(path.iterdir()) if not p.name.startswith(".")]
+    folders = [p for p in below if p.is_dir()]
+    with_dicom = [p for p in folders if has_dicom(p)]
+    without = [p for p in folders if p not in with_dicom]
+    files = [p for p in below if p.is_file() and p.name.upper() != "DICOMDIR" and has_dicom(p)]
+    return with_dicom, without, files
+
+# %% ../../nbs/06_files.read.ipynb #6c434187
+def _say_left_aside(path, without, files):
+    "Warn of what belongs to no patient"
+    if without:
+        names = few([p.name for p in without])
+        warnings.warn(f"{path}: no DICOM files were found in the folders {names}", stacklevel=2)
+    if files:
+        warnings.warn(
+            f"{path}: {len(files)} DICOM files are in no folder of a patient and were left aside",
+            stacklevel=2,
+        )
+
+# %% ../../nbs/06_files.read.ipynb #dd6cdd31
 def _patient_folders(path):
     "Folders with DICOM files, one a patient"
-    below = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
-    folders = [p for p in below if _has_dicom(p)]
-    if folders and not _one_patient(folders):
-        return folders
-    return [path] if folders or _has_dicom(path) else []
+    folders, without, files = _folders_and_files(path)
+    if not folders:
+        return [path] if files else []
+    if _one_patient([*folders, *files[:1]]):
+        return [path]
+    if len(folders) == 1:
+        inner = _patient_folders(folders[0])
+        folders = inner if len(inner) > 1 and _many_patients(inner) else folders
+    _say_left_aside(path, without, files)
+    return folders
 
 # %% ../../nbs/06_files.read.ipynb #f6536e58
 def _usual_gtv(counts, path):
@@ -427,8 +503,11 @@ def _tcia(path, split, labels):
     if not folders:
         return None
     found = map_cases(_patient, ((p,) for p in folders), len(folders))
-    rows = [row for row, _ in found]
-    counts = pd.Series([name for _, names in found for name in set(names)]).value_counts()
+    rows = [row for row, _, _ in found]
+    notes = [note for _, _, note in found if note]
+    if notes:
+        warnings.warn(f"{len(notes)} of {len(rows)} cases: {notes[0]}", stacklevel=2)
+    counts = pd.Series([n for _, names, _ in found for n in set(names)], dtype=str).value_counts()
     if labels or not len(counts):
         return rows, dict(labels={})
     gtv = _usual_gtv(counts, path)

@@ -16,9 +16,10 @@ import pandas as pd
 
 from ..files.behaviour import mask_readers
 from ..files.common import few
-from ..files.contours import read_rtstruct, write_rtstruct
+from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
 from ..files.read import named_files, read_scan, suffix
+from ..files.write import write_rtstruct
 from ..predict.infer import find_images, predict_probs
 from ..predict.post import apply_post, post_from_json
 from ..score.metric import counts, dice
