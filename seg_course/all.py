@@ -6,6 +6,8 @@ from .files.scan import *
 from .files.dicom import *
 from .files.contours import *
 from .files.image import *
+from .files.nifti import *
+from .files.nrrd import *
 from .files.read import *
 from .files.check import *
 from .files.write import *

@@ -7,7 +7,7 @@ __all__ = ['rle_encode', 'rle_decode', 'read_rle', 'read_coco', 'write_rle_csv',
 
 # %% ../../nbs/08_files.encoded.ipynb #089001a3
 import re
-from functools import lru_cache
+from functools import lru_cache, partial
 from pathlib import Path
 
 import numpy as np
@@ -197,19 +197,30 @@ def _is_code(texts):
     return len(filled) > 0 and filled.head(20).str.fullmatch(r"\s*\d+ \d+( +\d+ +\d+)*\s*").all()
 
 # %% ../../nbs/08_files.encoded.ipynb #0c0534dd
+def _pictures_and_classes(df, ids):
+    "The picture and the class of each row, as texts"
+    if _plain(ids) == "imageidclassid":
+        return [text.rpartition("_")[::2] for text in df[ids]]
+    classes = _column(df, _class_columns)
+    return list(zip(df[ids], df[classes] if classes else ["1"] * len(df)))
+
+# %% ../../nbs/08_files.encoded.ipynb #a30c23c7
 @lru_cache(maxsize=4)
 def _rle_rows(path, *stamp):
     "picture -> list of (class, code) of a table; None if it contains no codes"
-    df = read_table(path, "save it again", dtype=str, keep_default_na=False)
-    ids, codes, classes = (_column(df, n) for n in (_id_columns, _rle_columns, _class_columns))
-    if ids is None or codes is None or not _is_code(df[codes]):
+    kw = dict(dtype=str, keep_default_na=False)
+    head = read_table(path, "save it again", nrows=20, **kw)
+    ids, codes = _column(head, _id_columns), _column(head, _rle_columns)
+    if ids is None or codes is None:
         return None
-    pictures, kinds = df[ids], df[classes] if classes else ["1"] * len(df)
-    if _plain(ids) == "imageidclassid":
-        pictures, kinds = zip(*(text.rsplit("_", 1) for text in df[ids]))
+    df = read_table(path, "save it again", **kw)
+    if not _is_code(df[codes]):
+        return None
     rows = {}
-    for picture, kind, code in zip(pictures, kinds, df[codes]):
-        rows.setdefault(picture, []).append((kind, code))
+    for (picture, kind), code in zip(_pictures_and_classes(df, ids), df[codes]):
+        masks = rows.setdefault(picture, [])
+        if code.strip() not in ("", "-1"):
+            masks.append((kind, code))
     return rows
 
 # %% ../../nbs/08_files.encoded.ipynb #64e287fc
@@ -225,8 +236,8 @@ def _kept(read, path):
 def _class_of(kind, labels, name):
     "The class of a raw value or name"
     known = {str(k): v for k, v in labels.items()} if labels else {}
-    if kind in known:
-        return known[kind]
+    if kind in known or ">0" in known:
+        return known.get(kind, known.get(">0"))
     if not labels and kind.isdigit() and 0 < int(kind) < 256:
         return int(kind)
     raise ValueError(
@@ -235,11 +246,11 @@ def _class_of(kind, labels, name):
     )
 
 # %% ../../nbs/08_files.encoded.ipynb #cca52a2c
-def _painted(masks, image, path):
-    "The label map of (class, mask) pairs"
+def _painted(found, decode, image, path):
+    "The label map of (class, code) pairs, of which one mask at a time is decoded"
     out = np.zeros(image.shape[1:], np.uint8)
-    for c, mask in sorted(masks, key=lambda pair: pair[0]):
-        out[mask] = c
+    for c, code in sorted(found, key=lambda pair: pair[0]):
+        out[decode(code)] = c
     return Scan(out[None, None], image.affine, path)
 
 # %% ../../nbs/08_files.encoded.ipynb #a789e0fb
@@ -254,23 +265,14 @@ def _check_picture(image, name):
         )
 
 # %% ../../nbs/08_files.encoded.ipynb #4b71fb9c
-def read_rle(
-    path: str | Path,  # .csv file with a column of pictures and one of codes, see `rle_decode`
-    image: Scan,  # the picture, read from its file: its name is looked up, with or without its end
-    labels: dict = None,  # class in the table -> class (1 to 255); None keeps numbers
-) -> Scan:  # uint8 (1,1,Y,X), on the grid of the picture
-    """The label of a picture, from a table of run-length codes
-
-    Raises `ValueError` if the table does not know the picture, or a code does not fit it."""
-    path = Path(path)
-    _check_picture(image, path.name)
+def _codes_of(path, picture):
+    "The (class, code) pairs of a picture in a table; refuses a picture that it does not know"
     rows = _kept(_rle_rows, path)
     if rows is None:
         raise ValueError(
             f"{path.name} is no table of run-length codes: columns like ImageId and EncodedPixels "
             "are expected, with codes like '2 6 12 1'"
         )
-    picture = Path(image.path)
     found = rows.get(picture.name, rows.get(stem(picture)))
     if found is None:
         raise ValueError(
@@ -282,14 +284,26 @@ def read_rle(
             f"{picture.name} is turned by its EXIF data, and {path.name} cannot say whether its "
             "masks are: turn the picture, and save it without EXIF data"
         )
+    return found
+
+# %% ../../nbs/08_files.encoded.ipynb #b54ce768
+def read_rle(
+    path: str | Path,  # .csv file with a column of pictures and one of codes, see `rle_decode`
+    image: Scan,  # the picture, read from its file: its name is looked up, with or without its end
+    labels: dict = None,  # class in the table -> class (1 to 255); None keeps numbers
+) -> Scan:  # uint8 (1,1,Y,X), on the grid of the picture
+    """The label of a picture, from a table of run-length codes
+
+    Raises `ValueError` if the table does not know the picture, or a code does not fit it."""
+    path = Path(path)
+    _check_picture(image, path.name)
+    picture = Path(image.path)
+    codes = _codes_of(path, picture)
+    found = [(_class_of(kind, labels, path.name), code) for kind, code in codes]
     try:
-        masks = [
-            (_class_of(kind, labels, path.name), rle_decode(code, image.shape[1:]))
-            for kind, code in found
-        ]
+        return _painted(found, partial(rle_decode, shape=image.shape[1:]), image, path)
     except ValueError as e:
         raise ValueError(f"{picture.name}: {e}") from None
-    return _painted(masks, image, path)
 
 # %% ../../nbs/08_files.encoded.ipynb #d6227f34
 label_readers.add(read_rle, ".csv")
@@ -323,17 +337,18 @@ def _coco(path, *stamp):
     return dict(pictures=pictures, names=names, annotations=annotations)
 
 # %% ../../nbs/08_files.encoded.ipynb #73e78547
+def _ends_with(file, name):
+    "Does the path of a file end with a name, which may contain folders?"
+    parts = Path(name).parts
+    return file.parts[-len(parts) :] == parts
+
+# %% ../../nbs/08_files.encoded.ipynb #1dd904e5
 def _entry(pictures, file):
     "The entry of a picture in a COCO file; None if there is none"
     found = pictures.get(file.name, [])
-    if len(found) < 2:
-        return found[0] if found else None
-    end = [
-        p
-        for p in found
-        if Path(file).parts[-len(Path(p["file_name"]).parts) :] == Path(p["file_name"]).parts
-    ]
-    return end[0] if len(end) == 1 else None
+    if len(found) > 1:
+        found = [entry for entry in found if _ends_with(file, entry["file_name"])]
+    return found[0] if len(found) == 1 else None
 
 # %% ../../nbs/08_files.encoded.ipynb #5021448b
 def _coco_polygons(polygons, shape):
@@ -392,12 +407,13 @@ def read_coco(
         )
     entry = _entry(coco["pictures"], Path(image.path))
     _check_entry(entry, image, path)
-    masks = []
+    found = []
     for annotation in coco["annotations"][entry["id"]]:
-        name = coco["names"].get(annotation.get("category_id"), str(annotation.get("category_id")))
-        c = _class_of(name, labels, path.name) if labels else 1
-        masks.append((c, _annotation_mask(annotation, image.shape[1:], path.name)))
-    return _painted(masks, image, path)
+        category = annotation.get("category_id")
+        name = coco["names"].get(category, str(category))
+        found.append((_class_of(name, labels, path.name) if labels else 1, annotation))
+    decode = partial(_annotation_mask, shape=image.shape[1:], name=path.name)
+    return _painted(found, decode, image, path)
 
 # %% ../../nbs/08_files.encoded.ipynb #985f583d
 def _read_json_label(path, image, labels=None):
@@ -421,27 +437,45 @@ def _the_one(files, path):
     return files[0] if files else None
 
 # %% ../../nbs/08_files.encoded.ipynb #8436db94
+def _is_of_kind(file, read):
+    "Does `read` know the file? Another file of the same ending may be anything"
+    if not file.is_file():
+        return False
+    try:
+        return _kept(read, file) is not None
+    except ValueError:
+        if b'"annotations"' in file.read_bytes():
+            raise
+        return False
+
+# %% ../../nbs/08_files.encoded.ipynb #5f0b9cd1
 def _label_files(path, end, read):
     "Files of labels for all pictures, in a folder or in its folder `annotations`"
-    found = sorted([*path.glob(f"*{end}"), *path.glob(f"annotations/*{end}")])
-    odd = re.compile("^sample|submission|^dataset$|test")
     # a drawing has the name of its picture
-    pictures = {f.stem for f in path.iterdir() if suffix(f) in readers}
-    found = [f for f in found if not odd.search(f.stem.lower()) and f.stem not in pictures]
-    if len(found) > 10:
-        return []  # a file a case
-    return [f for f in found if f.is_file() and _kept(read, f) is not None]
+    others = {f.stem for f in path.iterdir() if suffix(f) in readers} | {"dataset"}
+    found = []
+    for f in sorted([*path.glob(f"*{end}"), *path.glob(f"annotations/*{end}")]):
+        words = set(re.split(r"[\W_]+", f.stem.lower()))
+        is_test = words & {"test", "sample"} or "submission" in f.stem.lower()
+        if f.stem not in others and not is_test:
+            found.append(f)
+    # more of them are a file a case
+    return [f for f in found if _is_of_kind(f, read)] if len(found) <= 10 else []
 
 # %% ../../nbs/08_files.encoded.ipynb #00cf7d79
 def _pictures_below(path):
     "(pictures for training, pictures for the test), by the names of their folders"
-    sides = [], []
+    training, test = [], []
     for f in visible_files(path):
-        if suffix(f) in readers and f.is_file():
-            words = set(re.split(r"[\W_\d]+", "/".join(f.relative_to(path).parts[:-1]).lower()))
-            if not words & {"mask", "masks"}:
-                sides["test" in words].append(f)
-    return sides
+        if suffix(f) not in readers or not f.is_file():
+            continue
+        folders = "/".join(f.relative_to(path).parts[:-1]).lower()
+        words = set(re.split(r"[\W_\d]+", folders))
+        if words & {"mask", "masks"}:
+            continue
+        side = test if "test" in words else training
+        side.append(f)
+    return training, test
 
 # %% ../../nbs/08_files.encoded.ipynb #fb25faf7
 def _encoded_rows(path, split, file, known):
@@ -463,7 +497,7 @@ def _encoded_rows(path, split, file, known):
 def _with_lost(rows, keys, seen, file):
     "The rows, and one for each label whose picture was not found"
     lost = [key for key in keys if key not in seen]
-    return rows + [dict(case=Path(key).stem, image="", label=str(file)) for key in lost]
+    return rows + [dict(case=stem(key), image="", label=str(file)) for key in lost]
 
 # %% ../../nbs/08_files.encoded.ipynb #67758b3b
 def _has_masks(path):

@@ -36,7 +36,9 @@ from seg_course.files.dicom import (
     series_name,
 )
 from .image import check_turned, outlines, read_drawing, read_image, read_mask
-from .scan import Scan, fit_label, read_nifti, read_nrrd
+from .nifti import read_nifti
+from .nrrd import read_nrrd
+from .scan import Scan, fit_label
 
 # %% ../../nbs/06_files.read.ipynb #cd69c0b5
 _library_readers = {
