@@ -35,7 +35,6 @@ def draw(root, n=63):
 
     from seg_course.draw.anatomy import thorax
     from seg_course.draw.phantom import _write
-    from seg_course.files.dicom import write_dicom
     from seg_course.files.scan import Scan
 
     rng = np.random.default_rng(0)
@@ -60,6 +59,7 @@ def work(root, recipe, cores, to):
 
     torch.set_num_threads(cores)
     from seg_course.files.read import read_cohort
+    from seg_course.files.write import write_dicom
     from seg_course.prepare.store import prepare
 
     df = read_cohort(root)

@@ -21,7 +21,7 @@ from .scan import Scan
 # %% ../../nbs/04_files.contours.ipynb #b51d9e00
 def __getattr__(name):
     "Names that are in `files.write` now"
-    if name in ('write_rtstruct',):
+    if name in ("write_rtstruct",):
         from seg_course.files import write
 
         return getattr(write, name)
@@ -302,7 +302,7 @@ def _voxels(p, roi, to_voxel):
 
 # %% ../../nbs/04_files.contours.ipynb #0ad8ce50
 def _by_slice(contours, roi, image):
-    """(slice -> (type, outline (n,2) in pixels) of each contour, number of contours left out by reason)
+    """(slice -> (type, outline (n,2) in pixels) of each contour, reason -> contours left out)
 
     Raises `ValueError` if the contours do not fit the slices of the image."""
     to_voxel = np.linalg.inv(LPS_TO_RAS @ image.affine)
@@ -533,8 +533,8 @@ def read_seg(
     _check_kind(file, ds, "SEG", "read_rtstruct")
     if not (ds.get("SegmentSequence") and ds.get("PerFrameFunctionalGroupsSequence")):
         raise ValueError(
-            f"{file.parent.name}/{file.name} is a DICOM SEG without a list of segments and of their "
-            "places (SegmentSequence, PerFrameFunctionalGroupsSequence): get the file again"
+            f"{file.parent.name}/{file.name} is a DICOM SEG without a list of segments and of "
+            "their places (SegmentSequence, PerFrameFunctionalGroupsSequence): get the file again"
         )
     return Scan(
         _all_regions(file, ds, labels, image, any_frame, _fill_segment)[None], image.affine, file

@@ -22,7 +22,7 @@ from .scan import Scan
 # %% ../../nbs/03_files.dicom.ipynb #b51d9e00
 def __getattr__(name):
     "Names that are in `files.write` now"
-    if name in ('write_dicom', 'new_uid', 'dicom_header'):
+    if name in ("write_dicom", "new_uid", "dicom_header"):
         from seg_course.files import write
 
         return getattr(write, name)

@@ -22,26 +22,30 @@ from .scan import Scan
 
 # %% ../../nbs/08_files.encoded.ipynb #42f16806
 def _edges(mask):
-    "Positions, down the columns, at which a mask (Y,X) changes between background and foreground"
+    "Positions, down the columns, at which a mask (Y,X) begins or ends to be foreground; even number"
     padded = np.pad(np.asarray(mask, bool).ravel("F"), 1)
     return np.flatnonzero(padded[1:] != padded[:-1])
 
 # %% ../../nbs/08_files.encoded.ipynb #08d9ed0d
+def _code(edges):
+    "The run-length code of a mask with these edges"
+    start, end = edges.reshape(-1, 2).T
+    return " ".join(map(str, np.c_[start + 1, end - start].ravel().tolist()))
+
+# %% ../../nbs/08_files.encoded.ipynb #ea89d43d
 def rle_encode(
     mask: np.ndarray,  # bool (Y,X)
 ) -> str:  # 'start length start length ...'; '' for an empty mask
     """The run-length code of a mask, as Kaggle asks for it
 
     Pixels are counted from 1, down the columns."""
-    start, end = _edges(mask).reshape(-1, 2).T
-    return " ".join(map(str, np.c_[start + 1, end - start].ravel().tolist()))
+    return _code(_edges(mask))
 
 # %% ../../nbs/08_files.encoded.ipynb #d99d8d43
-def _between_edges(edges, shape):
-    "The mask (Y,X) that changes at these positions, ascending, down the columns"
-    lengths = np.diff([0, *edges, shape[0] * shape[1]])
-    values = np.arange(len(lengths)) % 2 == 1
-    return np.repeat(values, lengths).reshape(shape, order="F")
+def _paint(flat, runs, c):
+    "Give the pixels of runs (n,2), from start to end, the class `c`; `flat` goes down the columns"
+    for start, end in runs.tolist():
+        flat[start:end] = c
 
 # %% ../../nbs/08_files.encoded.ipynb #c04b7ac8
 def _whole_numbers(text):
@@ -66,6 +70,18 @@ def _check_runs(start, end, shape):
         raise ValueError("runs of one mask overlap: get the file again")
 
 # %% ../../nbs/08_files.encoded.ipynb #46149bf6
+def _rle_runs(text, shape):
+    "The runs (n,2), from start to end, of a code"
+    if str(text).strip() in ("", "-1"):
+        return np.zeros((0, 2), np.int64)
+    pairs = _whole_numbers(text)
+    pairs = pairs[np.argsort(pairs[:, 0])]
+    start = pairs[:, 0] - 1
+    end = start + pairs[:, 1]
+    _check_runs(start, end, shape)
+    return np.c_[start, end]
+
+# %% ../../nbs/08_files.encoded.ipynb #23c518ed
 def rle_decode(
     text: str,  # 'start length start length ...', as from `rle_encode`; '' or '-1': empty
     shape: tuple,  # of the mask, (Y,X)
@@ -73,14 +89,9 @@ def rle_decode(
     """The mask of a run-length code
 
     Raises `ValueError` for what is no such code, and for runs that overlap or leave the picture."""
-    if str(text).strip() in ("", "-1"):
-        return np.zeros(shape, bool)
-    pairs = _whole_numbers(text)
-    pairs = pairs[np.argsort(pairs[:, 0])]
-    start = pairs[:, 0] - 1
-    end = start + pairs[:, 1]
-    _check_runs(start, end, shape)
-    return _between_edges(np.c_[start, end].ravel(), shape)
+    flat = np.zeros(shape[0] * shape[1], bool)
+    _paint(flat, _rle_runs(text, shape), True)
+    return flat.reshape(shape, order="F")
 
 # %% ../../nbs/08_files.encoded.ipynb #71ed2cf4
 def _counts_of(text):
@@ -119,6 +130,12 @@ def _text_of(counts):
     changes = [n - counts[i - 2] if i > 2 else n for i, n in enumerate(counts)]
     return "".join(map(_letters, changes))
 
+# %% ../../nbs/08_files.encoded.ipynb #4bb5f0de
+def _counts(edges, n):
+    "The lengths of the runs in turn, from the edges of a mask of `n` pixels"
+    counts = np.diff([0, *edges, n]).tolist()
+    return counts[:-1] if counts[-1] == 0 else counts
+
 # %% ../../nbs/08_files.encoded.ipynb #89a01da4
 def _check_counts(counts, size, shape):
     "Refuse runs that do not fill the picture"
@@ -135,11 +152,12 @@ def _check_counts(counts, size, shape):
 
 # %% ../../nbs/08_files.encoded.ipynb #13c60b46
 def _coco_runs(code, shape):
-    "The mask of COCO's run-length code, compressed or not"
+    "The runs (n,2), from start to end, of COCO's run-length code, compressed or not"
     counts = code["counts"]
     counts = _counts_of(counts) if isinstance(counts, str) else [int(n) for n in counts]
     _check_counts(counts, code["size"], shape)
-    return _between_edges(np.cumsum(counts[:-1], dtype=np.int64), shape)
+    edges = np.cumsum(counts, dtype=np.int64)
+    return edges[: len(edges) // 2 * 2].reshape(-1, 2)
 
 # %% ../../nbs/08_files.encoded.ipynb #e376e699
 def _walk(a, b):
@@ -157,8 +175,8 @@ def _walk(a, b):
     return points
 
 # %% ../../nbs/08_files.encoded.ipynb #347611cc
-def _polygon_mask(points, shape):
-    """The mask of a polygon (n,2) as x,y, as COCO's own program fills it
+def _polygon_runs(points, shape):
+    """The runs (n,2) of a polygon (n,2) as x,y, as COCO's own program fills it
 
     See `rleFrPoly` in https://github.com/cocodataset/cocoapi/blob/master/common/maskApi.c"""
     height, width = shape
@@ -171,7 +189,10 @@ def _polygon_mask(points, shape):
     inside = (x == np.floor(x)) & (x >= 0) & (x <= width - 1)
     y = np.ceil(np.clip(y[inside], 0, height))
     at, n = np.unique((x[inside] * height + y).astype(np.int64), return_counts=True)
-    return _between_edges(at[n % 2 == 1], shape)
+    edges = at[n % 2 == 1]
+    if len(edges) % 2:
+        edges = np.append(edges, height * width)
+    return edges.reshape(-1, 2)
 
 # %% ../../nbs/08_files.encoded.ipynb #2bb61573
 # names of columns, in lower case and without underscores
@@ -246,12 +267,14 @@ def _class_of(kind, labels, name):
     )
 
 # %% ../../nbs/08_files.encoded.ipynb #cca52a2c
-def _painted(found, decode, image, path):
-    "The label map of (class, code) pairs, of which one mask at a time is decoded"
-    out = np.zeros(image.shape[1:], np.uint8)
+def _painted(found, runs_of, image, path):
+    "The label map of (class, code) pairs; `runs_of(code, shape)` decodes one of them"
+    shape = image.shape[1:]
+    flat = np.zeros(shape[0] * shape[1], np.uint8)
     for c, code in sorted(found, key=lambda pair: pair[0]):
-        out[decode(code)] = c
-    return Scan(out[None, None], image.affine, path)
+        _paint(flat, runs_of(code, shape), c)
+    data = np.ascontiguousarray(flat.reshape(shape, order="F"))
+    return Scan(data[None, None], image.affine, path)
 
 # %% ../../nbs/08_files.encoded.ipynb #a789e0fb
 def _check_picture(image, name):
@@ -301,7 +324,7 @@ def read_rle(
     codes = _codes_of(path, picture)
     found = [(_class_of(kind, labels, path.name), code) for kind, code in codes]
     try:
-        return _painted(found, partial(rle_decode, shape=image.shape[1:]), image, path)
+        return _painted(found, _rle_runs, image, path)
     except ValueError as e:
         raise ValueError(f"{picture.name}: {e}") from None
 
@@ -351,24 +374,24 @@ def _entry(pictures, file):
     return found[0] if len(found) == 1 else None
 
 # %% ../../nbs/08_files.encoded.ipynb #5021448b
-def _coco_polygons(polygons, shape):
-    "The pixels of several polygons, each a list x, y, x, y, ..."
-    out = np.zeros(shape, bool)
+def _polygons(polygons, shape):
+    "The runs of several polygons, each a list x, y, x, y, ..."
+    runs = []
     for polygon in polygons:
         points = np.array(polygon, float).reshape(-1, 2)
         if len(points) < 3 or not np.isfinite(points).all() or np.abs(points).max() > 1e6:
             raise ValueError("a polygon has fewer than three points, or points that are no numbers")
-        out |= _polygon_mask(points, shape)
-    return out
+        runs.append(_polygon_runs(points, shape))
+    return np.concatenate(runs)
 
 # %% ../../nbs/08_files.encoded.ipynb #70c13e82
-def _annotation_mask(annotation, shape, name):
-    "The mask of an annotation"
+def _annotation_runs(annotation, shape, name):
+    "The runs of an annotation"
     code = annotation.get("segmentation")
     try:
         if not code:
             raise ValueError("it has no segmentation, perhaps a box alone")
-        return _coco_runs(code, shape) if isinstance(code, dict) else _coco_polygons(code, shape)
+        return _coco_runs(code, shape) if isinstance(code, dict) else _polygons(code, shape)
     except (ValueError, TypeError, KeyError, OverflowError) as e:
         raise ValueError(
             f"{name}: annotation {annotation.get('id')} cannot be read ({e}): correct or remove it"
@@ -412,8 +435,7 @@ def read_coco(
         category = annotation.get("category_id")
         name = coco["names"].get(category, str(category))
         found.append((_class_of(name, labels, path.name) if labels else 1, annotation))
-    decode = partial(_annotation_mask, shape=image.shape[1:], name=path.name)
-    return _painted(found, decode, image, path)
+    return _painted(found, partial(_annotation_runs, name=path.name), image, path)
 
 # %% ../../nbs/08_files.encoded.ipynb #985f583d
 def _read_json_label(path, image, labels=None):
@@ -581,12 +603,17 @@ def _plane(label, name):
     return a
 
 # %% ../../nbs/08_files.encoded.ipynb #dc03ba07
-def _masks_of(a, c, objects):
-    "The masks of a class: one, or one an object"
+def _edges_of(a, c, objects):
+    "The edges of a class in a label map (Y,X): of all of it, or object by object"
     if not objects:
-        return [a == c]
-    numbered, n = ndimage.label(a == c, np.ones((3, 3)))
-    return [numbered == i for i in range(1, n + 1)]
+        return [_edges(a == c)]
+    numbered, _ = ndimage.label(a == c, np.ones((3, 3)))
+    out = []
+    for i, (_, columns) in enumerate(ndimage.find_objects(numbered), 1):
+        # whole columns: behind each other they are one piece of the way down the columns
+        part = _edges(numbered[:, columns] == i)
+        out.append(part + columns.start * len(a))
+    return out
 
 # %% ../../nbs/08_files.encoded.ipynb #573d7e39
 def write_rle_csv(
@@ -604,25 +631,31 @@ def write_rle_csv(
         a = _plane(label, name)
         for c in classes or [1]:
             target = a if classes else (a > 0).astype(np.uint8)
-            for mask in _masks_of(target, c, objects) or [np.zeros(a.shape, bool)]:
-                rows.append((name, c, rle_encode(mask)))
+            for edges in _edges_of(target, c, objects) or [np.zeros(0, int)]:
+                rows.append((name, c, _code(edges)))
     table = pd.DataFrame(rows, columns=[columns[0], columns[2], columns[1]])
     write_csv(path, table if classes else table.drop(columns=columns[2]))
     return Path(path)
 
 # %% ../../nbs/08_files.encoded.ipynb #a20fd21d
-def _coco_entry(mask):
-    "What COCO writes down about a mask"
-    edges = _edges(mask)
-    counts = np.diff([0, *edges, mask.size]).tolist()
-    if counts[-1] == 0:
-        counts = counts[:-1]
-    y, x = np.flatnonzero(mask.any(1)), np.flatnonzero(mask.any(0))
-    box = [x[0], y[0], x[-1] - x[0] + 1, y[-1] - y[0] + 1]
+def _box(edges, height):
+    "COCO's box [x, y, width, height] around a mask with these edges"
+    start, end = edges[::2], edges[1::2] - 1
+    x0, x1 = start[0] // height, end[-1] // height
+    # a run that goes on in the next column goes from top to bottom
+    tall = (start // height != end // height).any()
+    y0 = 0 if tall else (start % height).min()
+    y1 = height - 1 if tall else (end % height).max()
+    return [int(v) for v in (x0, y0, x1 - x0 + 1, y1 - y0 + 1)]
+
+# %% ../../nbs/08_files.encoded.ipynb #f80a2bf7
+def _coco_entry(edges, shape):
+    "What COCO writes down about a mask with these edges"
+    text = _text_of(_counts(edges, shape[0] * shape[1]))
     return dict(
-        segmentation=dict(size=list(mask.shape), counts=_text_of(counts)),
-        area=int(mask.sum()),
-        bbox=[int(v) for v in box],
+        segmentation=dict(size=list(shape), counts=text),
+        area=int((edges[1::2] - edges[::2]).sum()),
+        bbox=_box(edges, shape[0]),
         iscrowd=0,
         score=1.0,
     )
@@ -664,10 +697,10 @@ def write_coco(
         a = _plane(label, name)
         images.append(dict(id=ids[name], file_name=str(name), height=len(a), width=a.shape[1]))
         for c in names:
-            for mask in _masks_of(a, c, objects):
-                if mask.any():
+            for edges in _edges_of(a, c, objects):
+                if len(edges):
                     n = dict(id=len(annotations) + 1, image_id=ids[name], category_id=categories[c])
-                    annotations.append(n | _coco_entry(mask))
+                    annotations.append(n | _coco_entry(edges, a.shape))
     kinds = [dict(id=categories[c], name=name) for c, name in names.items()]
     whole = dict(images=images, annotations=annotations, categories=kinds)
     write_json(path, whole if like is None else annotations)
