@@ -10,6 +10,7 @@ from .files.nifti import *
 from .files.nrrd import *
 from .files.read import *
 from .files.check import *
+from .files.encoded import *
 from .files.write import *
 from .look.explore import *
 from .look.chart import *

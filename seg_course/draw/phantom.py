@@ -17,11 +17,10 @@ from joblib import Parallel, delayed
 
 from .anatomy import thorax, tube_image, tube_label, whole_heart
 from .tissue import tissue
-from ..files.contours import write_rtstruct
-from ..files.dicom import new_uid, write_dicom
 from ..files.image import rim_polygons, write_labelme
 from ..files.read import mmwhs_values, segthor_labels
 from ..files.scan import Scan
+from ..files.write import new_uid, write_dicom, write_rtstruct
 
 # %% ../../nbs/82_draw.phantom.ipynb #6ec51236
 def _draw_hippocampus(rng, as_bytes):
@@ -169,7 +168,7 @@ def _vipcup_patient(folder, i, seed, diameter_mm):
         "Lung-Right": organs["lung_right"],
     }
     (folder / "RTSTRUCT").mkdir()
-    references = (right, right[::-1], None)[i % 3]
+    references = (right, right[::-1], [None] * len(slices))[i % 3]
     write_rtstruct(rois, scan, folder / "RTSTRUCT/rs.dcm", name, uids=references)
     (folder / "CT/Thumbs.db").write_text("not a slice")
     return slices

@@ -18,15 +18,6 @@ from skimage.measure import find_contours
 from .dicom import LPS_TO_RAS, dicom_files, scan_series
 from .scan import Scan
 
-# %% ../../nbs/04_files.contours.ipynb #b51d9e00
-def __getattr__(name):
-    "Names that are in `files.write` now"
-    if name in ("write_rtstruct",):
-        from seg_course.files import write
-
-        return getattr(write, name)
-    raise AttributeError(name)
-
 # %% ../../nbs/04_files.contours.ipynb #06e97dbc
 def _crossings(p, shape):
     "(rows, columns) of the first pixel right of each crossing of a row with a closed outline (n,2)"

@@ -19,15 +19,6 @@ import numpy as np
 from .common import split_series
 from .scan import Scan
 
-# %% ../../nbs/03_files.dicom.ipynb #b51d9e00
-def __getattr__(name):
-    "Names that are in `files.write` now"
-    if name in ("write_dicom", "new_uid", "dicom_header"):
-        from seg_course.files import write
-
-        return getattr(write, name)
-    raise AttributeError(name)
-
 # %% ../../nbs/03_files.dicom.ipynb #6e47838b
 LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])  # 4x4, for places (x,y,z,1) in mm; it is its own inverse
 
