@@ -50,7 +50,7 @@ def peak(n):
             [
                 sys.executable,
                 "-c",
-                "from seg_course.cli import main; main()",
+                "from seg_course.out.cli import main; main()",
                 "run",
                 "hippocampus",
                 "--out",
