@@ -13,6 +13,7 @@ import re
 import warnings
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
 
 from .behaviour import label_readers, map_cases, mask_readers, reader, readers
@@ -36,14 +37,16 @@ from seg_course.files.dicom import (
     series_name,
 )
 from .image import check_turned, outlines, read_drawing, read_image, read_mask
-from .nifti import read_nifti
-from .nrrd import read_nrrd
-from .scan import Scan, fit_label
+from .nifti import read_mgh, read_nifti
+from .nrrd import read_meta, read_nrrd
+from .scan import Scan, fit_label, grid_map
 
 # %% ../../nbs/06_files.read.ipynb #cd69c0b5
 _library_readers = {
-    read_nifti: (".nii", ".nii.gz"),
-    read_nrrd: (".nrrd", ".nhdr"),
+    read_nifti: (".nii", ".nii.gz", ".img"),
+    read_mgh: (".mgz", ".mgh"),
+    read_nrrd: (".nrrd", ".nhdr", ".seg.nrrd"),
+    read_meta: (".mha", ".mhd"),
     read_image: (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
 }
 for _read, _ends in _library_readers.items():
@@ -56,6 +59,14 @@ mask_readers.update(dict.fromkeys((".png", ".tif", ".tiff", ".bmp"), read_mask))
 # %% ../../nbs/06_files.read.ipynb #fb7e2baa
 _drawings = (".json", ".xml")  # outlines on a picture, a file a case
 label_readers.update(dict.fromkeys(_drawings, read_drawing))
+
+# %% ../../nbs/06_files.read.ipynb #3f3fa215
+def _read_seg_nrrd(path, image, labels):
+    "A segmentation of 3D Slicer; outside of its extent is background"
+    return fit_label(read_nrrd(path), image, labels, cropped=True)
+
+
+label_readers[".seg.nrrd"] = _read_seg_nrrd
 
 # %% ../../nbs/06_files.read.ipynb #8b2ce791
 def suffix(
@@ -78,20 +89,48 @@ def stem(
     known = end in (*readers, *_drawings, ".dcm")
     return name[: len(name) - len(end)] if known else name
 
+# %% ../../nbs/06_files.read.ipynb #4714fc5d
+def _channel_files(path):
+    "The files of a path like `a_{0000,0001}.nii.gz`; none for any other path"
+    m = re.fullmatch(r"(.*_)\{(\d{4}(?:,\d{4})+)\}(\.[^/]*)", str(path))
+    if not m or Path(path).exists():
+        return []
+    return [Path(f"{m[1]}{number}{m[3]}") for number in m[2].split(",")]
+
+# %% ../../nbs/06_files.read.ipynb #d10470c5
+def _joined(scans):
+    "One scan from the channels of an image; refuses channels on different grids"
+    first = scans[0]
+    for scan in scans[1:]:
+        M, t = grid_map(scan, first)
+        same = np.allclose(M, np.eye(3), atol=2e-4) and np.allclose(t, 0, atol=0.02)
+        if scan.shape != first.shape or not same:
+            raise ValueError(
+                f"{first.path.name} and {scan.path.name} are channels of one image on different "
+                "grids: bring one to the grid of the other with `to_grid`, and save it"
+            )
+    dtype = np.result_type(*[scan.data for scan in scans])
+    dtype = np.float32 if dtype.kind == "f" else dtype
+    data = np.concatenate([scan.data for scan in scans], dtype=dtype, casting="same_kind")
+    return first.new(data=data)
+
 # %% ../../nbs/06_files.read.ipynb #92799df6
 def read_scan(
-    path: str | Path,  # file, folder of a DICOM series, or 'folder#SeriesInstanceUID'
+    path: str | Path,  # file, DICOM folder, 'folder#SeriesInstanceUID' or 'a_{0000,0001}.nii.gz'
 ) -> Scan:  # (C,Z,Y,X), in the integer type of the file or float32
     """An image of any kind
 
     Raises `ValueError` if no reader knows the kind of file, or the reader finds a fault in it."""
     if not str(path):
         raise ValueError("no image for this label: find the image, or remove the label")
+    channels = _channel_files(path)
+    if channels:
+        return _joined([read_scan(f) for f in channels])
     folder, series = split_series(path)
     if series:
         return read_dicom(folder, series)
     p = Path(path)
-    if p.is_dir():
+    if p.is_dir() and suffix(p) not in readers:
         return read_dicom(p)
     if suffix(p) not in readers:
         raise ValueError(
@@ -160,6 +199,38 @@ def read_label(
     check_turned(p, image)
     return fit_label(mask_readers[suffix(p)](p), image, labels)
 
+# %% ../../nbs/06_files.read.ipynb #1af4e306
+def _entries(d):
+    "Files and folders in a folder that are not hidden, sorted; none if there is no such folder"
+    try:
+        return [f for f in sorted(d.iterdir()) if not f.name.startswith(".")]
+    except (FileNotFoundError, NotADirectoryError):
+        return []
+    except OSError as e:
+        raise ValueError(f"{d}: cannot be opened ({e.strerror}): make it readable") from None
+
+# %% ../../nbs/06_files.read.ipynb #12f5c621
+_no_data = """.txt .md .rst .rtf .csv .tsv .xls .xlsx .ods .doc .docx .pdf .html .htm .url .lnk .log
+ .json .jsonl .xml .yaml .yml .toml .ini .cfg .py .ipynb .sh .bat .m .r .db .bval .bvec .sha256
+ .md5 .sum""".split()
+_headers = (".mhd", ".nhdr")  # their voxels may be in files of other kinds
+
+# %% ../../nbs/06_files.read.ipynb #3c097bf6
+def _is_unknown_data(f):
+    "Is it a file or a folder that looks like data, but not of a known kind?"
+    if f.is_dir():
+        return bool(_entries(f))
+    end = suffix(f)
+    if end in (*readers, *mask_readers, *label_readers, *_no_data):
+        return False
+    if end == ".hdr":
+        return not f.with_suffix(".img").exists()
+    if end.endswith(("raw", ".gz", ".bz2")) and any(
+        suffix(g) in _headers for g in _entries(f.parent)
+    ):
+        return False
+    return bool(end) or not f.name.isupper()
+
 # %% ../../nbs/06_files.read.ipynb #44da01ca
 def named_files(
     d: Path,  # folder; files below it are not searched
@@ -167,11 +238,16 @@ def named_files(
 ) -> dict:  # name of the case -> file, sorted; empty if there is no such folder
     """The files of the known kinds in a folder
 
+    If all kinds of image or of label are asked for, data of an unknown kind are listed, too, so
+    that reading them says so.
     Raises `ValueError` if two files have one name and different ends."""
-    kinds = (*mask_readers, *_drawings) if kinds is None else kinds
-    out = {}
-    for f in sorted(d.iterdir()) if d.is_dir() else []:
-        if f.name.startswith(".") or suffix(f) not in kinds:
+    everything = kinds is None or set(readers) <= set(kinds)
+    kinds = (*mask_readers, *_drawings, ".jpg", ".jpeg") if kinds is None else kinds
+    out, unknown = {}, {}
+    for f in _entries(d):
+        if suffix(f) not in kinds:
+            if everything and _is_unknown_data(f):
+                unknown[f.name.removesuffix(f.name[len(f.name) - len(suffix(f)) :])] = f
             continue
         if stem(f) in out:
             raise ValueError(
@@ -179,7 +255,7 @@ def named_files(
                 "remove one of them"
             )
         out[stem(f)] = f
-    return out
+    return dict(sorted((unknown | out).items()))
 
 # %% ../../nbs/06_files.read.ipynb #0cc86091
 def _pairs(images, labels):
@@ -195,25 +271,67 @@ def _label_names(given):
     "class -> name, from {'0': 'name'} of the Decathlon or {'name': 0} of nnU-Net v2"
     if all(str(k).isdigit() for k in given):
         return {int(c): name for c, name in given.items()}
-    return {int(c): name for name, c in given.items()}
+    names = {int(c): name for name, c in given.items() if not isinstance(c, list)}
+    if len(names) < sum(not isinstance(c, list) for c in given.values()):
+        raise ValueError("two labels have one number")
+    return names
+
+# %% ../../nbs/06_files.read.ipynb #4aadc85b
+_dataset_form = (
+    '"labels" is expected to be like {"0":"background","1":"tumour"} or {"background":0,"tumour":1}'
+    ', and "channel_names" like {"0":"CT"}'
+)
+
+
+def _channel_names(given):
+    "Names of the channels in their order, from {'0': 'CT'}, ['CT'] or 'CT'"
+    if isinstance(given, str):
+        return [given]
+    if isinstance(given, list):
+        return [str(name) for name in given]
+    if not all(str(k).isdigit() for k in given):
+        raise ValueError(f"channels {list(given)} are not numbered")
+    return [given[k] for k in sorted(given, key=int)]
+
+# %% ../../nbs/06_files.read.ipynb #8faf06d3
+def _check_regions(file, given):
+    "Refuse regions and an ignore label, unless a label map says what their values mean"
+    regions = [name for name, c in given.items() if isinstance(c, list)]
+    if regions:
+        raise ValueError(
+            f"{file}: {few(regions)} are regions, that is lists of label values, which are not "
+            'read: give each value one class, like labels={"1":1,"2":1}'
+        )
+    ignored = [c for name, c in given.items() if str(name).lower() == "ignore"]
+    if ignored:
+        raise ValueError(
+            f"{file}: the label 'ignore' ({ignored[0]}) would become a class: say what its voxels "
+            f'are, like labels={{"1":1,"{ignored[0]}":0}}'
+        )
 
 # %% ../../nbs/06_files.read.ipynb #0cce2154
-def _dataset_json(path):
+def _dataset_json(path, labels=None):
     "Names of labels and channels, from the dataset.json of the Decathlon or of nnU-Net v2"
     file = path / "dataset.json"
     if not file.is_file():
         return dict(labels={}, channels=None, channel_names=[])
-    info = read_json(file, "correct the file, or remove it")
     try:
-        labels = _label_names(info.get("labels", {}))
-        channels = info.get("modality") or info.get("channel_names") or {}
-        names = [channels[k] for k in sorted(channels, key=int)]
-    except (ValueError, TypeError, AttributeError) as e:
-        raise ValueError(
-            f'{file}: cannot be understood ({e}): "labels" is expected to be like '
-            '{"0":"background","1":"tumour"}'
-        ) from None
-    return dict(labels=labels, channels=len(names) or None, channel_names=names)
+        info = read_json(file, "correct the file, or remove it")
+        names = _label_names(info.get("labels", {}))
+        channels = _channel_names(info.get("modality") or info.get("channel_names") or {})
+    except (TypeError, AttributeError, RecursionError) as e:
+        raise ValueError(f"{file}: cannot be understood ({e}): {_dataset_form}") from None
+    except ValueError as e:
+        if str(file) in str(e):
+            raise
+        raise ValueError(f"{file}: cannot be understood ({e}): {_dataset_form}") from None
+    if not labels:
+        _check_regions(file, info.get("labels", {}))
+    # nnU-Net's own keys
+    numbered = "channel_names" in info or "file_ending" in info
+    return dict(labels=names, channels=len(channels) or None, channel_names=channels) | (
+        dict(numbered=True) if numbered else {}
+    )
 
 # %% ../../nbs/06_files.read.ipynb #40507549
 def _split_folder(path, split):
@@ -221,6 +339,33 @@ def _split_folder(path, split):
     for end in (split, ""):
         if (path / f"images{end}").is_dir():
             return end
+
+# %% ../../nbs/06_files.read.ipynb #e05617ba
+def _channels_numbered(images, labels, info):
+    "Are the last four digits of the names the numbers of channels?"
+    if set(images) & set(labels):
+        return False
+    if labels:
+        return any(re.fullmatch(r".+_\d{4}", case) and case[:-5] in labels for case in images)
+    return bool(info.get("numbered"))
+
+# %% ../../nbs/06_files.read.ipynb #2de571c7
+def _join_channels(images, labels, info):
+    "name of the case -> image; the channels of one image together, in the order of their numbers"
+    if not _channels_numbered(images, labels, info):
+        return images
+    out, cases, numbers = {}, {}, set()
+    for name, file in images.items():
+        if re.fullmatch(r".+_\d{4}", name):
+            cases.setdefault(name[:-5], file)
+            numbers.add(name[-4:])
+        else:
+            out[name] = file
+    every = ",".join(sorted(numbers))
+    every = f"{{{every}}}" if len(numbers) > 1 else every
+    for name, file in cases.items():
+        out[name] = file.with_name(f"{name}_{every}{file.name[len(stem(file)) :]}")
+    return dict(sorted(out.items()))
 
 # %% ../../nbs/06_files.read.ipynb #3ca1ff95
 def _two_folders(path, split, labels, image_dir="", label_dir=""):
@@ -235,8 +380,9 @@ def _two_folders(path, split, labels, image_dir="", label_dir=""):
     for folder in [images, masks] if label_dir else [images]:
         if not folder.is_dir():
             raise ValueError(f"{folder}: no such folder")
-    rows = _pairs(named_files(images, tuple(readers)), named_files(masks))
-    return rows, _dataset_json(path)
+    info = _dataset_json(path, labels)
+    found, drawn = named_files(images, tuple(readers)), named_files(masks)
+    return _pairs(_join_channels(found, drawn, info), drawn), info
 
 # %% ../../nbs/06_files.read.ipynb #33d8b8bd
 segthor_labels = dict(oesophagus=1, heart=2, trachea=3, aorta=4)  # SegTHOR: name -> class
