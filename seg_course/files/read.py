@@ -319,7 +319,7 @@ def _dataset_json(path, labels=None):
         info = read_json(file, "correct the file, or remove it")
         names = _label_names(info.get("labels", {}))
         channels = _channel_names(info.get("modality") or info.get("channel_names") or {})
-    except (TypeError, AttributeError, RecursionError) as e:
+    except (TypeError, AttributeError) as e:
         raise ValueError(f"{file}: cannot be understood ({e}): {_dataset_form}") from None
     except ValueError as e:
         if str(file) in str(e):

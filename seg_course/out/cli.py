@@ -20,6 +20,8 @@ from typing import Annotated, Optional
 
 import typer
 
+from ..files.common import read_json
+
 # %% ../../nbs/94_out.cli.ipynb #7810b999
 def _lesson_files():
     "Path of each installed lesson by its name, which is that of the file without the number"
@@ -101,12 +103,9 @@ def _read_params(path):
     "Settings from a JSON file, which is looked for here and then beside the lessons"
     beside = next(iter(_lesson_files().values())).parent / path
     file = beside if beside.exists() and not Path(path).exists() else Path(path)
-    try:
-        settings = json.loads(file.read_text())
-    except OSError:
-        raise ValueError(f"{path}: no such parameter file") from None
-    except ValueError as e:
-        raise ValueError(f"{path}: is no JSON ({e})") from None
+    if not file.exists():
+        raise ValueError(f"{path}: no such parameter file")
+    settings = read_json(file, "correct it, or write it again")
     if not isinstance(settings, dict):
         raise ValueError(
             f'{path}: holds a {type(settings).__name__}: an object {{"name": value}} is expected'
@@ -266,6 +265,7 @@ def _check(
     ] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
+    import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.files.check import check_cohort, fault_table
     from seg_course.files.read import read_cohort
 
@@ -292,6 +292,24 @@ def _fetch(
     print(fetch_data(name, to))
 
 # %% ../../nbs/94_out.cli.ipynb #6a3c34ba
+def _encode(files, run, rle, coco):
+    "Write label maps as a table of run-length codes, as a COCO file, or as both"
+    from seg_course.files.encoded import write_coco, write_rle_csv
+
+    odd = [f.name for f in files if f.suffix != ".png"]
+    if odd:
+        raise ValueError(
+            f"{odd[:5]} are no pictures: run-length codes and COCO are for pictures; "
+            "the label maps were written"
+        )
+    labels = read_json(Path(run) / "run.json", "run the lesson again")["labels"]
+    names = {int(c): name for c, name in labels.items() if int(c)}
+    if rle:
+        write_rle_csv(rle, {f.stem: f for f in files}, list(names) if len(names) > 1 else None)
+    if coco:
+        write_coco(coco, {f.name: f for f in files}, names)
+
+# %% ../../nbs/94_out.cli.ipynb #2f4c0e40
 @_app.command("predict")
 def _predict(
     run: Annotated[str, typer.Argument(help="run folder")],
@@ -310,13 +328,18 @@ def _predict(
             "--rtstruct", help="for DICOM images: contours (RTSTRUCT) beside the label maps"
         ),
     ] = False,
+    rle: Annotated[str, typer.Option(help="for pictures: CSV file of run-length codes too")] = "",
+    coco: Annotated[str, typer.Option(help="for pictures: COCO file (JSON) too")] = "",
 ):
     "Write a label map for every image, on the grid of the image"
+    import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.out.submit import predict_files
 
     begun = time.time()
     done = predict_files(run, images, out, device, tta, rtstruct)
     print(f"{len(done)} label maps in {out}, {(time.time() - begun) / len(done):.2f} s a case")
+    if rle or coco:
+        _encode(done, run, rle, coco)
 
 # %% ../../nbs/94_out.cli.ipynb #23de12e4
 def _print_left_out(notes):
@@ -363,6 +386,7 @@ def _score(
     ] = "voxel",
 ):
     "Scores per case, in mm, and their means"
+    import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.score.metric import score_files, summary
 
     if surface not in ("voxel", "surfel"):
