@@ -16,6 +16,7 @@ import torch
 from fastai.learner import Metric
 
 from ..files.behaviour import map_cases, mask_readers
+from ..files.common import few, label_map
 from ..files.read import named_files, read_cohort, read_label, read_scan, suffix
 from ..files.scan import grid_map, is_exact
 
@@ -28,21 +29,46 @@ def _check_masks(pred, targ):
             "bring both to one grid with `to_grid`"
         )
     for m in (pred, targ):
+        if m.dtype.kind not in "biuf":
+            raise ValueError(f"a mask of {m.dtype}: labels are whole numbers")
         if m.dtype.kind == "f" and (m % 1 != 0).any():
             raise ValueError(
                 f"a mask contains {m[m % 1 != 0][0]:.3g}: probabilities are no labels, "
                 "pass `p>.5` or the arg-max"
             )
+    if not targ.size:
+        raise ValueError(f"masks {targ.shape} without a voxel: there is nothing to score")
+
+# %% ../../nbs/50_score.metric.ipynb #08eb9c0b
+def _is_whole(value):
+    "Is it a whole number?"
+    return isinstance(value, (int, float, np.number, np.bool_)) and value % 1 == 0
+
+# %% ../../nbs/50_score.metric.ipynb #09577e84
+def _check_labels(labels):
+    "Refuse what is no list of label values"
+    is_list = isinstance(labels, (list, tuple, set, dict, range, np.ndarray, pd.Series, pd.Index))
+    if not is_list or not len(labels) or not all(map(_is_whole, labels)):
+        raise ValueError(f"labels {labels!r}: a list of whole numbers is expected, like [1, 2]")
 
 # %% ../../nbs/50_score.metric.ipynb #eb113bad
 def _count(p, t):
     return [np.count_nonzero(m) for m in (p & t, p, t)]
 
 # %% ../../nbs/50_score.metric.ipynb #521625b4
+def _without_ignored(pred, targ, ignore):
+    "Both label maps, with background where the truth says `ignore`"
+    if ignore is None:
+        return pred, targ
+    left_out = targ == ignore
+    return np.where(left_out, 0, pred), np.where(left_out, 0, targ)
+
+# %% ../../nbs/50_score.metric.ipynb #f2162ea8
 def counts(
     pred: np.ndarray,  # predicted labels, integers, any shape
     targ: np.ndarray,  # true labels, same shape
     labels,  # label values to count
+    ignore: int = None,  # value of the truth that marks voxels nobody annotated: not counted
 ) -> np.ndarray:  # (labels, 3): voxels in both, in the prediction, in the truth
     """The voxels of each label: in both, in the prediction, in the truth.
 
@@ -50,7 +76,34 @@ def counts(
     """
     pred, targ = np.asarray(pred), np.asarray(targ)
     _check_masks(pred, targ)
+    _check_labels(labels)
+    pred, targ = _without_ignored(pred, targ, ignore)
     return np.array([_count(pred == c, targ == c) for c in labels])
+
+# %% ../../nbs/50_score.metric.ipynb #b91ef621
+def _check_empty(empty):
+    "Refuse what no challenge gives for a label on neither side"
+    is_number = isinstance(empty, (int, float, np.number))
+    if not is_number or not (empty in (0, 1) or np.isnan(empty)):
+        raise ValueError(
+            f"empty {empty!r}: a label on neither side scores 1, 0 or NaN (the case is left out)"
+        )
+
+# %% ../../nbs/50_score.metric.ipynb #7639e864
+def _check_counts(n, empty):
+    "Refuse numbers that cannot be counts, and a rule for nothing that no challenge has"
+    _check_empty(empty)
+    if n.shape[-1:] != (3,) or not np.isfinite(n).all() or (n < 0).any():
+        raise ValueError(
+            f"counts {n.shape} from {n.min(initial=0):g} to {n.max(initial=0):g}: (..., 3) numbers "
+            "of at least 0 are expected, as from `counts`"
+        )
+    # sums of float32 are rounded
+    if (n[..., 0] > 1.001 * n[..., 1:].min(-1) + 1e-6).any():
+        raise ValueError(
+            "counts: more voxels are in both than in the prediction or in the truth; "
+            "the order is both, predicted, true"
+        )
 
 # %% ../../nbs/50_score.metric.ipynb #4cfbf955
 def _share(part, whole):
@@ -63,8 +116,12 @@ def dice(
     *,
     empty: float,  # score where neither side has the label, by the rule of the challenge: 1, 0, NaN
 ) -> np.ndarray:  # (...), 0 to 1
-    "Dice of each case and label: 2*both/(predicted+true)."
+    """Dice of each case and label: 2*both/(predicted+true).
+
+    Raises `ValueError` for numbers that cannot be counts, and for another `empty`.
+    """
     n = np.asarray(n, float)
+    _check_counts(n, empty)
     total = n[..., 1] + n[..., 2]
     return np.where(total > 0, _share(2 * n[..., 0], total), empty)
 
@@ -76,6 +133,7 @@ def iou(
 ) -> np.ndarray:  # (...), 0 to 1
     "Intersection over union, also called Jaccard: both/(predicted+true-both)."
     n = np.asarray(n, float)
+    _check_counts(n, empty)
     union = n[..., 1] + n[..., 2] - n[..., 0]
     return np.where(union > 0, _share(n[..., 0], union), empty)
 
@@ -87,6 +145,7 @@ def precision(
 ) -> np.ndarray:  # (...), 0 to 1; 0 if nothing is predicted though there is something
     "The share of the prediction that is true: both/predicted."
     n = np.asarray(n, float)
+    _check_counts(n, empty)
     something = n[..., 1:].sum(-1) > 0
     return np.where(something, _share(n[..., 0], n[..., 1]), empty)
 
@@ -98,18 +157,26 @@ def recall(
 ) -> np.ndarray:  # (...), 0 to 1; 0 if something is predicted though there is nothing
     "The share of the truth that is found: both/true."
     n = np.asarray(n, float)
+    _check_counts(n, empty)
     something = n[..., 1:].sum(-1) > 0
     return np.where(something, _share(n[..., 0], n[..., 2]), empty)
 
 # %% ../../nbs/50_score.metric.ipynb #33a9564e
-def _check_spacing(spacing):
-    if not (np.array(spacing, float) > 0).all():
+def _check_spacing(spacing, axes=3):
+    lengths = np.ravel(np.asarray(spacing, float))
+    # a length of a kilometre is a damaged header
+    if len(lengths) != axes or not ((lengths > 0) & (lengths < 1e6)).all():
         raise ValueError(
-            f"spacing {tuple(spacing)}: lengths in mm above 0 are expected, "
+            f"spacing {spacing}: {axes} lengths in mm above 0 are expected, "
             "look into the header of the image"
         )
 
 # %% ../../nbs/50_score.metric.ipynb #02a37494
+def _check_tolerance(tol_mm):
+    if not (isinstance(tol_mm, (int, float, np.number)) and 0 <= tol_mm < float("inf")):
+        raise ValueError(f"tolerance {tol_mm!r} mm: a number of at least 0 is expected")
+
+# %% ../../nbs/50_score.metric.ipynb #d2397dc1
 def _check_surfaces(p, t, spacing, surface):
     if surface not in ("voxel", "surfel"):
         raise ValueError(f'surface {surface!r}: choose "voxel" or "surfel"')
@@ -118,7 +185,16 @@ def _check_surfaces(p, t, spacing, surface):
             "a mask is empty: it has no surface, so decide first what its score is "
             "(`case_scores` does)"
         )
-    _check_spacing(spacing)
+    _check_spacing(spacing, p.ndim)
+
+# %% ../../nbs/50_score.metric.ipynb #c4c0d410
+def _as_picture(p, t, spacing):
+    "Masks of a single slice, along whichever axis, without that axis: lines are its surfaces"
+    thin = [axis for axis, n in enumerate(p.shape) if n == 1]
+    if p.ndim != 3 or not thin:
+        return p, t, list(spacing)
+    rest = [float(s) for axis, s in enumerate(spacing) if axis != thin[0]]
+    return p.squeeze(thin[0]), t.squeeze(thin[0]), rest
 
 # %% ../../nbs/50_score.metric.ipynb #b16da4b9
 def _box_around(p, t):
@@ -133,7 +209,7 @@ def _box_around(p, t):
 
 # %% ../../nbs/50_score.metric.ipynb #7beba8a7
 def directed_distances(
-    pred: np.ndarray,  # mask (Z,Y,X), bool; with Z=1 a picture
+    pred: np.ndarray,  # mask (Z,Y,X), bool; with one slice along an axis a picture
     targ: np.ndarray,  # true mask, same shape
     spacing,  # (z,y,x), mm
     surface: str = "voxel",  # 'voxel' or 'surfel', see above
@@ -146,13 +222,12 @@ def directed_distances(
 
     p, t = np.asarray(pred, bool), np.asarray(targ, bool)
     _check_surfaces(p, t, spacing, surface)
-    if p.shape[0] == 1:  # a picture has lines for surfaces
-        p, t, spacing = p[0], t[0], spacing[1:]
+    p, t, spacing = _as_picture(p, t, spacing)
     p, t = (torch.from_numpy(np.pad(m, 2)) for m in _box_around(p, t))
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", FutureWarning)  # MONAI's own, about its next version
         edges, dists, areas = get_edge_surface_distance(
-            p, t, spacing=list(spacing), symmetric=True, use_subvoxels=surface == "surfel"
+            p, t, spacing=spacing, symmetric=True, use_subvoxels=surface == "surfel"
         )
     dists = [d.numpy().astype(float) for d in dists]
     weights = [np.ones_like(d) for d in dists]
@@ -186,10 +261,13 @@ def surface_scores(
 
     Raises `ValueError` where one of the masks is empty, as `directed_distances` does.
     """
+    _check_tolerance(tol_mm)
     (dp, wp), (dt, wt) = directed_distances(pred, targ, spacing, surface)
     area = wp.sum() + wt.sum()
     far = (dp * wp).sum() + (dt * wt).sum()
-    near = wp[dp <= tol_mm].sum() + wt[dt <= tol_mm].sum()
+    # the distances are float32: .8 became .80000001
+    reach = tol_mm * (1 + 1e-6)
+    near = wp[dp <= reach].sum() + wt[dt <= reach].sum()
     return dict(
         hd_mm=float(max(dp.max(), dt.max())),
         hd95_mm=max(percentile95(dp, wp, surface), percentile95(dt, wt, surface)),
@@ -203,7 +281,7 @@ def diagonal(
     spacing,  # (z,y,x), mm
 ) -> float:  # mm
     "The worst possible distance in an image."
-    _check_spacing(spacing)
+    _check_spacing(spacing, len(shape))
     return float(np.linalg.norm(np.array(shape) * spacing))
 
 # %% ../../nbs/50_score.metric.ipynb #423fc80a
@@ -225,6 +303,14 @@ def _overlap_scores(n, labels, rates, empty):
     return out
 
 # %% ../../nbs/50_score.metric.ipynb #aad4b307
+def _check_rules(empty, tol_mm=1.0, surface="voxel", **other):
+    "Refuse rules of scoring before any file is read"
+    _check_empty(empty)
+    _check_tolerance(tol_mm)
+    if surface not in ("voxel", "surfel"):
+        raise ValueError(f'surface {surface!r}: choose "voxel" or "surfel"')
+
+# %% ../../nbs/50_score.metric.ipynb #58e51197
 def case_scores(
     pred: np.ndarray,  # predicted labels (Z,Y,X)
     targ: np.ndarray,  # true labels (Z,Y,X)
@@ -236,18 +322,21 @@ def case_scores(
     surface: str = "voxel",  # definition of the surface, see `surface_scores`
     distances: bool = True,  # False: overlaps only, which is faster
     rates: bool = False,  # precision and recall too
+    ignore: int = None,  # value of the truth that marks voxels nobody annotated: not scored
 ) -> dict:  # dice_c, iou_c, hd_mm_c, hd95_mm_c, msd_mm_c, nsd_c for each label c
     """All scores of one case.
 
     Overlaps and `nsd` are 0 to 1, distances are in mm. A label on one side only scores 0, and the
     diagonal of the image as its distances; a label on neither side scores `empty`, and NaN as its
-    distances. With `rates` there are precision_c and recall_c, too.
+    distances. With `rates` there are precision_c and recall_c, too. With `ignore`, both sides are
+    background in that region. Raises `ValueError` for masks, labels and rules that make no sense.
     """
-    n = counts(pred, targ, labels)
+    _check_rules(empty, tol_mm, surface)
+    n = counts(pred, targ, labels, ignore)
     out = _overlap_scores(n, labels, rates, empty)
     if not distances:
         return out
-    pred, targ = np.asarray(pred), np.asarray(targ)
+    pred, targ = _without_ignored(np.asarray(pred), np.asarray(targ), ignore)
     far = diagonal(targ.shape, spacing)
     for c, (_, n_pred, n_true) in zip(labels, n):
         if n_pred and n_true:
@@ -258,10 +347,32 @@ def case_scores(
     return out
 
 # %% ../../nbs/50_score.metric.ipynb #d98bf4ef
+def _check_table(scores):
+    "Refuse what is no table of scores"
+    if not isinstance(scores, pd.DataFrame):
+        raise ValueError(
+            f"scores of type {type(scores).__name__}: a table, a row a case, is expected"
+        )
+    columns = [c for c in scores if str(c).rpartition("_")[2].isdigit()]
+    if not columns:
+        raise ValueError(
+            f"columns {list(map(str, scores))[:8]}: no scores of labels are there, like dice_1"
+        )
+    odd = [c for c in columns if not pd.api.types.is_numeric_dtype(scores[c])]
+    if odd:
+        raise ValueError(f"column {odd[0]} contains texts: numbers are expected")
+    if not len(scores):
+        raise ValueError("no case was scored: the table has no row")
+
+# %% ../../nbs/50_score.metric.ipynb #b019b631
 def summary(
     scores: pd.DataFrame,  # a row a case, from `case_scores`
 ) -> pd.DataFrame:  # a row a label and one for their mean; a column a score, and `cases`
-    "The mean scores of each label, and their mean; `cases` counts the rows with a distance."
+    """The mean scores of each label, and their mean; `cases` counts the rows with a distance.
+
+    Raises `ValueError` for a table without scores of labels, or without a row.
+    """
+    _check_table(scores)
     named = [c.rpartition("_") for c in scores]
     kinds = list(dict.fromkeys(kind for kind, _, c in named if c.isdigit()))
     labels = sorted({int(c) for _, _, c in named if c.isdigit()})
@@ -301,15 +412,19 @@ class CaseDice(Metric):
         self,
         *,
         empty: float,  # Dice of a label that a case has neither in the prediction nor in the truth
+        ignore: int = None,  # value of the truth that marks voxels nobody annotated: not counted
     ):
-        self.empty = empty
+        _check_empty(empty)
+        self.empty, self.ignore = empty, ignore
 
     def reset(self):
-        self.n, self.i = None, 0
+        self.n, self.i, self.is_number = None, 0, True
 
     def accumulate(self, learn):
         if learn.dl.train:
             return  # drawn patches are no cases
+        # the arg-max of NaN would be background
+        self.is_number &= not learn.pred.isnan().any().item()
         pred = learn.pred.argmax(1).as_subclass(torch.Tensor)
         targ = learn.y.as_subclass(torch.Tensor)
         classes = learn.pred.shape[1]
@@ -318,6 +433,8 @@ class CaseDice(Metric):
         todo = learn.dl.todo[self.i : self.i + len(targ)]
         self.i += len(targ)
         cases, own = todo[:, 0].cpu(), learn.dl.first_seen(todo)
+        if self.ignore is not None:
+            own = own & (targ != self.ignore)
         for c in range(1, classes):
             p, t = (pred == c) & own, (targ == c) & own
             counted = torch.stack([m.flatten(1).sum(1) for m in (p & t, p, t)], 1)
@@ -325,7 +442,7 @@ class CaseDice(Metric):
 
     @property
     def value(self):
-        if self.n is None:
+        if self.n is None or not self.is_number:
             return float("nan")
         return float(dice(self.n.numpy(), empty=self.empty).mean())
 
@@ -341,39 +458,78 @@ def _label_grid(path, image=""):
     return read_scan(image)
 
 # %% ../../nbs/50_score.metric.ipynb #1d0d7483
-def _true_files(folder, label_map):
-    "case -> (image, label, label map) of a folder of labels, or of a data set"
+def _true_files(folder, given):
+    "(case -> (image, label, label map), class -> name) of a folder of labels, or of a data set"
     try:
-        df = read_cohort(folder, labels=label_map)
+        df = read_cohort(folder, labels=given)
     except ValueError:
         flat = named_files(folder, tuple(mask_readers))
         if not flat:
             raise
-        return {case: ("", str(f), label_map) for case, f in flat.items()}
-    return {r.case: (r.image, r.label, r.label_map) for r in df.itertuples() if r.label}
+        return {case: ("", str(f), given) for case, f in flat.items()}, {}
+    known = {r.case: (r.image, r.label, r.label_map) for r in df.itertuples() if r.label}
+    return known, df.attrs["labels"]
 
 # %% ../../nbs/50_score.metric.ipynb #721f6d49
-def _label_values(image, label, label_map):
+def _true_values(image, label, given):
     "The values in a label file and '', or none and why it cannot be read"
     try:
-        lab = read_label(label, _label_grid(label, image), label_map)
+        lab = read_label(label, _label_grid(label, image), given)
     except ValueError as e:
         return set(), str(e)
-    return set(np.unique(lab.data).tolist()), ""
+    return set(np.unique(lab.data).tolist()) - {0}, ""
 
 # %% ../../nbs/50_score.metric.ipynb #7662a9cb
-def _labels_to_score(truths, preds, n_jobs):
-    "The labels that occur in the truth; if none does, those of the predictions"
-    found = map_cases(_label_values, truths, len(truths), n_jobs)
-    labels = sorted(set().union(*(values for values, _ in found)) - {0})
+def _raw_values(pred):
+    "The values above 0 as they are in a prediction; none if it cannot be read"
+    try:
+        values = np.unique(_label_grid(pred).data)
+    except ValueError:
+        return set()
+    return {int(v) for v in values if v > 0 and v % 1 == 0}
+
+# %% ../../nbs/50_score.metric.ipynb #a011a983
+def _are_raw(values, maps):
+    "Do predictions contain the raw values of the label maps, and not their classes?"
+    known = [label_map(m) or {} for m in maps]
+    raw = set().union(*known)
+    classes = {c for m in known for c in m.values()}
+    return bool(raw) and not values <= classes and (">0" in raw or values <= raw)
+
+# %% ../../nbs/50_score.metric.ipynb #3c7975a6
+def _label_notes(true, predicted):
+    "What is odd about the labels of all cases; `predicted`: a set of values for each prediction"
+    everywhere = set().union(*predicted)
+    strange = sorted(everywhere - true)
+    if strange and true and not everywhere & true:
+        return [
+            f"predictions contain {few(strange)} and labels contain {few(sorted(true))}, so "
+            "nothing can agree: give both the same values, or say what they mean by a label map"
+        ]
+    notes = []
+    for c in strange:
+        n = sum(c in values for values in predicted)
+        notes.append(f"label {c} is in {n} predictions and in no label file: it scores 0 there")
+    return notes
+
+# %% ../../nbs/50_score.metric.ipynb #b1cd0502
+def _look_at_labels(todo, names, n_jobs):
+    "(labels to score, are predictions raw values?, notes); todo: (prediction, image, label, map)"
+    found = map_cases(_true_values, [row[1:] for row in todo], len(todo), n_jobs)
+    predicted = map_cases(_raw_values, [row[:1] for row in todo], len(todo), n_jobs)
+    true = set().union(*(values for values, _ in found))
     faults = [fault for _, fault in found if fault]
-    if labels:
-        return labels
-    if faults:
+    if faults and not true:
         raise ValueError(faults[0])
-    # healthy cases only: false alarms still count
-    found = map_cases(_label_values, [("", p, None) for p in preds], len(preds), n_jobs)
-    return sorted(set().union(*(values for values, _ in found)) - {0}) or [1]
+    maps = [row[3] for row in todo]
+    raw = _are_raw(set().union(*predicted), maps)
+    if raw:
+        known = [label_map(m) or {} for m in maps]
+        predicted = [
+            {k.get(v, k.get(">0", 0)) for v in values} - {0} for k, values in zip(known, predicted)
+        ]
+    labels = true.union(*predicted, set(names) - {0})
+    return sorted(labels) or [1], raw, _label_notes(true, predicted)
 
 # %% ../../nbs/50_score.metric.ipynb #7a491afc
 def _check_grids(pred, p, lab):
@@ -384,13 +540,13 @@ def _check_grids(pred, p, lab):
         )
 
 # %% ../../nbs/50_score.metric.ipynb #885d404b
-def _score_file(case, pred, image, label, label_map, labels, rules):
-    "A row of scores, or the fault of this case"
+def _score_file(case, pred, image, label, given, raw, labels, rules):
+    "A row of scores, or the fault of this case; `raw`: the label map holds for predictions, too"
     try:
         lab = _label_grid(label, image)
-        truth = read_label(label, lab, label_map).data[0]
+        truth = read_label(label, lab, given).data[0]
         _check_grids(pred, _label_grid(pred), lab)
-        found = read_label(pred, lab).data[0]
+        found = read_label(pred, lab, given if raw else None).data[0]
         return dict(case=case) | case_scores(found, truth, lab.spacing, labels, **rules)
     except ValueError as e:
         return dict(case=case, fault=str(e))
@@ -418,24 +574,30 @@ def score_files(
     *,
     empty: float,  # score of a label that neither side has, see `case_scores`
     **kw,  # passed to `case_scores`
-) -> tuple:  # (scores, a row a case; dict of lists: missing, extra, faults)
+) -> tuple:  # (scores, a row a case; dict of lists: missing, extra, faults, labels)
     """Score a folder of predictions against a folder of labels.
 
-    Raises `ValueError` for folders without a file of the same name, and for labels of which none
-    can be read. A single case that cannot be scored is listed under `faults`.
+    Labels are those that the data set names, and all others that a file of either side contains. A
+    label map holds for predictions too if they contain its raw values. Raises `ValueError` for
+    folders without a file of the same name, and for labels of which none can be read. A single
+    case that cannot be scored is listed under `faults`, and a label that only predictions have
+    under `labels`.
     """
+    rules = dict(empty=empty) | kw
+    _check_rules(**rules)
     _check_folders(preds, truth)
     found = named_files(Path(preds), tuple(mask_readers))
-    known = _true_files(Path(truth), label_map)
+    known, names = _true_files(Path(truth), label_map)
     _check_matches(preds, truth, found, known)
     both = sorted({*found} & {*known})
-    labels = _labels_to_score([known[c] for c in both], [found[c] for c in both], n_jobs)
-    rules = dict(empty=empty) | kw
-    todo = [(c, found[c], *known[c], labels, rules) for c in both]
+    files = [(found[c], *known[c]) for c in both]
+    labels, raw, odd = _look_at_labels(files, names, n_jobs)
+    todo = [(c, *row, raw, labels, rules) for c, row in zip(both, files)]
     rows = map_cases(_score_file, todo, len(both), n_jobs)
     notes = dict(
         missing=sorted({*known} - {*found}),
         extra=sorted({*found} - {*known}),
         faults=[r["fault"] for r in rows if "fault" in r],
+        labels=odd,
     )
     return pd.DataFrame([r for r in rows if "fault" not in r]), notes
