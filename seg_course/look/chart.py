@@ -316,7 +316,8 @@ def show_slice(
     ax.imshow(img, **grey, **place)
     if msk is not None:
         ax.imshow(_rgba(msk, alpha, palette), **place)
-    ax.set_title(title, fontsize=9)
+    # the name of a case may contain a $, which would begin a formula
+    ax.set_title(title, fontsize=9, parse_math=False)
     ax.axis("off")
     return ax
 

@@ -18,14 +18,13 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from ..files.common import write_atomic
+from ..files.common import split_series, write_atomic
 from ..files.read import read_label, read_scan
 
 # %% ../../nbs/10_look.explore.ipynb #b658b51c
 def _files_of(path):
     "The files behind a path of a cohort: one file, or all files of a DICOM folder"
-    if "#" in path and not os.path.exists(path):
-        path = path.rpartition("#")[0]
+    path, _ = split_series(path)
     if os.path.isdir(path):
         return [os.path.join(folder, f) for folder, _, files in os.walk(path) for f in files]
     return [path] if path and os.path.exists(path) else []

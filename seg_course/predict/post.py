@@ -72,14 +72,15 @@ def remove_small(
 # %% ../../nbs/73_predict.post.ipynb #84ec3daa
 def _filled(mask):
     "A mask without its holes"
-    if len(mask) == 1:
-        return fill_voids.fill(mask[0])[None]
+    thin = [axis for axis, n in enumerate(mask.shape) if n == 1]
+    if thin:
+        return np.expand_dims(fill_voids.fill(mask.squeeze(thin[0])), thin[0])
     return fill_voids.fill(mask)
 
 # %% ../../nbs/73_predict.post.ipynb #8015f505
 @rule
 def fill_holes(
-    msk: np.ndarray,  # labels (Z,Y,X); with Z=1 a picture
+    msk: np.ndarray,  # labels (Z,Y,X); with one slice along an axis a picture
 ) -> np.ndarray:  # labels, same shape and type
     "Background that a label encloses becomes that label"
     whole = {c: _filled(msk == c) for c in _present(msk)}

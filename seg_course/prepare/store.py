@@ -19,7 +19,7 @@ import pandas as pd
 import torch
 
 from ..files.behaviour import map_cases
-from ..files.common import save_npy, write_atomic, write_json
+from ..files.common import check_names, save_npy, split_series, write_atomic, write_json
 from ..files.read import read_label, read_scan
 from ..files.scan import to_grid
 from .recipe import apply_recipe, recipe_to_json
@@ -116,7 +116,7 @@ def load_points(
 # %% ../../nbs/24_prepare.store.ipynb #9b473c5c
 def _file_mark(path):
     "Name, size and date of a file; of 'folder#series' (one of several scans) those of the folder"
-    found = os.stat(str(path).split("#")[0])
+    found = os.stat(split_series(path)[0])
     return Path(path).name, found.st_size, found.st_mtime_ns
 
 # %% ../../nbs/24_prepare.store.ipynb #66529aa5
@@ -239,12 +239,10 @@ def _check_prepare(df, dtype):
         raise ValueError(f"dtype {dtype!r}: the store keeps {sorted(full_scale)}")
     if not len(df):
         raise ValueError("no case to prepare: the cohort is empty")
-    odd = sorted({*df.case[df.case.duplicated()]} | {c for c in df.case if "/" in str(c)})
+    check_names(df.case, "cohort")
+    odd = sorted({*df.case[df.case.duplicated()]})
     if odd:
-        raise ValueError(
-            f'cases {odd[:5]}: each needs a name of its own, without "/": it becomes the name of '
-            "files"
-        )
+        raise ValueError(f"cases {odd[:5]}: each needs a name of its own, for files are called so")
 
 # %% ../../nbs/24_prepare.store.ipynb #1b349aa4
 def _check_results(results):
