@@ -15,6 +15,15 @@ def _one_hot(targ, like):  # labels (B,*spatial) -> (B,C,*spatial), 0 or 1, in t
     return F.one_hot(targ, like.shape[1]).movedim(-1, 1).to(like.dtype)
 
 # %% ../../nbs/44_nets.loss.ipynb #a695dcfa
+def _known(probs, targ, ignore):
+    "Probabilities and one-hot labels (B,C,*spatial), both 0 where the label is `ignore`"
+    if ignore is None:
+        return probs, _one_hot(targ, probs)
+    known = targ != ignore
+    t = _one_hot(targ.where(known, 0), probs)
+    return probs * known[:, None], t * known[:, None]
+
+# %% ../../nbs/44_nets.loss.ipynb #9c9db11b
 def soft_dice(
     probs: torch.Tensor,  # probabilities (B,C,*spatial), 0 to 1
     targ: torch.Tensor,  # integer labels (B,*spatial)
@@ -22,13 +31,14 @@ def soft_dice(
     background: bool = False,  # count label 0 too?
     smooth: float = 1e-5,  # added above and below, against 0/0
     squared: bool = False,  # squares the probabilities below
+    ignore: int | None = None,  # label of voxels that nobody annotated: they do not count
 ) -> torch.Tensor:  # mean over classes (and samples), 0 to 1
     """Differentiable Dice
 
     Sums over the batch are those of nnU-Net (Isensee et al. 2021); `squared` is the form of V-Net,
     which the VIP Cup system of NTU uses.
     """
-    t = _one_hot(targ, probs)
+    probs, t = _known(probs, targ, ignore)
     if not background:
         probs, t = probs[:, 1:], t[:, 1:]
     dims = list(range(2, probs.ndim))
@@ -43,25 +53,83 @@ def present_dice(
     probs: torch.Tensor,  # probabilities (B,C,*spatial), 0 to 1
     targ: torch.Tensor,  # integer labels (B,*spatial)
     smooth: float = 1.0,  # added above and below
+    ignore: int | None = None,  # label of voxels that nobody annotated: they do not count
 ) -> torch.Tensor:  # mean over all pairs of a sample and a foreground label in it; 0 without any
     "Soft Dice where there is something to find: ten pixels count like a thousand"
-    t = _one_hot(targ, probs).flatten(2)[:, 1:]
-    p = probs.flatten(2)[:, 1:]
+    p, t = (x.flatten(2)[:, 1:] for x in _known(probs, targ, ignore))
     size = t.sum(2)
     dice = (2 * (p * t).sum(2) + smooth) / (p.sum(2) + size + smooth)
     present = size > 0
     return (dice * present).sum() / present.sum().clamp(min=1)
 
 # %% ../../nbs/44_nets.loss.ipynb #57267e3e
-def _plain(pred, targ):  # logits and labels that fit, as plain tensors
-    if pred.shape[2:] != targ.shape[1:]:
+def _check_tensors(pred, targ):
+    "Refuse what is no pair of logits and labels"
+    for name, x in (("logits", pred), ("labels", targ)):
+        if not isinstance(x, torch.Tensor):
+            raise ValueError(f"{name} of type {type(x).__name__}: a tensor is expected")
+    if targ.is_floating_point() or targ.is_complex():
+        raise ValueError(f"labels are {targ.dtype}: whole numbers are expected, like `targ.long()`")
+    if pred.ndim < 2 or pred.shape[1] < 2:
+        raise ValueError(
+            f"logits {tuple(pred.shape)}: (B,C,*spatial) with 2 classes at least is expected, "
+            "background and one more"
+        )
+    if pred.shape[:1] + pred.shape[2:] != targ.shape:
         raise ValueError(
             f"logits {tuple(pred.shape)} and labels {tuple(targ.shape)} differ in size: "
             "labels are (B,Y,X) without a channel axis"
         )
-    return pred.as_subclass(torch.Tensor).float(), targ.as_subclass(torch.Tensor).long()
+    if not targ.numel():
+        raise ValueError(f"labels {tuple(targ.shape)}: there is no sample in the batch")
 
 # %% ../../nbs/44_nets.loss.ipynb #66dd07ed
+def _check_classes(targ, classes, ignore):
+    "Refuse labels that the network does not know; on a GPU, looking would make it wait"
+    if targ.is_cuda:
+        return
+    known = targ if ignore is None else targ[targ != ignore]
+    if known.numel() and not (known.min() >= 0 and known.max() < classes):
+        raise ValueError(
+            f"labels from {known.min()} to {known.max()}: the network knows 0 to {classes - 1}; "
+            "set n_out, give a label map, or say which label to ignore"
+        )
+
+# %% ../../nbs/44_nets.loss.ipynb #be0acc77
+def _plain(pred, targ, ignore=None):  # logits and labels that fit, as plain tensors
+    _check_tensors(pred, targ)
+    targ = targ.as_subclass(torch.Tensor).long()
+    _check_classes(targ, pred.shape[1], ignore)
+    return pred.as_subclass(torch.Tensor).float(), targ
+
+# %% ../../nbs/44_nets.loss.ipynb #e5865dee
+def _mean_known(each, targ, ignore):
+    "Mean of the losses of pixels whose label is known; 0 if none is"
+    if ignore is None:
+        return each.mean()
+    known = targ != ignore
+    return (each * known).sum() / known.sum().clamp(min=1)
+
+# %% ../../nbs/44_nets.loss.ipynb #d88b5e6a
+def _check_numbers(least=0.0, **numbers):
+    "Refuse settings that are no finite numbers, or too small"
+    for name, value in numbers.items():
+        if not isinstance(value, (int, float)) or not least <= value < float("inf"):
+            raise ValueError(f"{name} {value!r}: a number of at least {least:g} is expected")
+
+# %% ../../nbs/44_nets.loss.ipynb #0ccc4d9e
+_dice_settings = dict(batch=bool, background=bool, smooth=(int, float), squared=bool)
+
+# %% ../../nbs/44_nets.loss.ipynb #b37361fa
+def _check_dice_settings(kw):
+    "Refuse settings that `soft_dice` does not have"
+    for name, value in kw.items():
+        if name not in _dice_settings:
+            raise ValueError(f"setting {name!r} is unknown: there are {', '.join(_dice_settings)}")
+        if not isinstance(value, _dice_settings[name]):
+            raise ValueError(f"{name} {value!r}: a number, True or False is expected")
+
+# %% ../../nbs/44_nets.loss.ipynb #105e30b5
 class DiceCELoss(nn.Module):
     "`1 - soft Dice` of the foreground classes + cross-entropy, on logits; a mean, never a sum"
 
@@ -70,25 +138,34 @@ class DiceCELoss(nn.Module):
         dice: float = 1.0,  # weight of `1 - soft_dice`
         ce: float = 1.0,  # weight of the cross-entropy
         each: float = 0.0,  # weight of `1 - present_dice`, for targets of very different size
+        ignore: int | None = None,  # label of voxels that nobody annotated: they cost nothing
         **kw,  # passed to `soft_dice`
     ):
         super().__init__()
+        _check_numbers(dice=dice, ce=ce, each=each)
+        _check_dice_settings(kw)
         self.dice, self.ce, self.each = dice, ce, each
-        self.kw = kw
+        self.ignore, self.kw = ignore, kw
 
     def forward(
         self,
         pred: torch.Tensor,  # logits (B,C,*spatial)
         targ: torch.Tensor,  # integer labels (B,*spatial)
     ) -> torch.Tensor:  # one number, from 0
-        pred, targ = _plain(pred, targ)
+        pred, targ = _plain(pred, targ, self.ignore)
         overlap = self._overlap(pred.softmax(1), targ)
-        return self.ce * F.cross_entropy(pred, targ) + overlap
+        return self.ce * self._cross_entropy(pred, targ) + overlap
+
+    def _cross_entropy(self, pred, targ):
+        if self.ignore is None:
+            return F.cross_entropy(pred, targ)
+        each = F.cross_entropy(pred, targ, ignore_index=self.ignore, reduction="none")
+        return _mean_known(each, targ, self.ignore)
 
     def _overlap(self, probs, targ):  # the parts that measure overlap
-        loss = self.dice * (1 - soft_dice(probs, targ, **self.kw))
+        loss = self.dice * (1 - soft_dice(probs, targ, ignore=self.ignore, **self.kw))
         if self.each:
-            loss = loss + self.each * (1 - present_dice(probs, targ))
+            loss = loss + self.each * (1 - present_dice(probs, targ, ignore=self.ignore))
         return loss
 
     def activation(self, pred: torch.Tensor) -> torch.Tensor:
@@ -105,19 +182,21 @@ def focal_loss(
     targ: torch.Tensor,  # integer labels (B,*spatial)
     gamma: float = 2.0,  # how much easy pixels lose; 0 is cross-entropy
     alpha: list | tuple = None,  # a weight for each class, or None
+    ignore: int | None = None,  # label of voxels that nobody annotated: they do not count
 ) -> torch.Tensor:  # mean over pixels, from 0
     "Focal loss of a softmax on logits (Lin et al. 2017)"
     if alpha is not None and len(alpha) != pred.shape[1]:
         raise ValueError(
             f"alpha {alpha}: a weight for each of the {pred.shape[1]} classes is expected"
         )
-    log_p = F.log_softmax(pred, 1).gather(1, targ[:, None])[:, 0]
+    own = targ if ignore is None else targ.where(targ != ignore, 0)
+    log_p = F.log_softmax(pred, 1).gather(1, own[:, None])[:, 0]
     # never 0: a power below 1 has no gradient there
     wrong = (-torch.expm1(log_p)).clamp(min=1e-12)
     loss = -(wrong**gamma) * log_p
     if alpha is not None:
-        loss = loss * torch.as_tensor(alpha).to(loss)[targ]
-    return loss.mean()
+        loss = loss * torch.as_tensor(alpha).to(loss)[own]
+    return _mean_known(loss, targ, ignore)
 
 # %% ../../nbs/44_nets.loss.ipynb #9c9af6e5
 class DiceFocalLoss(DiceCELoss):
@@ -129,8 +208,9 @@ class DiceFocalLoss(DiceCELoss):
         focal: float = 1.0,  # weight of the focal loss
         gamma: float = 2.0,  # passed to `focal_loss`
         alpha: list | tuple = None,  # passed to `focal_loss`
-        **kw,  # `each`, and what is passed to `soft_dice`
+        **kw,  # `each`, `ignore`, and what is passed to `soft_dice`
     ):
+        _check_numbers(gamma=gamma, focal=focal)
         super().__init__(dice, focal, **kw)
         self.gamma, self.alpha = gamma, alpha
 
@@ -139,9 +219,9 @@ class DiceFocalLoss(DiceCELoss):
         pred: torch.Tensor,  # logits (B,C,*spatial)
         targ: torch.Tensor,  # integer labels (B,*spatial)
     ) -> torch.Tensor:  # one number, from 0
-        pred, targ = _plain(pred, targ)
+        pred, targ = _plain(pred, targ, self.ignore)
         overlap = self._overlap(pred.softmax(1), targ)
-        return self.ce * focal_loss(pred, targ, self.gamma, self.alpha) + overlap
+        return self.ce * focal_loss(pred, targ, self.gamma, self.alpha, self.ignore) + overlap
 
 # %% ../../nbs/44_nets.loss.ipynb #74331731
 class TverskyLoss(DiceCELoss):
@@ -153,8 +233,10 @@ class TverskyLoss(DiceCELoss):
         fn: float = 0.7,  # weight of false negatives
         gamma: float = 1.0,  # below 1: focal Tversky
         smooth: float = 1e-5,  # added above and below
+        ignore: int | None = None,  # label of voxels that nobody annotated: they cost nothing
     ):
-        super().__init__()
+        super().__init__(ignore=ignore)
+        _check_numbers(least=float("-inf"), fp=fp, fn=fn, gamma=gamma)
         if not gamma > 0:
             raise ValueError(f"gamma {gamma}: a number above 0 is expected")
         if min(fp, fn) < 0 or fp + fn <= 0:
@@ -169,9 +251,9 @@ class TverskyLoss(DiceCELoss):
         pred: torch.Tensor,  # logits (B,C,*spatial)
         targ: torch.Tensor,  # integer labels (B,*spatial)
     ) -> torch.Tensor:  # one number, 0 to 1
-        pred, targ = _plain(pred, targ)
-        p = pred.softmax(1)[:, 1:]
-        t = _one_hot(targ, pred)[:, 1:]
+        pred, targ = _plain(pred, targ, self.ignore)
+        # the ignored voxels have p = t = 0, and so they are neither false nor missed
+        p, t = (x[:, 1:] for x in _known(pred.softmax(1), targ, self.ignore))
         dims = [0, *range(2, p.ndim)]
         tp = (p * t).sum(dims)
         fp, fn = (p * (1 - t)).sum(dims), ((1 - p) * t).sum(dims)
