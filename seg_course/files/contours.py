@@ -240,10 +240,9 @@ def _points(contour):
         value = value.strip(b" \0").split(b"\\") if value.strip(b" \0") else []
     try:
         p = np.array(value, float).ravel()
-    except ValueError:
+    except ValueError as e:
         raise ValueError(
-            f"ContourData is {str(value)[:60]}, but numbers with decimal points are expected: "
-            "correct the file"
+            f"ContourData has a part that is no number with a decimal point ({e}): correct the file"
         ) from None
     if p.size % 3 or not p.size or not np.isfinite(p).all():
         raise ValueError(

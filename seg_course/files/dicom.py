@@ -50,20 +50,20 @@ def _numbers(file, ds, keyword, n):
         numbers = []
     if len(numbers) != n or not np.isfinite(numbers).all():
         raise ValueError(
-            f"{_where(file)}: {keyword} is {text[:80]!r}, but {n} numbers with decimal points are "
-            "expected: correct the header"
+            f"{_where(file)}: {keyword} is {text[:80]!r}, where {n} numbers "
+            "with decimal points belong: correct the header"
         )
     return np.array(numbers)
 
 # %% ../../nbs/03_files.dicom.ipynb #c556b20d
 def _files_below(path):
     "A file, or the files below a folder; links are followed, hidden ones are left out"
-    entered, listed = set(), set()
+    entered, listed, root = set(), set(), Path(path).resolve()
     if Path(path).is_file():
         yield Path(path)
     for folder, folders, names in os.walk(path, followlinks=True):
         real = os.path.realpath(folder)
-        if real in entered:
+        if real in entered or Path(real) in root.parents:
             folders.clear()
             continue
         entered.add(real)
@@ -402,8 +402,8 @@ def choose_series(
         return main, ""
     told = ", ".join(_tell(slices, series) for slices in series[:5])
     note = (
-        f"{name} contains {len(series)} series ({told}), the largest was taken: another one is "
-        f"chosen as '{name}#UID'"
+        f"{name} contains {len(series)} series ({told}), of which {series_name(main, series)} was "
+        f"taken: another one is chosen as '{name}#UID'"
     )
     return main, note
 
@@ -439,13 +439,21 @@ def _cover_the_same(groups):
     return any(second[0] < first[1] for first, second in zip(spans, spans[1:]))
 
 # %% ../../nbs/03_files.dicom.ipynb #1d85d6a8
+def _are_mixed(groups, keyword):
+    "Do the values of an element tell several acquisitions apart?"
+    if keyword == "FrameOfReferenceUID":
+        # every slice with its own: it was made up when the files were made anonymous
+        return 1 < len(groups) <= 3
+    if keyword in _moments and len(groups) > 3:
+        return False
+    return _cover_the_same(groups)
+
+# %% ../../nbs/03_files.dicom.ipynb #f7fe7156
 def _check_one_acquisition(slices, at, name, wanted=""):
     "Refuse a series in which slices of several acquisitions are mixed"
     for keyword in _acquisition_elements:
         groups = _by_value(slices, at, keyword)
-        # a scanner may take a few slices far apart at the same moment, so moments are many
-        too_many = keyword in _moments and len(groups) > 3
-        if f"@{keyword}=" in wanted or too_many or not _cover_the_same(groups):
+        if f"@{keyword}=" in wanted or not _are_mixed(groups, keyword):
             continue
         told = ", ".join(f"{len(v)} with {keyword} {k or 'empty'}" for k, v in groups.items())
         value = next(iter(groups)).replace("\\", ",")
