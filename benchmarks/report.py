@@ -32,6 +32,7 @@ TITLES = dict(
     growth="(f) Growth with cohort and cores",
     memory="Memory of a whole run",
     reading="Reading",
+    damage="Damaged files",
     imports="Imports",
 )
 HEAD = """# Benchmarks
