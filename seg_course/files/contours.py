@@ -15,7 +15,7 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import find_contours
 
-from .dicom import LPS_TO_RAS, dicom_files, scan_series
+from .dicom import LPS_TO_RAS, dicom_files, scan_series, understood
 from .scan import Scan
 
 # %% ../../nbs/04_files.contours.ipynb #06e97dbc
@@ -122,7 +122,7 @@ _drawing_classes = {
 
 # %% ../../nbs/04_files.contours.ipynb #d1cbfe9d
 def drawing_kind(
-    ds,  # header of a DICOM file
+    ds,  # dataset of a DICOM file
 ) -> str:  # 'RTSTRUCT', 'SEG', or '' for any other file
     "The kind of drawing that a DICOM file contains"
     kind = str(ds.get("Modality", ""))
@@ -136,7 +136,7 @@ def find_drawing(
     path = Path(path)
     if not path.exists():
         raise ValueError(f"{path}: no such file or folder: name an RTSTRUCT file")
-    found = [(f, ds) for f, ds in dicom_files(path) if drawing_kind(ds)]
+    found = [(f, ds) for f, ds in dicom_files(path) if understood(drawing_kind, f, ds)]
     if len(found) != 1:
         names = f" ({', '.join(f.name for f, _ in found[:10])})" if found else ""
         raise ValueError(
@@ -178,9 +178,9 @@ def roi_names(
     path,  # RTSTRUCT or SEG file, a folder that contains one (str or Path), or its dataset
 ) -> list[str]:  # names as typed, '?' for a region without a name
     "Names of the regions that have contours, or masks"
-    ds = find_drawing(path)[1] if isinstance(path, (str, Path)) else path
-    names = _names(ds)
-    return [names.get(number, "?") for number in _drawn_numbers(ds)]
+    file, ds = find_drawing(path) if isinstance(path, (str, Path)) else (Path("drawing"), path)
+    names = understood(_names, file, ds)
+    return [names.get(number, "?") for number in understood(_drawn_numbers, file, ds)]
 
 # %% ../../nbs/04_files.contours.ipynb #487d626f
 def drawn_on(
@@ -419,9 +419,8 @@ def read_rtstruct(
     Source: DICOM PS3.3 C.8.8.6 (ROI contour module)"""
     file, ds = find_drawing(path)
     _check_kind(file, ds, "RTSTRUCT", "read_seg")
-    return Scan(
-        _all_regions(file, ds, labels, image, any_frame, _fill_roi)[None], image.affine, file
-    )
+    data = understood(_all_regions, file, file, ds, labels, image, any_frame, _fill_roi)
+    return Scan(data[None], image.affine, file)
 
 # %% ../../nbs/04_files.contours.ipynb #829a5703
 def _group(ds, i, name):
@@ -508,6 +507,15 @@ def _fill_segment(ds, number, roi, image):
     return masks, [f"{outside} masks of {roi} lie outside of the scan"] if outside else []
 
 # %% ../../nbs/04_files.contours.ipynb #4bd9c71a
+def _check_segments(file, ds):
+    "Refuse a SEG that does not say which masks it contains"
+    if not (ds.get("SegmentSequence") and ds.get("PerFrameFunctionalGroupsSequence")):
+        raise ValueError(
+            f"{file.parent.name}/{file.name} is a DICOM SEG without a list of segments and of "
+            "their places (SegmentSequence, PerFrameFunctionalGroupsSequence): get the file again"
+        )
+
+# %% ../../nbs/04_files.contours.ipynb #d44e9681
 def read_seg(
     path: str | Path,  # DICOM SEG file, or a folder that contains one (and maybe other things)
     image: Scan,  # the scan that it was drawn on
@@ -521,11 +529,6 @@ def read_seg(
     Source: DICOM PS3.3 A.51 (segmentation)"""
     file, ds = find_drawing(path)
     _check_kind(file, ds, "SEG", "read_rtstruct")
-    if not (ds.get("SegmentSequence") and ds.get("PerFrameFunctionalGroupsSequence")):
-        raise ValueError(
-            f"{file.parent.name}/{file.name} is a DICOM SEG without a list of segments and of "
-            "their places (SegmentSequence, PerFrameFunctionalGroupsSequence): get the file again"
-        )
-    return Scan(
-        _all_regions(file, ds, labels, image, any_frame, _fill_segment)[None], image.affine, file
-    )
+    understood(_check_segments, file, file, ds)
+    data = understood(_all_regions, file, file, ds, labels, image, any_frame, _fill_segment)
+    return Scan(data[None], image.affine, file)

@@ -297,6 +297,7 @@ def orientation(
     if path is None or Path(path).suffix.lower() not in ends:
         return 1
     path = Path(path)
+    _check_regular(path)
     with _opened(path) as im:
         # Pillow would decode all pixels of a PNG file in search of a note behind them
         if im.format == "PNG" and not re.search(b"eXIf|Raw profile type", path.read_bytes()):
@@ -305,7 +306,7 @@ def orientation(
 
 # %% ../../nbs/05_files.image.ipynb #0fdd1d3c
 def check_turned(
-    label: str | Path,  # file of the label; `None` for one that has no EXIF data of its own
+    label: str | Path,  # file of the label
     image: Scan,  # its image
 ) -> None:
     """Refuse a label whose picture is turned by EXIF data of its own, where shapes decide nothing

@@ -362,5 +362,6 @@ def fit_label(
     _check_whole(name, label, values)
     _check_place(name, label, image)
     _check_known(name, np.unique(np.round(values)), known)
-    data = _as_classes(to_grid(label, image).data, values, known)
-    return label.new(data=data, affine=image.affine, oriented=image.oriented)
+    # the classes take the place of what was read, which may be four times as large
+    label = label.new(data=_as_classes(label.data, values, known))
+    return to_grid(label, image).new(oriented=image.oriented)
