@@ -75,6 +75,15 @@ class SliceDice(Metric):
         return "dice"
 
 # %% ../../nbs/70_predict.gate.ipynb #7a24f827
+def _check_numbers(probs):
+    "Refuse NaN: every comparison with it is false, so that it would become background"
+    if np.isnan(np.min(probs, initial=np.inf)):
+        raise ValueError(
+            "the probabilities contain NaN: the weights of the network are no numbers any more; "
+            "train it again with a lower learning rate"
+        )
+
+# %% ../../nbs/70_predict.gate.ipynb #5a00bd90
 def _check_gate(probs, gate):
     if probs.shape[:2] != (len(gate) + 1, len(gate[0])):
         raise ValueError(
@@ -83,6 +92,7 @@ def _check_gate(probs, gate):
         )
     if not np.isfinite(gate).all():
         raise ValueError("the gate contains NaN: train it again, or leave it out")
+    _check_numbers(probs)
 
 # %% ../../nbs/70_predict.gate.ipynb #152ad891
 def apply_gate(
@@ -130,6 +140,8 @@ def _check_merge(probs, by):
         raise ValueError(f"by {by!r}: choose 'probability' or 'order'")
     if not probs:
         raise ValueError("no organ to merge: give one probability map at least")
+    for p in probs.values():
+        _check_numbers(p)
     shapes = {np.shape(p) for p in probs.values()}
     if len(shapes) != 1:
         raise ValueError(f"probabilities of {sorted(shapes)}: all organs on one grid are expected")

@@ -120,6 +120,29 @@ def _check_map(prob, levels):
         raise ValueError("levels: at least one (drop, high, low, ratio) is expected")
 
 # %% ../../nbs/72_predict.hysteresis.ipynb #02373c16
+def _in_range(value, low, high, whole=False):
+    "Is it a number, or a whole number, from `low` to `high`?"
+    kinds = (int, np.integer) if whole else (int, float, np.number)
+    return isinstance(value, kinds) and not isinstance(value, bool) and low <= value <= high
+
+# %% ../../nbs/72_predict.hysteresis.ipynb #1e57ee79
+def _check_settings(levels, close, min_px, next_px, blank):
+    for level in levels:
+        four = isinstance(level, (list, tuple, np.ndarray)) and len(level) == 4
+        if not four or not all(_in_range(v, 0, 1) for v in level):
+            raise ValueError(
+                f"level {level}: (drop, high, low, ratio) is expected, four numbers from 0 to 1"
+            )
+    # a larger square than any picture needs more memory than there is
+    if not _in_range(close, 0, 2001, whole=True):
+        raise ValueError(f"close {close!r}: an odd side is expected, at most 2001 px; 0 is none")
+    for name, value in dict(min_px=min_px, next_px=next_px).items():
+        if not _in_range(value, 0, float("inf")):
+            raise ValueError(f"{name} {value!r}: a number of pixels of at least 0 is expected")
+    if not _in_range(blank, 0, 1):
+        raise ValueError(f"blank {blank!r}: a share of the picture, 0 to 1, is expected")
+
+# %% ../../nbs/72_predict.hysteresis.ipynb #559d53de
 def hysteresis_map(
     prob: np.ndarray,  # (Y,X), 0 to 1
     levels=stas_levels,  # (drop, high, low, ratio) of each level
@@ -138,6 +161,7 @@ def hysteresis_map(
     """
     prob = np.ascontiguousarray(prob, np.float32)
     _check_map(prob, levels)
+    _check_settings(levels, close, min_px, next_px, blank)
     for level in levels:
         msk = _select_components(prob, *level)
         if msk.mean() > blank:

@@ -18,13 +18,38 @@ import seg_course.predict.hysteresis  # noqa: F401  it registers its decoder
 from ..files.behaviour import decoder, decoders, describe, resolve, rule, rules
 
 # %% ../../nbs/73_predict.post.ipynb #cfd844e6
+def _check_probs(probs):
+    "Refuse NaN, which would become background, and a single class"
+    if len(probs) < 2:
+        raise ValueError(
+            f"probabilities {probs.shape}: (classes,Z,Y,X) with background and one more is expected"
+        )
+    if np.isnan(probs.min(initial=np.inf)):
+        raise ValueError(
+            "the probabilities contain NaN: the weights of the network are no numbers any more; "
+            "train it again with a lower learning rate"
+        )
+
+# %% ../../nbs/73_predict.post.ipynb #b577b013
+def _check_amount(name, value, unit, most=float("inf")):
+    "Refuse what is no number from 0 to `most`"
+    is_number = isinstance(value, (int, float, np.number)) and not isinstance(value, bool)
+    if not is_number or not 0 <= value <= most or value == float("inf"):
+        limit = "" if most == float("inf") else f", at most {most}"
+        raise ValueError(f"{name} {value!r} {unit}: a number of 0 or more is expected{limit}")
+
+# %% ../../nbs/73_predict.post.ipynb #9da03435
 @decoder
 def decode(
     probs: np.ndarray,  # (classes,Z,Y,X), 0 to 1
     fg_weight: float = 1.0,  # foreground probabilities are multiplied by this number
 ) -> np.ndarray:  # labels (Z,Y,X), uint8
-    "The likeliest label of each voxel, with foreground weighted"
+    """The likeliest label of each voxel, with foreground weighted
+
+    Raises `ValueError` for NaN and for weights below 0."""
+    _check_amount("fg_weight", fg_weight, "times")
     probs = np.asarray(probs, np.float32)
+    _check_probs(probs)
     best = probs[1:].argmax(0)
     highest = np.take_along_axis(probs[1:], best[None], 0)[0]
     return np.where(highest * fg_weight > probs[0], best + 1, 0).astype(np.uint8)
@@ -36,9 +61,10 @@ def threshold(
     p: float = 0.5,  # foreground where 1 - background probability is at least this, 0 to 1
 ) -> np.ndarray:  # labels (Z,Y,X), uint8
     "The likeliest foreground label where foreground as a whole is likely enough"
-    if not 0 <= p <= 1:
+    if isinstance(p, bool) or not 0 <= p <= 1:
         raise ValueError(f"threshold {p}: a probability from 0 to 1 is expected")
     probs = np.asarray(probs, np.float32)
+    _check_probs(probs)
     foreground = 1 - probs[0] >= np.float32(p)
     return np.where(foreground, probs[1:].argmax(0) + 1, 0).astype(np.uint8)
 
@@ -66,16 +92,19 @@ def remove_small(
     min_px: int = 20,  # smallest component that stays, voxels
 ) -> np.ndarray:  # labels, same shape and type
     "Connected components (26 neighbours) of a label under `min_px` voxels become background"
+    _check_amount("min_px", min_px, "voxels")
     cleaned = cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26)
     return cleaned.astype(msk.dtype)
 
 # %% ../../nbs/73_predict.post.ipynb #84ec3daa
 def _filled(mask):
     "A mask without its holes"
-    thin = [axis for axis, n in enumerate(mask.shape) if n == 1]
-    if thin:
-        return np.expand_dims(fill_voids.fill(mask.squeeze(thin[0])), thin[0])
-    return fill_voids.fill(mask)
+    thin = [axis for axis, n in enumerate(mask.shape) if n == 1][:1]
+    flat = mask.squeeze(*thin) if thin else mask
+    # with a margin, background that is open at the border is one part
+    whole = fill_voids.fill(np.pad(flat, 1))
+    inner = whole[(slice(1, -1),) * flat.ndim]
+    return np.expand_dims(inner, thin) if thin else inner
 
 # %% ../../nbs/73_predict.post.ipynb #8015f505
 @rule
@@ -110,8 +139,7 @@ def dilate(
 
     A pixel between two labels takes the nearer one, and the lower one if both are equally near.
     """
-    if not 0 <= px < float("inf"):
-        raise ValueError(f"radius {px} px: 0 or more is expected")
+    _check_amount("radius", px, "px", most=1000)
     out = msk.copy()
     if px:
         for z in np.flatnonzero((msk > 0).any((1, 2))):
