@@ -8,8 +8,10 @@ __all__ = ['tune_post', 'draw_hysteresis', 'threshold_table']
 # %% ../../nbs/74_predict.tune.ipynb #b009b1e9
 import itertools
 import time
+import warnings
 from collections.abc import Callable
 from functools import partial
+from inspect import signature
 
 import numpy as np
 import pandas as pd
@@ -38,15 +40,35 @@ _candidates = [
 ]
 
 # %% ../../nbs/74_predict.tune.ipynb #771e3c6a
-def _mean_dice(msk, targ, labels, empty):
+def _mean_dice(msk, targ, labels, empty, ignore=None):
     "Mean Dice of the foreground labels of one case"
-    return np.nanmean(dice(counts(msk, targ, labels), empty=empty))
+    return np.nanmean(dice(counts(msk, targ, labels, ignore), empty=empty))
 
 # %% ../../nbs/74_predict.tune.ipynb #e598e0fb
-def _try(load, case, trials, score, empty):
-    "Scores of one case, a number a setting"
-    probs, targ = load(case)
+def _loaded(load, case):
+    "Probabilities and truth of a case, or an error that names it"
+    try:
+        probs, targ = load(case)
+    except Exception as e:
+        raise ValueError(f"case {case}: `load` failed with {type(e).__name__}: {e}") from e
     probs = np.asarray(probs, np.float32)
+    if np.isnan(probs.min(initial=np.inf)):
+        raise ValueError(
+            f"case {case}: the probabilities contain NaN: train the network again, or leave it out"
+        )
+    return probs, targ
+
+# %% ../../nbs/74_predict.tune.ipynb #c1ae214b
+def _number(case, score):
+    "A score as a float, or an error that names the case"
+    if np.ndim(score) or np.asarray(score).dtype.kind not in "biuf":
+        raise ValueError(f"case {case}: the score is {score!r}: a number is expected")
+    return float(score)
+
+# %% ../../nbs/74_predict.tune.ipynb #656c645d
+def _try(load, case, trials, score, rule):
+    "Scores of one case, a number a setting; `rule`: `empty` and `ignore` of the mean Dice"
+    probs, targ = _loaded(load, case)
     labels = range(1, len(probs))
     decoded_by, decoded, out = None, None, []
     for post in trials:
@@ -54,18 +76,19 @@ def _try(load, case, trials, score, empty):
         if repr(decoder) != decoded_by:
             decoded_by, decoded = repr(decoder), decoder(probs)
         msk = apply_rules(decoded, rules)
-        out.append(score(msk, targ, case) if score else _mean_dice(msk, targ, labels, empty))
+        value = score(msk, targ, case) if score else _mean_dice(msk, targ, labels, **rule)
+        out.append(_number(case, value))
     return out
 
 # %% ../../nbs/74_predict.tune.ipynb #62e4faa3
-def _score_all(cases, load, trials, score, empty, n_jobs, seconds):
+def _score_all(cases, load, trials, score, rule, n_jobs, seconds):
     "Scores (cases, settings) of as many settings as the time allows"
     begun = time.time()
     step = len(trials) if seconds is None else 20
     parts, n = [], 0
     for k in range(0, len(trials), step):
         some = trials[k : k + step]
-        args = ((load, case, some, score, empty) for case in cases)
+        args = ((load, case, some, score, rule) for case in cases)
         parts.append(np.array(map_cases(_try, args, len(cases), n_jobs)))
         n += len(some)
         spent = time.time() - begun
@@ -122,16 +145,47 @@ def _gain_table(scores, best, chosen, folds):
     return pd.DataFrame({"mean score": means}, index=index)
 
 # %% ../../nbs/74_predict.tune.ipynb #1d8fc88b
-def _check_tuning(cases, score, empty):
+def _check_tuning(cases, load, score, empty, min_gain):
     if not cases:
         raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
+    if len(set(cases)) < len(cases):
+        raise ValueError("a case is there more than once: give each case once")
+    if not callable(load):
+        raise ValueError(f"load {load!r}: a function name -> (probabilities, truth) is expected")
     if score is None and empty is None:
         raise ValueError(
             "empty: the Dice of a label that neither side has is a rule of the challenge, "
             "so pass 1, 0 or NaN"
         )
+    if not isinstance(min_gain, (int, float)) or min_gain != min_gain:
+        raise ValueError(f"min_gain {min_gain!r}: a number is expected, as .001")
 
 # %% ../../nbs/74_predict.tune.ipynb #17fe8bd8
+def _check_owners(cases, groups, folds):
+    for name, owners in dict(groups=groups, folds=folds).items():
+        if owners is not None and len(list(owners)) != len(cases):
+            raise ValueError(
+                f"{name}: {len(list(owners))} values for {len(cases)} cases: give one a case"
+            )
+
+# %% ../../nbs/74_predict.tune.ipynb #5ae3851f
+def _check_arguments(f):
+    "Refuse a function with arguments that it does not have"
+    try:
+        signature(f).bind(None)
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"setting {f!r}: {e}: correct its arguments") from None
+
+# %% ../../nbs/74_predict.tune.ipynb #cefe31c1
+def _check_candidates(candidates):
+    if not isinstance(candidates, (list, tuple)) or not len(candidates):
+        raise ValueError(f"candidates {candidates!r}: a list of settings is expected")
+    for post in candidates:
+        decoder, rules = split_post(post)
+        for f in (decoder, *rules):
+            _check_arguments(f)
+
+# %% ../../nbs/74_predict.tune.ipynb #5bd01c1c
 def tune_post(
     cases: list,  # names of cases with out-of-fold probabilities
     load: Callable,  # name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
@@ -144,17 +198,32 @@ def tune_post(
     folds: list = None,  # fold of each case: the other folds choose for it; None: two halves
     n_jobs: int = 1,  # processes
     seconds: float = None,  # after this time no more settings are tried; None: all are tried
+    ignore: int = None,  # value of the truth that marks voxels nobody annotated, for the mean Dice
 ) -> tuple:  # (setting, table of mean scores, dict: name -> setting that the others chose)
     """Choose post-processing by the mean score of cases; report its gain on other cases
 
     A larger score is better. The setting is meant for new cases; for the scores of these cases,
-    use the dict. The table's `.attrs['parts']` has the gains of each part, a dict a part.
+    use the dict. The table's `.attrs['parts']` has the gains of each part, a dict a part. Where all
+    cases are of one part, nothing can be measured, which is said, and nothing is done.
+    Raises `ValueError` for cases that cannot be loaded or scored, and settings that do not exist.
     """
-    cases = list(cases)
-    _check_tuning(cases, score, empty)
+    cases = [] if cases is None else list(cases)
+    _check_tuning(cases, load, score, empty, min_gain)
+    _check_owners(cases, groups, folds)
+    _check_candidates(candidates)
     trials = [[], *candidates]
-    scores = _score_all(cases, load, trials, score, empty, n_jobs, seconds)
-    chosen, gains = _choose(scores, _parts(cases, groups, folds))
+    rule = dict(empty=empty, ignore=ignore)
+    parts = _parts(cases, groups, folds)
+    scores = _score_all(cases, load, trials, score, rule, n_jobs, seconds)
+    if np.isnan(scores).all():
+        raise ValueError(f"none of the {len(cases)} cases has a score: all are NaN")
+    if parts.max() == 0:
+        warnings.warn(
+            f"tuning: all {len(cases)} cases are of one part, so nothing can be measured and "
+            "nothing is done: give cases of two patients or folds at least",
+            stacklevel=2,
+        )
+    chosen, gains = _choose(scores, parts)
     best = int(np.nanargmax(_mean(scores)))
     table = _gain_table(scores, best, chosen, folds)
     table.attrs["parts"] = gains
