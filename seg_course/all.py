@@ -3,6 +3,7 @@
 from .files.common import *
 from .files.behaviour import *
 from .files.scan import *
+from .files.series import *
 from .files.dicom import *
 from .files.contours import *
 from .files.image import *

@@ -15,8 +15,8 @@ from pathlib import Path
 import numpy as np
 from skimage.measure import find_contours
 
-from .dicom import LPS_TO_RAS, dicom_files, scan_series, understood
 from .scan import Scan
+from .series import LPS_TO_RAS, dicom_files, scan_series, understood
 
 # %% ../../nbs/04_files.contours.ipynb #06e97dbc
 def _crossings(p, shape):

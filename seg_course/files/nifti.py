@@ -56,6 +56,8 @@ def _reason(e, path):
     if isinstance(e, MemoryError):
         return "memory is too small for it", "crop it, or use a machine with more memory"
     text = str(e).splitlines()[0].replace(str(path), path.name) if str(e) else type(e).__name__
+    if isinstance(e, zlib.error):
+        text = f"its compressed data are damaged, {text.rpartition(': ')[2]}"
     return text, "get the file again"
 
 # %% ../../nbs/04_files.nifti.ipynb #59ed3f93
@@ -426,7 +428,7 @@ def _check_sizes(path, sform, spacing):
         raise ValueError(
             f"{path.name} contradicts itself: voxels are {one} mm (x,y,z) by its sform and "
             f"{two} mm by pixdim and qform: find out which is right, and set both to it "
-            "(nibabel: set_sform, set_qform)"
+            "(with set_sform and set_qform of nibabel)"
         )
 
 # %% ../../nbs/04_files.nifti.ipynb #76a77a7f
@@ -444,7 +446,7 @@ def _check_forms(path, sform, qform, shape, same_space):
         raise ValueError(
             f"{path.name} contradicts itself: its sform ({one}) and its qform ({two}) put the same "
             f"voxel up to {apart:.3g} mm apart: find out which is right, and set both to it "
-            "(nibabel: set_sform, set_qform)"
+            "(with set_sform and set_qform of nibabel)"
         )
 
 # %% ../../nbs/04_files.nifti.ipynb #8da36c0e

@@ -27,19 +27,19 @@ from seg_course.files.contours import (
     read_seg,
     roi_names,
 )
-from seg_course.files.dicom import (
+from .dicom import read_dicom
+from .image import check_turned, outlines, read_drawing, read_image, read_mask
+from .nifti import read_mgh, read_nifti
+from .nrrd import read_meta, read_nrrd
+from .scan import Scan, fit_label, grid_map
+from seg_course.files.series import (
     choose_series,
     dicom_files,
     first_dicom,
     has_dicom,
     image_series,
-    read_dicom,
     series_name,
 )
-from .image import check_turned, outlines, read_drawing, read_image, read_mask
-from .nifti import read_mgh, read_nifti
-from .nrrd import read_meta, read_nrrd
-from .scan import Scan, fit_label, grid_map
 
 # %% ../../nbs/06_files.read.ipynb #cd69c0b5
 _library_readers = {
@@ -144,10 +144,11 @@ def _is_contours(p):
     "Is it an RTSTRUCT, or a folder with one?"
     from pydicom.misc import is_dicom
 
+    if suffix(p) in (*mask_readers, *label_readers):
+        return False
     if p.is_dir() or suffix(p) == ".dcm":
         return True
-    known = suffix(p) in (*mask_readers, *label_readers)
-    return not known and p.is_file() and is_dicom(p)
+    return p.is_file() and is_dicom(p)
 
 # %% ../../nbs/06_files.read.ipynb #13bdab32
 def _check_named(file, ds, labels):

@@ -263,6 +263,13 @@ def _check_place(name, label, image):
     _check_orientation(name, label, image)
     M, t = grid_map(label, image)
     _check_shape(name, label, image, is_exact(M, t))
+    if label.shape == image.shape and not np.allclose(label.spacing, image.spacing, rtol=0.01):
+        one, two = ("x".join(f"{v:.4g}" for v in s.spacing) for s in (label, image))
+        raise ValueError(
+            f"{name}: the voxels of label and image do not meet, because those of the label are "
+            f"{one} mm (z,y,x) and those of the image {two} mm: "
+            "both have one shape, so find out which is right, and correct the other header"
+        )
     if not is_exact(M, t):
         raise ValueError(
             f"{name}: the voxels of label and image do not meet: "

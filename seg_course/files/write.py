@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 
 from .contours import trace_polygons
-from .dicom import LPS_TO_RAS
 from .scan import Scan
+from .series import LPS_TO_RAS
 
 # %% ../../nbs/09_files.write.ipynb #022871fb
 def new_uid(

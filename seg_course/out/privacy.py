@@ -13,7 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..files.dicom import dicom_files
+from ..files.series import dicom_files
 
 # %% ../../nbs/91_out.privacy.ipynb #3b7b7583
 _private_tags = (
