@@ -9,33 +9,32 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from common import keep
 from memory import peak_of
 
-RECIPES = dict(
-    lung=[
-        orient,
-        crop_lungs,
-        partial(resize, shape=[0, 256, 256]),
-        partial(window, level=-600, width=1500),
-    ],
-    vipcup=[
-        orient,
-        crop_lungs,
-        partial(resample, spacing=[3, 1.5, 1.5]),
-        partial(window, level=-400, width=1500),
-    ],
-)
+
+def recipe_of(lesson):
+    "The steps of preparation of a lesson"
+    from seg_course.prepare.crop import crop_lungs
+    from seg_course.prepare.intensity import window
+    from seg_course.prepare.recipe import orient, resample, resize
+
+    size, level = partial(resize, shape=[0, 256, 256]), -600
+    if lesson == "vipcup":
+        size, level = partial(resample, spacing=[3, 1.5, 1.5]), -400
+    return [orient, crop_lungs, size, partial(window, level=level, width=1500)]
 
 
 def draw(root, n=63):
+    import nibabel as nib
     import numpy as np
 
     from seg_course.draw.anatomy import thorax
-    from seg_course.draw.phantom import _write
     from seg_course.files.scan import Scan
+    from seg_course.files.write import write_dicom
 
     rng = np.random.default_rng(0)
     hu, o = thorax(rng, (134, 128, 128), (3, 3, 3), tumours=[(40, False)])
@@ -44,8 +43,9 @@ def draw(root, n=63):
         hu.repeat(4, 1).repeat(4, 2) + rng.normal(0, 15, (134, 512, 512)), -1024, 3071
     ).astype(np.int16)
     lab = o["tumour"].repeat(4, 1).repeat(4, 2).astype(np.uint8)
-    _write(big, A, root / "one/imagesTr/c000.nii.gz")
-    _write(lab, A, root / "one/labelsTr/c000.nii.gz")
+    for k, a in dict(imagesTr=big, labelsTr=lab).items():
+        (root / "one" / k).mkdir(parents=True)
+        nib.save(nib.Nifti1Image(a.T, A), root / f"one/{k}/c000.nii.gz")
     write_dicom(Scan(big[None], A), root / "dicom/CT", "c000")
     for k in ("imagesTr", "labelsTr"):
         (root / "many" / k).mkdir(parents=True)
@@ -59,13 +59,12 @@ def work(root, recipe, cores, to):
 
     torch.set_num_threads(cores)
     from seg_course.files.read import read_cohort
-    from seg_course.files.write import write_dicom
     from seg_course.prepare.store import prepare
 
     df = read_cohort(root)
     with tempfile.TemporaryDirectory() as tmp:
         t = time.perf_counter()
-        prepare(df, RECIPES[recipe], tmp, n_jobs=cores)
+        prepare(df, recipe_of(recipe), tmp, n_jobs=cores)
         s = time.perf_counter() - t
     Path(to).write_text(
         json.dumps(

@@ -7,13 +7,14 @@ linear or cubic; each rival gets it in his own order of axes, contiguous. `files
 The grids differ a little: outer borders coincide for ours and TorchIO's (which rounds the number of voxels down), the first centres for MONAI's.
 """
 
-import os
-import sys
+import shutil
 import tempfile
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
+import pandas as pd
 import torch
 from common import keep, missing, ratio, rounds
 from joblib import Parallel, delayed
@@ -45,21 +46,17 @@ def ours_memory(a, aff, order):
 
 
 def ours_file(i, folder, order):
-    from seg_course.prepare.store import _prepare_case
+    from seg_course.prepare.intensity import window
+    from seg_course.prepare.recipe import resample
+    from seg_course.prepare.store import prepare
 
-    out = folder / "ours"
-    out.mkdir(exist_ok=True)
-    (out / f"{i}.json").unlink(missing_ok=True)
-    r = _prepare_case(
-        str(i),
-        str(folder / f"{i}_img.nii"),
-        str(folder / f"{i}_lab.nii"),
-        "",
-        str(out),
-        [partial(resample, spacing=NEW, order=order), partial(window, level=-300, width=1400)],
-        "uint8",
-    )
-    assert isinstance(r, list), r
+    # a folder a case: two processes would write one index
+    out = folder / f"ours{i}"
+    shutil.rmtree(out, ignore_errors=True)
+    image, label = str(folder / f"{i}_img.nii"), str(folder / f"{i}_lab.nii")
+    case = pd.DataFrame([dict(case=str(i), image=image, label=label)])
+    recipe = [partial(resample, spacing=NEW, order=order), partial(window, level=-300, width=1400)]
+    prepare(case, recipe, out, n_jobs=1)
 
 
 def monai_memory(a, aff, order):
@@ -144,10 +141,8 @@ def from_file(name, i, folder, order):
 
 
 def main():
-    from preparation import (
-        from_file,
-        from_memory,
-    )  # by name: what the workers keep in memory stays there from call to call
+    # by name: what the workers keep in memory stays there from call to call
+    from preparation import from_file, from_memory
 
     rows = {}
     names = []
@@ -160,9 +155,9 @@ def main():
     with tempfile.TemporaryDirectory() as tmp, Parallel(n_jobs=2) as par:
         d = Path(tmp)
         for i in range(N):
-            a, l, aff = scan(i)
+            a, lab, aff = scan(i)
             nib.save(nib.Nifti1Image(a.T, aff), d / f"{i}_img.nii")
-            nib.save(nib.Nifti1Image(l.T, aff), d / f"{i}_lab.nii")
+            nib.save(nib.Nifti1Image(lab.T, aff), d / f"{i}_lab.nii")
         for order, what in ((1, "linear"), (3, "cubic")):
             for src, job in (
                 ("memory", lambda k: par(delayed(from_memory)(k, order) for _ in range(N))),
