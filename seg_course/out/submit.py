@@ -8,6 +8,7 @@ __all__ = ['write_label', 'write_contours', 'predict_files', 'check_submission',
 # %% ../../nbs/90_out.submit.ipynb #0416f157
 import os
 import zipfile
+from functools import partial
 from pathlib import Path
 
 import nibabel as nib
@@ -15,7 +16,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import mask_readers
-from ..files.common import few
+from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
 from ..files.read import named_files, read_scan, suffix
@@ -73,8 +74,24 @@ def _check_labels(msk, shape, path):
             f"{path.name}: labels are integers from 0 to {largest}, "
             f"not {msk.dtype} from {msk.min()} to {msk.max()}"
         )
+    if path.suffix == ".png" and len(msk) > 1:
+        raise ValueError(
+            f"{path.name}: a PNG has one slice, and these labels have {len(msk)}: "
+            "write .nii.gz, which keeps them all"
+        )
 
 # %% ../../nbs/90_out.submit.ipynb #53b0b2ef
+def _check_file(path):
+    "Refuse a name that is no label file, or that is taken by a folder"
+    if suffix(path) not in (".nii.gz", ".nii", ".png"):
+        raise ValueError(f"{path}: labels are written as .nii.gz or .nii, or as .png for a picture")
+    if path.is_dir():
+        raise ValueError(f"{path}: is a folder; remove it, or choose another name")
+    above = [p for p in path.parents if p.exists()]
+    if above and not above[0].is_dir():
+        raise ValueError(f"{above[0]}: is a file; name a folder to write to")
+
+# %% ../../nbs/90_out.submit.ipynb #a3583298
 def write_label(
     msk: np.ndarray,  # labels (Z,Y,X), integers 0 to 255, in NIfTI files to 32767
     image: str | Path,  # file (or DICOM folder) of the image that the labels belong to
@@ -82,25 +99,27 @@ def write_label(
 ) -> Path:  # the path
     """Write a label map with the geometry of its image, bit for bit; whole or not at all
 
-    Raises `ValueError` if shape or numbers do not fit.
+    Raises `ValueError` if shape, numbers or the name of the file do not fit.
     """
-    scan = read_scan(image)
     msk, path = np.asarray(msk), Path(path)
+    _check_file(path)
+    scan = read_scan(image)
     _check_labels(msk, scan.shape, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part{os.getpid()}.{path.name}")
     if path.suffix == ".png":
-        _write_picture(msk, part)
+        write_atomic(path, partial(_write_picture, msk))
     else:
-        _write_nifti(msk, _source(image, scan), part)
-    os.replace(part, path)
+        write_atomic(path, partial(_write_nifti, msk, _source(image, scan)))
     return path
 
 # %% ../../nbs/90_out.submit.ipynb #aa5c5e47
-def _label_name(case, image, end=".nii.gz"):
-    "Name of the label file of a case; `end` is for NIfTI files"
-    pictures = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
-    return f"{case}.png" if suffix(image) in pictures else f"{case}{end}"
+_pictures = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp")
+
+# %% ../../nbs/90_out.submit.ipynb #3cacd6da
+def _label_name(case, image, end=".nii.gz", slices=1):
+    "Name of the label file of a case; `end` is for NIfTI files, and a picture has one slice"
+    is_picture = suffix(image) in _pictures and slices == 1
+    return f"{case}.png" if is_picture else f"{case}{end}"
 
 # %% ../../nbs/90_out.submit.ipynb #47431ecf
 def _check_contours(msk, names, path):
@@ -176,7 +195,9 @@ def write_contours(
 
 # %% ../../nbs/90_out.submit.ipynb #8526fdba
 def _check_output(files, out, rtstruct):
-    "Refuse a folder that would overwrite the images, and contours on images without slices"
+    """Refuse a folder that would overwrite the images, names of cases that lead out of it, and
+    contours on images without slices"""
+    check_names(files, "images")
     if out.exists() and not out.is_dir():
         raise ValueError(f"{out}: is a file; name a folder to write to")
     if any(Path(f).parent.resolve() == out.resolve() for f in files.values()):
@@ -188,14 +209,46 @@ def _check_output(files, out, rtstruct):
         )
 
 # %% ../../nbs/90_out.submit.ipynb #f4bf2aa3
-def _value_table(values):
-    "Value in the files for each label 0 to 255; labels without an entry keep their number"
-    table = np.arange(256, dtype=np.int16)
+def _whole(value):
+    "A whole number of at least 0, or the text of one, as a number; None for anything else"
+    return int(str(value)) if str(value).isdecimal() else None
+
+# %% ../../nbs/90_out.submit.ipynb #5828a7b3
+def _check_values(values, labels, largest):
+    "Refuse values for labels that are not there, and values that a file cannot contain"
+    if not isinstance(values, dict):
+        raise ValueError(f"values {values!r}: label -> value is expected, like {{1: 205, 2: 420}}")
     for c, value in values.items():
-        table[int(c)] = value
-    return table
+        number = _whole(value)
+        if _whole(c) not in labels or number is None or number > largest:
+            raise ValueError(
+                f"values {{{c!r}: {value!r}}}: label -> value is expected, with labels out of "
+                f"{few(labels)} and whole numbers from 0 to {largest}"
+            )
 
 # %% ../../nbs/90_out.submit.ipynb #0232af1e
+def _value_table(values, labels, largest=32767):
+    "Value in the files for each label 0 to 255; labels without an entry keep their number"
+    _check_values(values, labels, largest)
+    given = {_whole(c): _whole(value) for c, value in values.items()}
+    meant = {c: given.get(c, c) for c in labels}
+    for c, value in meant.items():
+        same = [k for k in meant if meant[k] == value]
+        if len(same) > 1:
+            raise ValueError(
+                f"values {values}: labels {few(same)} would all be written as {value}, and nobody "
+                "could tell them apart: give each label a value of its own"
+            )
+    table = np.arange(256, dtype=np.int16)
+    table[list(meant)] = list(meant.values())
+    return table
+
+# %% ../../nbs/90_out.submit.ipynb #fc2af39e
+def _check_end(end, run):
+    if end not in (".nii.gz", ".nii"):
+        raise ValueError(f"{run}: names that end with {end!r}: choose .nii.gz or .nii")
+
+# %% ../../nbs/90_out.submit.ipynb #4a827017
 def predict_files(
     run: str | Path,  # run folder
     images: str | Path | dict,  # an image file, a folder of them, or a dict case -> file
@@ -209,7 +262,7 @@ def predict_files(
     """Label maps for images, with the files of a run and nothing else
 
     Each is written on the grid of its image. Raises `ValueError` with all faults, before anything
-    is written, if the run or an image cannot be read.
+    is written, if the run or an image cannot be read, or if `values` would make one label of two.
     """
     from fastprogress.fastprogress import progress_bar
 
@@ -219,14 +272,16 @@ def predict_files(
     files = find_images(images, model["channels"], model["recipe"])
     out = Path(out)
     _check_output(files, out, rtstruct)
-    table = _value_table(values or {})
+    all_pictures = all(suffix(f) in _pictures for f in files.values())
+    table = _value_table(values or {}, model["labels"], 255 if all_pictures else 32767)
     end = end or model.get("end", ".nii.gz")
+    _check_end(end, run)
     rois = {c: name for c, name in model["labels"].items() if c}
     done = []
     for case, f in progress_bar(files.items(), leave=False):
         msk = apply_post(predict_probs(model, read_scan(f), tta).data, post)
         labels = msk if values is None else table[msk]
-        done.append(write_label(labels, f, out / _label_name(case, f, end)))
+        done.append(write_label(labels, f, out / _label_name(case, f, end, len(msk))))
         if rtstruct:
             write_contours(msk, f, out / f"{case}.dcm", rois, case)
     return done
@@ -263,6 +318,9 @@ def _grid_faults(label, scan, exact):
     return out
 
 # %% ../../nbs/90_out.submit.ipynb #f037744e
+_only_background = "nothing but background: is that meant?"
+
+# %% ../../nbs/90_out.submit.ipynb #67a9be0a
 def _file_faults(file, image, allowed, end):
     "All faults of one label file"
     try:
@@ -276,17 +334,31 @@ def _file_faults(file, image, allowed, end):
     out += _value_faults(label, allowed)
     out += _grid_faults(label, scan, exact=suffix(image) in (".nii", ".nii.gz"))
     if not label.data.any() and 0 in allowed:
-        out.append("nothing but background: is that meant?")
+        out.append(_only_background)
     return out
 
-# %% ../../nbs/90_out.submit.ipynb #67a9be0a
+# %% ../../nbs/90_out.submit.ipynb #ec982b62
+def _check_asked(folder, images, labels):
+    "Refuse what does not say which files and labels are expected"
+    if not isinstance(folder, (str, Path)) or not Path(folder).is_dir():
+        raise ValueError(f"{folder}: no such folder of predictions")
+    if not isinstance(images, dict) or not images:
+        raise ValueError("images: a dict case -> image file is expected, with one case at least")
+    if isinstance(labels, str) or not list(labels) or any(_whole(c) is None for c in labels):
+        raise ValueError(f"labels {labels!r}: the allowed values are expected, like [0, 1, 2]")
+
+# %% ../../nbs/90_out.submit.ipynb #36e8a4a3
 def check_submission(
     folder: str | Path,  # of predictions
     images: dict,  # case -> image file: what is expected
     labels: list,  # label values that are allowed
     end: str = "",  # how the names of the files must end, e.g. '.nii'; '': as they like
 ) -> pd.DataFrame:  # columns case and fault, a row a fault; empty if all is well
-    "Read a submission back and list its faults"
+    """Read a submission back and list its faults
+
+    Raises `ValueError` if the folder is not there, or images and labels are no such lists.
+    """
+    _check_asked(folder, images, labels)
     got = named_files(Path(folder), tuple(mask_readers))
     faults = _name_faults(got, images)
     for case in sorted({*got} & {*images}):
@@ -295,6 +367,13 @@ def check_submission(
     return pd.DataFrame(faults, columns=["case", "fault"])
 
 # %% ../../nbs/90_out.submit.ipynb #adf8a50f
+def _pack(files, path):
+    "Write files into a .zip file, without their folders"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
+        for f in files:
+            z.write(f, f.name)
+
+# %% ../../nbs/90_out.submit.ipynb #5a88563d
 def zip_submission(
     folder: str | Path,  # checked predictions
     path: str | Path,  # .zip file to write
@@ -304,15 +383,19 @@ def zip_submission(
 ) -> Path:  # the path
     """Check predictions, then pack them
 
-    Raises `ValueError` with the faults, and packs nothing, if there are any.
+    Only the predictions of `images` are packed. Raises `ValueError` with the faults, and packs
+    nothing, if there are any.
     """
+    path = Path(path)
+    if path.suffix.lower() != ".zip" or path.is_dir():
+        raise ValueError(f"{path}: the name of a .zip file is expected")
     bad = check_submission(folder, images, labels, end)
-    bad = bad[~bad.fault.str.startswith("nothing but background")]
+    bad = bad[bad.fault != _only_background]
     if len(bad):
         raise ValueError(
             f"the submission is faulty, nothing was packed:\n{bad.to_string(index=False)}"
         )
-    with zipfile.ZipFile(path, "w", zipfile.ZIP_STORED) as z:
-        for f in sorted(named_files(Path(folder), tuple(mask_readers)).values()):
-            z.write(f, f.name)
-    return Path(path)
+    got = named_files(Path(folder), tuple(mask_readers))
+    path.parent.mkdir(parents=True, exist_ok=True)
+    write_atomic(path, partial(_pack, [got[case] for case in sorted(images)]))
+    return path
