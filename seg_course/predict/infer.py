@@ -19,7 +19,7 @@ import torch
 from ..batch.patch import box_coords, centre_spans, neighbours
 from ..files.behaviour import readers
 from ..files.common import save_npy
-from ..files.read import named_files, read_case, read_cohort, read_scan, stem
+from ..files.read import named_files, read_case, read_cohort, read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
 from .gate import apply_gate
 from ..prepare.recipe import apply_recipe, recipe_to_json, sees_mask
@@ -72,6 +72,15 @@ def _knows_places(net):
     return getattr(net, "coord", None) == "absolute"
 
 # %% ../../nbs/71_predict.infer.ipynb #91074b03
+def _check_answer(p):
+    "Refuse NaN, the likeliest class of which would be background"
+    if p.isnan().any():
+        raise ValueError(
+            "the network answers NaN: its weights are no numbers any more; "
+            "train it again with a lower learning rate"
+        )
+
+# %% ../../nbs/71_predict.infer.ipynb #fd670004
 def mean_probs(
     nets: list[torch.nn.Module],  # logits (B,classes,[Z,]Y,X) from a batch
     x: torch.Tensor,  # batch of slices (B,k*C,Y,X) or boxes (B,C,Z,Y,X)
@@ -85,6 +94,7 @@ def mean_probs(
     views = torch.cat([_flip(x, axes, context, keep) for axes in tta])
     parts = views.split(bs or len(views))
     p = sum(torch.cat([_ask(net, v) for v in parts]) for net in nets) / len(nets)
+    _check_answer(p)
     total = 0
     for axes, q in zip(tta, p.split(len(x))):
         # the answer to a slice has no neighbours that could be turned around
@@ -420,7 +430,9 @@ def _listed(images):
     nested = {} if hint else _nested(images)
     # a layout says which of the files are images
     known = bool(nested) and set(nested.values()) <= set(files.values())
-    return nested if known or not files else files, hint
+    # folders and files of unknown kinds are listed, too
+    readable = any(suffix(f) in readers for f in files.values())
+    return nested if known or not readable else files, hint
 
 # %% ../../nbs/71_predict.infer.ipynb #55e43690
 def _image_fault(file, channels, recipe):
