@@ -356,8 +356,8 @@ def _check_single_frames(slices, name):
     "Refuse a series of files with many frames"
     if slices[0].place is None:
         raise ValueError(
-            f"{name} contains files with many frames ({count_frames(slices)} frames in {len(slices)} "
-            "files): convert it to NIfTI with dcm2niix"
+            f"{name} contains files with many frames ({count_frames(slices)} frames in "
+            f"{len(slices)} files): convert it to NIfTI with dcm2niix"
         )
 
 # %% ../../nbs/04_files.dicom.ipynb #d26e3eb5

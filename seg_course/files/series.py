@@ -261,7 +261,8 @@ def _directions(file, ds):
     lengths = np.linalg.norm(rows), np.linalg.norm(columns)
     if max(abs(lengths[0] - 1), abs(lengths[1] - 1), abs(rows @ columns)) > 1e-2:
         raise ValueError(
-            f"{short_name(file)}: ImageOrientationPatient is {element_text(ds, 'ImageOrientationPatient')!r}, "
+            f"{short_name(file)}: ImageOrientationPatient is "
+            f"{element_text(ds, 'ImageOrientationPatient')!r}, "
             "but two unit vectors at a right angle are expected: correct the header"
         )
     return directions

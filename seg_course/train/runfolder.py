@@ -6,8 +6,10 @@
 __all__ = ['start_run', 'check_device', 'check_settings', 'keep_cohort', 'save_run', 'load_run']
 
 # %% ../../nbs/61_train.runfolder.ipynb #66727578
+import inspect
 import json
 import os
+import re
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -17,9 +19,9 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..files.common import read_json, read_table, write_csv, write_json
+from ..files.common import read_table, write_csv, write_json
 from ..prepare.recipe import recipe_from_json, recipe_to_json
-from .weights import load_nets
+from .weights import check_facts, load_nets, read_facts
 
 # %% ../../nbs/61_train.runfolder.ipynb #aa97b27f
 _packages = ("seg_course", "fastai", "torch", "timm", "monai", "numpy")
@@ -60,7 +62,7 @@ def start_run(
     params = json.loads(json.dumps(params or {}))
     file = run / "params.json"
     if file.exists():
-        _check_params(run, read_json(file, "use a new --out folder"), params)
+        _check_params(run, read_facts(file, "use a new --out folder"), params)
         print(f"continuing {run.name}")
     write_json(file, params)
     write_json(run / "versions.json", _versions())
@@ -181,14 +183,78 @@ def keep_cohort(
     file = Path(run) / "cohort.csv"
     now = df.drop(columns=["image", "label"], errors="ignore")
     if file.exists():
-        old = read_table(file, "use a new --out folder", ["case", "fold"], dtype=dict(case=str))
+        remedy = "delete it if cases and folds are still the same, else use a new --out folder"
+        old = read_table(file, remedy, ["case", "fold"], dtype=dict(case=str))
         if dict(zip(old.case, old.fold)) != dict(zip(now.case, now.fold)):
             raise ValueError(
                 f"{run}: was started with other cases or folds: use a new --out folder"
             )
     write_csv(file, now)
 
-# %% ../../nbs/61_train.runfolder.ipynb #35ab6857
+# %% ../../nbs/61_train.runfolder.ipynb #2bd7ba04
+def _is_number(v, low, high):
+    "A number from `low` to `high`?"
+    return isinstance(v, (int, float)) and low <= v <= high
+
+# %% ../../nbs/61_train.runfolder.ipynb #22e6aab2
+def _is_count(v, low, high):
+    "A whole number from `low` to `high`?"
+    return type(v) is int and low <= v <= high
+
+# %% ../../nbs/61_train.runfolder.ipynb #f552876c
+def _is_labels(v):
+    "Names of the labels 0, 1, 2, ... as JSON keeps them?"
+    if not isinstance(v, dict) or not 2 <= len(v) <= 256:
+        return False
+    names = all(isinstance(name, str) and len(name) <= 200 for name in v.values())
+    return names and set(v) == {str(c) for c in range(len(v))}
+
+# %% ../../nbs/61_train.runfolder.ipynb #079edc91
+def _is_flips(v):
+    "A list of flips, as for `predict_scan`?"
+    if not isinstance(v, list) or not 1 <= len(v) <= 16:
+        return False
+    return all(isinstance(f, str) and re.fullmatch("[xyz]{0,3}", f) for f in v)
+
+# %% ../../nbs/61_train.runfolder.ipynb #73f226bc
+def _is_swap(v):
+    "Axes and pairs of labels?"
+    if not isinstance(v, dict) or set(v) - set("xyz"):
+        return v is None
+    lists = all(isinstance(pairs, list) for pairs in v.values())
+    return lists and all(
+        isinstance(pair, list) and len(pair) == 2 and _is_list(pair, 2, lambda c: 0 <= c < 256)
+        for pairs in v.values()
+        for pair in pairs
+    )
+
+# %% ../../nbs/61_train.runfolder.ipynb #67d52ce8
+def _is_overlap(v):
+    "A share below 1, or one for each axis?"
+    shares = v if isinstance(v, list) and len(v) == 3 else [v]
+    return all(_is_number(share, 0, 0.95) for share in shares)
+
+# %% ../../nbs/61_train.runfolder.ipynb #174121b6
+_run_facts = dict(
+    recipe=(lambda v: isinstance(v, list) and len(v) <= 100, "a list of 100 steps at most"),
+    labels=(_is_labels, 'an object {"0": name, "1": name, ...} without a gap'),
+    size=(
+        lambda v: _is_list(v, 2, lambda n: 1 <= n <= 4096) and len(v) <= 3,
+        "a list of two or three whole numbers from 1 to 4096",
+    ),
+    channels=(lambda v: _is_count(v, 1, 1000), "a whole number from 1 to 1000"),
+    context=(lambda v: _is_count(v, 0, 50), "a whole number from 0 to 50"),
+    tta=(_is_flips, 'a list of flips like ["", "x", "xy"]'),
+    pad=(lambda v: v in ("zeros", "reflect"), "zeros or reflect"),
+    swap=(_is_swap, 'an object like {"x": [[1, 2]]}'),
+    overlap=(_is_overlap, "a share from 0 to 0.95, or a list of three,"),
+    vote=(lambda v: isinstance(v, bool), "true or false"),
+    first=(lambda v: isinstance(v, bool), "true or false"),
+    gate=(lambda v: v is None or _is_number(v, 0, 1), "a share from 0 to 1"),
+    end=(lambda v: v in (".nii", ".nii.gz"), ".nii or .nii.gz"),
+)
+
+# %% ../../nbs/61_train.runfolder.ipynb #67d8ad95
 def save_run(
     run: str | Path,  # run folder
     recipe: list[Callable],  # preparation: steps with their arguments bound by `partial`
@@ -213,25 +279,24 @@ def save_run(
         context=context,
         tta=list(tta),
     )
-    write_json(Path(run) / "run.json", facts | info)
+    facts = json.loads(json.dumps(facts | info))
+    check_facts(Path(run) / "run.json", facts, _run_facts, "call `save_run` with other arguments")
+    write_json(Path(run) / "run.json", facts)
 
-# %% ../../nbs/61_train.runfolder.ipynb #2bd7ba04
+# %% ../../nbs/61_train.runfolder.ipynb #fb6ab7c5
 def _read_run(run):
     "The content of run.json as it was written"
     if not run.is_dir():
         raise ValueError(f"{run}: no such run folder")
-    try:
-        return json.loads((run / "run.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ValueError(
-            f"{run}: run.json is missing or damaged: "
-            "name the folder of a finished run (it contains run.json and fold0/)"
-        ) from None
+    return read_facts(
+        run / "run.json", "name the folder of a finished run (it contains run.json and fold0/)"
+    )
 
-# %% ../../nbs/61_train.runfolder.ipynb #22e6aab2
+# %% ../../nbs/61_train.runfolder.ipynb #9d24c525
 def _finished_folds(run, folds):
     "Names of the finished folds, or of those among `folds`"
     found = sorted(p.name for p in run.glob("fold*") if (p / "model.json").exists())
+    found = [f for f in found if re.fullmatch(r"fold\d{1,4}", f)]
     found = [f for f in found if folds is None or int(f[4:]) in folds]
     if not found:
         raise ValueError(
@@ -239,32 +304,67 @@ def _finished_folds(run, folds):
         )
     return found
 
-# %% ../../nbs/61_train.runfolder.ipynb #f552876c
-def _check_facts(run, info):
-    "Refuse a run.json that lacks something"
-    needed = ("recipe", "labels", "size", "channels", "context", "tta")
-    lack = [k for k in needed if k not in info]
-    if lack:
-        raise ValueError(f"{run}: run.json lacks {', '.join(lack)}: run the lesson again")
+# %% ../../nbs/61_train.runfolder.ipynb #b622cb8c
+_needed = ("recipe", "labels", "size", "channels", "context", "tta")
+_once_more = "run the lesson again, or ask for the folder once more"
 
-# %% ../../nbs/61_train.runfolder.ipynb #079edc91
+# %% ../../nbs/61_train.runfolder.ipynb #58818d29
+def _check_step(f):
+    "Refuse arguments that a step does not have, and words where it expects numbers"
+    arguments = getattr(f, "keywords", {})
+    signature = inspect.signature(getattr(f, "func", f))
+    name = getattr(f, "func", f).__name__
+    try:
+        signature.bind(None, **arguments)
+    except TypeError as e:
+        raise ValueError(f"step {name}: {e}") from None
+    for k, v in arguments.items():
+        default = signature.parameters[k].default if k in signature.parameters else None
+        if isinstance(default, (int, float)) and not isinstance(v, (int, float)):
+            raise ValueError(f"step {name}: {k} = {str(v)[:60]!r}: a number is expected")
+
+# %% ../../nbs/61_train.runfolder.ipynb #c1698d30
 def _read_recipe(run, kept):
     "The steps of a recipe; a step of the user's own has to be registered in this process"
     try:
-        return recipe_from_json(kept)
+        recipe = recipe_from_json(kept)
+        for f in recipe:
+            _check_step(f)
     except ValueError as e:
         raise ValueError(f"{run}: the recipe in run.json: {e}") from None
+    return recipe
 
-# %% ../../nbs/61_train.runfolder.ipynb #73f226bc
+# %% ../../nbs/61_train.runfolder.ipynb #7c7aefc5
 def _read_post(run):
     "The content of post.json; `post_from_json` makes functions of it"
-    try:
-        return json.loads((run / "post.json").read_text(encoding="utf-8"))
-    except (OSError, ValueError):
-        raise ValueError(
-            f"{run}: post.json is missing or damaged: finish the run first "
-            "(an empty list [] stands for no post-processing)"
-        ) from None
+    return read_facts(
+        run / "post.json",
+        "finish the run first (an empty list [] stands for no post-processing)",
+        list,
+    )
+
+# %% ../../nbs/61_train.runfolder.ipynb #13d3ad14
+def _faults_of(info, arch):
+    "What run.json says otherwise than the architecture of a fold"
+    n_out, n_in, size = arch.get("n_out", 2), arch.get("n_in", 1), arch.get("size", [])
+    if len(info["labels"]) != n_out:
+        yield f"{len(info['labels'])} labels where the network answers with {n_out}"
+    if len(info["size"]) != len(size or info["size"]):
+        yield f"size {info['size']} where the network was trained on {size}"
+    elif any(n > max(1024, 4 * trained) for n, trained in zip(info["size"], size)):
+        yield f"size {info['size']} where the network was trained on {size}"
+    if len(info["size"]) == 2 and n_in % (2 * info["context"] + 1):
+        yield f"context {info['context']} where the network takes {n_in} channels"
+
+# %% ../../nbs/61_train.runfolder.ipynb #ad87cfe9
+def _arch_of(run, info):
+    "The architecture of the folds, which has to go with run.json"
+    archs = [read_facts(run / f / "model.json", _once_more)["arch"] for f in info["folds"]]
+    for f, arch in zip(info["folds"], archs):
+        faults = list(_faults_of(info, arch))
+        if faults:
+            raise ValueError(f"{run}: run.json and {f} differ: {'; '.join(faults)}: {_once_more}")
+    return archs[0]
 
 # %% ../../nbs/61_train.runfolder.ipynb #2e521029
 def _nets(run, folds, device):
@@ -272,28 +372,38 @@ def _nets(run, folds, device):
     return [net for f in folds for net in load_nets(run / f, device)]
 
 # %% ../../nbs/61_train.runfolder.ipynb #276ee038
+def _load_pass(run, device, folds):
+    "run.json with the recipe, the labels and the networks as they are used, without post.json"
+    info = _read_run(run)
+    check_facts(run / "run.json", info, _run_facts, _once_more, _needed)
+    info["folds"] = _finished_folds(run, folds)
+    info["recipe"] = _read_recipe(run, info["recipe"])
+    info["labels"] = {int(k): v for k, v in info["labels"].items()}
+    info["nets"] = _nets(run, info["folds"], device)
+    info["arch"] = _arch_of(run, info)
+    if info.get("gate"):
+        info["gate_nets"] = _nets(run / "gate", info["folds"], device)
+    return info
+
+# %% ../../nbs/61_train.runfolder.ipynb #3b2060d2
 def load_run(
     run: str | Path,  # run folder
     device: str | torch.device = "cpu",  # where the networks go
     folds: Sequence[int] | None = None,  # which folds; None: all that are finished
     post: bool = True,  # read post.json? False: `post` is an empty list
-) -> dict:  # run.json, and `nets`, `folds` (their names), `post` (JSON, see `post_from_json`)
+) -> dict:  # run.json, and `nets`, `arch`, `folds` (names), `post` (JSON, see `post_from_json`)
     """Load everything that prediction needs
 
     A first pass and a gate come with the networks of the same folds, because those have not seen
-    the validation cases either. Raises `ValueError` if a file is missing or damaged, if no fold is
-    finished, or if the recipe contains a step that is not registered in this process."""
+    the validation cases either. Raises `ValueError` if a file is missing or damaged or says
+    something that no run says, if no fold is finished, or if the recipe contains a step that is not
+    registered in this process."""
     run = Path(run)
-    info = _read_run(run)
-    found = _finished_folds(run, folds)
-    _check_facts(run, info)
-    info["recipe"] = _read_recipe(run, info["recipe"])
+    info = _load_pass(run, device, folds)
     info["post"] = _read_post(run) if post else []
-    info["labels"] = {int(k): v for k, v in info["labels"].items()}
-    info["folds"] = found
     if info.get("first"):
-        info["first"] = load_run(run / "first", device, [int(f[4:]) for f in found], post=False)
-    if info.get("gate"):
-        info["gate_nets"] = _nets(run / "gate", found, device)
-    info["nets"] = _nets(run, found, device)
+        same = [int(f[4:]) for f in info["folds"]]
+        info["first"] = _load_pass(run / "first", device, same)
+        if info["first"].get("first"):
+            raise ValueError(f"{run}: the first pass has a first pass of its own: {_once_more}")
     return info
