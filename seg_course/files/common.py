@@ -55,11 +55,43 @@ def write_json(
     write_atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 # %% ../../nbs/00_files.common.ipynb #c419d28f
+def _is_formula(text):
+    "Would a spreadsheet program run this text? Apostrophes in front count as part of it"
+    if not re.match(r"'*[=+\-@\t\r]", text):
+        return False
+    try:
+        float(text)
+    except ValueError:
+        return True
+    return False
+
+# %% ../../nbs/00_files.common.ipynb #81d22489
+def _map_texts(df, f):
+    "A table with `f` of each cell that is a text"
+    out = df.copy()
+    for i, column in enumerate(df.columns):
+        if not pd.api.types.is_numeric_dtype(df.dtypes.iloc[i]):
+            cells = df.iloc[:, i]
+            texts = [f(v) if isinstance(v, str) else v for v in cells]
+            if texts != cells.tolist():
+                out.isetitem(i, pd.Series(texts, index=df.index, dtype=cells.dtype))
+    return out
+
+# %% ../../nbs/00_files.common.ipynb #42772718
+def _guarded(text):
+    return "'" + text if _is_formula(text) else text
+
+# %% ../../nbs/00_files.common.ipynb #98724e17
+def _unguarded(text):
+    return text[1:] if text.startswith("'") and _is_formula(text) else text
+
+# %% ../../nbs/00_files.common.ipynb #6e568a98
 def write_csv(
     path: str | Path,  # .csv file
     df: pd.DataFrame,  # the table; its index is not written
 ) -> None:
-    "Write a table as a CSV file, whole or not at all"
+    "Write a table as a CSV file, whole or not at all; formulas become texts"
+    df = _map_texts(df, _guarded)
     write_atomic(path, lambda part: df.to_csv(part, index=False, encoding="utf-8"))
 
 # %% ../../nbs/00_files.common.ipynb #42ac8a7e
@@ -109,7 +141,7 @@ def read_table(
             f"{path}: column {', '.join(missing)} is missing "
             f"(there are {', '.join(map(str, df))}): {remedy}"
         )
-    return df
+    return _map_texts(df, _unguarded)
 
 # %% ../../nbs/00_files.common.ipynb #3137e21a
 def check_names(

@@ -189,10 +189,8 @@ def _polygon_runs(points, shape):
     inside = (x == np.floor(x)) & (x >= 0) & (x <= width - 1)
     y = np.ceil(np.clip(y[inside], 0, height))
     at, n = np.unique((x[inside] * height + y).astype(np.int64), return_counts=True)
-    edges = at[n % 2 == 1]
-    if len(edges) % 2:
-        edges = np.append(edges, height * width)
-    return edges.reshape(-1, 2)
+    # a closed walk crosses each column an even number of times
+    return at[n % 2 == 1].reshape(-1, 2)
 
 # %% ../../nbs/08_files.encoded.ipynb #2bb61573
 # names of columns, in lower case and without underscores

@@ -20,7 +20,7 @@ from typing import Annotated, Optional
 
 import typer
 
-from ..files.common import read_json
+from ..files.common import read_json, write_csv
 
 # %% ../../nbs/94_out.cli.ipynb #7810b999
 def _lesson_files():
@@ -245,7 +245,10 @@ def _run(
 
         from seg_course.score.metric import summary
 
-        print(summary(pd.read_csv(scores)).round(4).to_string())
+        try:
+            print(summary(pd.read_csv(scores)).round(4).to_string())
+        except ValueError as e:  # a lesson may score in its own way
+            print(f"{scores}: {e}")
     print(f"run folder {folder}: open report.html")
 
 # %% ../../nbs/94_out.cli.ipynb #76dc1fea
@@ -348,6 +351,7 @@ def _print_left_out(notes):
         missing="labels without a prediction (not in the means)",
         extra="predictions without a label",
         faults="not scored",
+        labels="remarks on labels",
     )
     for kind, what in kinds.items():
         if notes[kind]:
@@ -369,6 +373,20 @@ def _print_rules(empty, tol_mm, surface):
     )
 
 # %% ../../nbs/94_out.cli.ipynb #22d271eb
+def _check_table_file(out):
+    "Refuse, before any work is done, a table that could not be written in the end"
+    if not out:
+        return
+    path = Path(out)
+    above = next(p for p in (*path.parents, Path(".")) if p.exists())
+    if path.is_dir() or not above.is_dir():
+        place = path if path.is_dir() else above
+        kind = "a folder" if path.is_dir() else "a file"
+        raise ValueError(f"--out {out}: {place} is {kind}: name a CSV file in a folder")
+    if not os.access(path if path.exists() else above, os.W_OK):
+        raise ValueError(f"--out {out}: you may not write there: choose another folder")
+
+# %% ../../nbs/94_out.cli.ipynb #c183081d
 @_app.command("score")
 def _score(
     preds: Annotated[str, typer.Argument(help="folder of predictions")],
@@ -389,8 +407,7 @@ def _score(
     import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.score.metric import score_files, summary
 
-    if surface not in ("voxel", "surfel"):
-        raise ValueError(f"surface {surface!r}: choose voxel or surfel")
+    _check_table_file(out)
     rules = dict(empty=empty, tol_mm=tol_mm, surface=surface)
     scores, notes = score_files(preds, labels, label_map=label_map, **rules)
     _print_left_out(notes)
@@ -398,7 +415,7 @@ def _score(
         raise ValueError("no case could be scored")
     if out:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
-        scores.to_csv(out, index=False)
+        write_csv(out, scores)
     print(summary(scores).round(4).to_string())
     _print_rules(**rules)
     if notes["faults"]:
