@@ -7,9 +7,13 @@ __all__ = ['flip_axes', 'mean_probs', 'predict_scan', 'presence_probs', 'first_m
            'find_images']
 
 # %% ../../nbs/71_predict.infer.ipynb #f4436ab2
+import json
+import os
 import warnings
 from collections.abc import Callable, Sequence
-from functools import partial
+from functools import lru_cache, partial
+from hashlib import sha1
+from importlib.metadata import version
 from pathlib import Path
 
 import numpy as np
@@ -18,12 +22,13 @@ import torch
 
 from ..batch.patch import box_coords, centre_spans, neighbours
 from ..files.behaviour import readers
-from ..files.common import save_npy
+from ..files.common import save_npy, split_series, write_json
 from ..files.read import named_files, read_case, read_cohort, read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
 from .gate import apply_gate
 from ..prepare.recipe import apply_recipe, recipe_to_json, sees_mask
 from ..train.runfolder import load_run
+from ..train.weights import read_facts
 
 # %% ../../nbs/71_predict.infer.ipynb #19a68ba6
 flip_axes = dict(x=-1, y=-2, z=-3)
@@ -328,6 +333,21 @@ def _check_channels(name, img, channels):
         )
 
 # %% ../../nbs/71_predict.infer.ipynb #2c106b59
+def _check_prepared(run, x):
+    "Refuse a prepared image with another number of channels than the network takes"
+    arch = run.get("arch") or {}
+    if "n_in" not in arch:
+        return
+    flat = len(run["size"]) == 2
+    places = 3 if arch.get("coord") == "absolute" else 0
+    n = len(x.data) * (2 * run["context"] + 1 if flat else 1) + places
+    if n != arch["n_in"]:
+        raise ValueError(
+            f"the prepared image has {n} channels (context {run['context']}), and the network "
+            f"takes {arch['n_in']}: give `save_run` the context and the recipe of the training"
+        )
+
+# %% ../../nbs/71_predict.infer.ipynb #7b9a34e5
 def predict_probs(
     run: dict,  # from `load_run`
     img: Scan,  # image as it was read
@@ -339,6 +359,7 @@ def predict_probs(
     Raises `ValueError` for an image of another kind, and for what `first_mask` refuses."""
     _check_channels(img.path and img.path.name, img, run["channels"])
     x = apply_recipe(img, run["recipe"], first_mask(run, img) if mask is None else mask)
+    _check_prepared(run, x)
     p = predict_scan(
         run["nets"],
         x,
@@ -353,6 +374,86 @@ def predict_probs(
     return _on_grid(_gated(run, p, x) if run.get("gate") else p, img)
 
 # %% ../../nbs/71_predict.infer.ipynb #ae5e3bff
+@lru_cache(1000)
+def _sum_of(path, size, date):
+    "Checksum of a file, computed once as long as size and date are the same"
+    return sha1(Path(path).read_bytes()).hexdigest()
+
+# %% ../../nbs/71_predict.infer.ipynb #327b4dc2
+def _checksum(path):
+    "Checksum of a file"
+    found = path.stat()
+    return _sum_of(str(path), found.st_size, found.st_mtime_ns)
+
+# %% ../../nbs/71_predict.infer.ipynb #2be7ebc2
+def _weights_of(folder):
+    "Architecture and checksums of the networks of a fold"
+    info = read_facts(folder / "model.json", "train the fold again")
+    names = info.get("checkpoints") or ["model.safetensors"]
+    lack = [name for name in names if not (folder / name).is_file()]
+    if lack:
+        raise ValueError(f"{folder}: {lack[0]} is missing: train the fold again")
+    return [info.get("arch"), *(_checksum(folder / name) for name in names)]
+
+# %% ../../nbs/71_predict.infer.ipynb #3e0cee9f
+_origin_keys = "recipe size channels context pad swap overlap vote gate".split()
+_format = 1  # of the prediction; one more whenever the same networks answer otherwise
+
+# %% ../../nbs/71_predict.infer.ipynb #d4cd4155
+def _origin(run, fold, tta):
+    "What the probabilities of a fold come from, ready for JSON"
+    info = read_facts(run / "run.json", "name the folder of a finished run")
+    views = info.get("tta") if tta else [""]
+    out = dict(library=[version("seg_course"), _format], tta=tta, flips=views)
+    out |= {k: info.get(k) for k in _origin_keys}
+    out["weights"] = _weights_of(run / f"fold{fold}")
+    if info.get("first"):
+        inner = read_facts(run / "first/run.json", "train the first pass again")
+        out["first"] = [inner.get(k) for k in _origin_keys]
+        out["first"].append(_weights_of(run / f"first/fold{fold}"))
+    if info.get("gate"):
+        out["gate_weights"] = _weights_of(run / f"gate/fold{fold}")
+    return json.loads(json.dumps(out))
+
+# %% ../../nbs/71_predict.infer.ipynb #d780c574
+def _read_origin(folder):
+    "(origin, case -> mark of its image) of a folder of probabilities; nothing if they are damaged"
+    file = folder / "origin.json"
+    try:
+        facts = read_facts(file, "delete it")
+        return facts["origin"], dict(facts["images"])
+    except (ValueError, KeyError, TypeError):
+        return None, {}
+
+# %% ../../nbs/71_predict.infer.ipynb #236379ed
+def _image_mark(path):
+    "Name, size and date of an image"
+    found = os.stat(split_series(path)[0])
+    return [Path(path).name, found.st_size, found.st_mtime_ns]
+
+# %% ../../nbs/71_predict.infer.ipynb #eba55eed
+def _is_whole(file):
+    "Does a file contain the probabilities of a case?"
+    if file.is_dir():
+        raise ValueError(f"{file}: is a folder where probabilities are expected: remove it")
+    try:
+        return np.load(file, mmap_mode="r").ndim == 4
+    except (OSError, ValueError, EOFError):
+        return False
+
+# %% ../../nbs/71_predict.infer.ipynb #b7c6e95a
+def _kept(out, origin):
+    "case -> mark of its image, of the probabilities that are still right; the others are removed"
+    old, marks = _read_origin(out)
+    if old != origin:
+        for file in out.glob("*.npy"):
+            if file.is_file():
+                file.unlink()
+        write_json(out / "origin.json", dict(origin=origin, images={}))
+        return {}
+    return {case: mark for case, mark in marks.items() if _is_whole(out / f"{case}.npy")}
+
+# %% ../../nbs/71_predict.infer.ipynb #28ba507e
 def predict_oof(
     run: str | Path,  # run folder
     df: pd.DataFrame,  # cohort with `case`, `image`, `fold`
@@ -361,21 +462,47 @@ def predict_oof(
     name: str = "probs",  # folder beside the network
     device: str | torch.device = "cpu",  # where networks predict
 ) -> Path:  # folder with <case>.npy, float16 (classes,Z,Y,X)
-    "Write the out-of-fold probabilities of one fold, on the original grids"
+    """Write the out-of-fold probabilities of one fold, on the original grids
+
+    A case that is there is predicted again if its image, the networks, run.json or the library have
+    changed, or if its file is damaged. The code of a step of your own is not compared: remove the
+    folder after you changed it."""
     from fastprogress.fastprogress import progress_bar
 
-    out = Path(run) / f"fold{fold}" / name
+    run = Path(run)
+    out = run / f"fold{fold}" / name
+    origin = _origin(run, fold, tta)
     out.mkdir(parents=True, exist_ok=True)
-    todo = [r for r in df[df.fold == fold].itertuples() if not (out / f"{r.case}.npy").exists()]
+    marks = _kept(out, origin)
+    rows = list(df[df.fold == fold].itertuples())
+    todo = [r for r in rows if marks.get(r.case) != _image_mark(r.image)]
     if not todo:
         return out
     model = load_run(run, device, [fold], post=False)
     for r in progress_bar(todo, leave=False) if len(todo) > 20 else todo:
         p = predict_probs(model, read_scan(r.image), tta)
+        _is_whole(out / f"{r.case}.npy")  # a folder of this name is refused
         save_npy(out / f"{r.case}.npy", p.data.astype(np.float16))
+        marks[r.case] = _image_mark(r.image)
+        write_json(out / "origin.json", dict(origin=origin, images=marks))
     return out
 
 # %% ../../nbs/71_predict.infer.ipynb #f40d1993
+def _check_origin(run, fold, name):
+    "Refuse probabilities that come from something else than what the run folder contains now"
+    folder = run / f"fold{fold}" / name
+    old, _ = _read_origin(folder)
+    if old is None:
+        return  # somebody made them otherwise, and answers for them
+    now = _origin(run, fold, old.get("tta", True))
+    odd = [k for k in now if old.get(k) != now[k]]
+    if odd:
+        raise ValueError(
+            f"fold{fold}/{name}: the probabilities come from other {', '.join(odd)}: "
+            f"call `predict_oof` for fold {fold} again"
+        )
+
+# %% ../../nbs/71_predict.infer.ipynb #f2053a91
 def load_oof(
     case: str,  # name of the case
     run: str | Path,  # run folder
@@ -384,7 +511,8 @@ def load_oof(
 ) -> tuple[np.ndarray, np.ndarray]:  # probabilities (classes,Z,Y,X), memory-mapped; truth (Z,Y,X)
     """Out-of-fold probabilities of a case and its true labels
 
-    Raises `ValueError` if the case is not in the cohort, was not predicted or has no label."""
+    Raises `ValueError` if the case is not in the cohort, was not predicted or has no label, and if
+    the run folder has changed since it was predicted."""
     rows = df[df.case == case]
     if len(rows) != 1:
         raise ValueError(f"case {case}: {len(rows)} rows of the cohort have this name, not one")
@@ -395,9 +523,15 @@ def load_oof(
             f"case {case}: no probabilities in fold{row.fold}/{name}: "
             f"call `predict_oof` for fold {row.fold} first"
         )
+    _check_origin(Path(run), row.fold, name)
     _, truth = read_case(row)
     if truth is None:
         raise ValueError(f"case {case}: the cohort has no label for it, so it has no truth")
+    if not _is_whole(file) or np.load(file, mmap_mode="r").shape[1:] != truth.data[0].shape:
+        raise ValueError(
+            f"{file}: is damaged, or of another shape than the label {truth.data[0].shape}: "
+            f"delete it and call `predict_oof` for fold {row.fold} again"
+        )
     return np.load(file, mmap_mode="r"), truth.data[0]
 
 # %% ../../nbs/71_predict.infer.ipynb #0bfc6fe3
@@ -435,6 +569,18 @@ def _listed(images):
     return nested if known or not readable else files, hint
 
 # %% ../../nbs/71_predict.infer.ipynb #55e43690
+# of steps whose arguments do not go with an image
+_recipe_errors = (
+    ValueError,
+    TypeError,
+    LookupError,
+    ArithmeticError,
+    AttributeError,
+    AssertionError,
+    MemoryError,
+)
+
+# %% ../../nbs/71_predict.infer.ipynb #2a1a238f
 def _image_fault(file, channels, recipe):
     "Why an image cannot be predicted; None if it can"
     try:
@@ -448,9 +594,10 @@ def _image_fault(file, channels, recipe):
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")
             apply_recipe(img, recipe)  # without a mask yet: only refusals count
-    except ValueError as e:
+    except _recipe_errors as e:
+        reason = e if isinstance(e, ValueError) else f"{file.name}: {type(e).__name__} {e}"
         return (
-            f"{e} (a step of the preparation with which the run was trained; "
+            f"{reason} (a step of the preparation with which the run was trained; "
             "leave this image out, or train a run without that step)"
         )
     return None
