@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pandas as pd
 
+from ..files.common import split_series
 from ..files.series import dicom_files
 
 # %% ../../nbs/91_out.privacy.ipynb #3b7b7583
@@ -49,7 +50,7 @@ def _private_words(images):
     "Identifying words of all images, each with its tag"
     out = {}
     for image in images.values():
-        folder = Path(str(image).split("#")[0])
+        folder = Path(split_series(image)[0])
         if folder.is_dir():
             series = {str(h.get("SeriesInstanceUID")): h for _, h in dicom_files(folder)}
             for header in series.values():
