@@ -750,8 +750,9 @@ def _check_found(got, path, split):
     if got is None:
         raise ValueError(
             f"{path}: no known layout: expected imagesTr + labelsTr, images + labels, "
-            "Patient_01/GT.nii.gz, *_image.nii.gz, pictures with LabelMe files, or folders of "
-            "DICOM slices; or write a CSV with the columns case, image, label"
+            "Patient_01/GT.nii.gz, *_image.nii.gz, pictures with LabelMe files or with one file of "
+            "run-length codes or of COCO, or folders of DICOM slices; or write a CSV with the "
+            "columns case, image, label"
         )
     if not got[0]:
         raise ValueError(f"{path}: no image in it")
