@@ -244,6 +244,17 @@ class HalfPrecision(Callback):
             self.cast = None
 
 # %% ../../nbs/62_train.schedule.ipynb #3d80357b
+class _NotFinite(ValueError):
+    "An error in one line: fastai puts the name of the callback in front of others"
+
+    def __init__(self, text):
+        super().__init__(text)
+        self.text = text
+
+    def __str__(self):
+        return self.text
+
+# %% ../../nbs/62_train.schedule.ipynb #814aa205
 class StopAtNan(Callback):
     """Stops a training or a validation whose loss is NaN or infinite
 
@@ -256,7 +267,7 @@ class StopAtNan(Callback):
         if torch.isfinite(loss).all():
             return
         part = "training" if self.training else "validation"
-        raise ValueError(
+        raise _NotFinite(
             f"the loss is {loss.detach().mean().item()} in epoch {self.epoch}, batch {self.iter} "
             f"of the {part}: nothing can be learned from here on; use a lower learning rate in a "
             "new folder, and if that does not help look at the loss and at the values of the images"
