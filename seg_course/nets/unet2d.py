@@ -245,6 +245,50 @@ class _SegUnet(DynamicUnet):
         return super().__getstate__()
 
 # %% ../../nbs/40_nets.unet2d.ipynb #15dc3948
+def _is_whole(value, least):
+    "Is it a whole number of at least `least`?"
+    return isinstance(value, int) and not isinstance(value, bool) and value >= least
+
+# %% ../../nbs/40_nets.unet2d.ipynb #fd96e06f
+def _check_numbers(n_in, n_out, size, depth):
+    "Refuse numbers of which no U-Net can be built"
+    if not _is_whole(n_in, 1):
+        raise ValueError(f"n_in {n_in!r}: the number of channels, at least 1, is expected")
+    if not _is_whole(n_out, 2):
+        raise ValueError(
+            f"n_out {n_out!r}: the number of classes is expected, background and one more at least"
+        )
+    if not isinstance(size, (list, tuple)):
+        raise ValueError(f"size {size!r}: (Y,X) is expected")
+    if len(size) != 2:
+        raise ValueError(
+            f"size {tuple(size)}: (Y,X) is expected; "
+            "for boxes give `seg_learner` the decoder unet3d or dilated3d"
+        )
+    if not all(_is_whole(n, 1) for n in size) or size[0] * size[1] > 4096**2:
+        raise ValueError(
+            f"size {tuple(size)}: two whole numbers above 0 are expected, of at most 4096x4096 px; "
+            "the network takes larger pictures than those it is built for"
+        )
+    if depth is not None and not _is_whole(depth, 2):
+        raise ValueError(f"depth {depth!r}: a number of levels from 2 is expected, or None for all")
+
+# %% ../../nbs/40_nets.unet2d.ipynb #51059d92
+def _check_encoder(name, pretrained, widths, encoder_kw):
+    "Refuse what names no encoder"
+    if not isinstance(name, str) or not name:
+        raise ValueError(f"name {name!r}: a timm architecture is expected, e.g. resnet34")
+    if not isinstance(pretrained, (bool, str, os.PathLike)):
+        raise ValueError(
+            f"pretrained {pretrained!r}: True, False or a .safetensors file is expected"
+        )
+    is_list = isinstance(widths, (list, tuple)) and all(_is_whole(w, 1) for w in widths)
+    if widths not in (None, "lean") and not is_list:
+        raise ValueError(f"widths {widths!r}: whole numbers above 0, 'lean' or None is expected")
+    if encoder_kw is not None and not isinstance(encoder_kw, dict):
+        raise ValueError(f"encoder_kw {encoder_kw!r}: a dict of settings for timm is expected")
+
+# %% ../../nbs/40_nets.unet2d.ipynb #1c1956be
 @delegates(DynamicUnet.__init__)
 def seg_unet(
     name: str = "resnet34",  # a timm architecture
@@ -266,11 +310,8 @@ def seg_unet(
     half of a training step, and the picture is a skip here already.
     Raises `ValueError` if a skip is lost, or the encoder is not suitable for a U-Net.
     """
-    if len(size) != 2:
-        raise ValueError(
-            f"size {tuple(size)}: (Y,X) is expected; "
-            "for boxes give `seg_learner` the decoder unet3d or dilated3d"
-        )
+    _check_encoder(name, pretrained, widths, encoder_kw)
+    _check_numbers(n_in, n_out, size, depth)
     body = timm_encoder(name, n_in, pretrained, depth, full_res, widths, **(encoder_kw or {}))
     sizes = [shape[1:] for shape in level_shapes(body, size)]
     _check_sizes(name, size, sizes)
