@@ -18,7 +18,7 @@ from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner
 
 from .resume import Resume
-from .schedule import EpochCost, Plateau, lr_schedule
+from .schedule import EpochCost, Plateau, StopAtNan, lr_schedule
 from .weights import save_net, write_tensors
 
 # %% ../../nbs/65_train.fit.ipynb #fc11d6b4
@@ -39,8 +39,11 @@ def _schedule(learn, kind, epochs, lr, warmup, encoder, losses):
 
 # %% ../../nbs/65_train.fit.ipynb #1f8510db
 def _best_epochs(scores, k):
-    "File names of the `k` epochs with the best Dice, the best one first; of equal ones the earlier"
-    best = sorted(scores, key=lambda epoch: (-scores[epoch], epoch))[:k]
+    """File names of the `k` epochs with the best Dice, the best one first; of equal ones the earlier
+
+    A score of NaN is the worst."""
+    known = {epoch: s if s == s else float("-inf") for epoch, s in scores.items()}
+    best = sorted(known, key=lambda epoch: (-known[epoch], epoch))[:k]
     return [f"epoch{epoch:03}.safetensors" for epoch in best]
 
 # %% ../../nbs/65_train.fit.ipynb #cda73a7b
@@ -158,7 +161,7 @@ def _frozen(learn, freeze_epochs):
 # %% ../../nbs/65_train.fit.ipynb #1523b17c
 def _callbacks(learn, resume, best, accumulate):
     "What watches and keeps a training"
-    cbs = [resume, EpochCost()]
+    cbs = [resume, EpochCost(), StopAtNan()]
     if best.k:
         cbs.append(best)
     if accumulate > 1:
@@ -197,7 +200,8 @@ def fit_fold(
 
     `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by
     design no better, and 0 for all other schedules. Raises `ValueError` if the fold was begun with
-    other settings, on other cases or with another network."""
+    other settings, on other cases or with another network, and where the loss becomes NaN: the
+    fold is not finished then, and the state of the last whole epoch stays."""
     _check_fit(len(learn.dls.train), epochs, lr, accumulate)
     folder = Path(folder)
     keep = int(schedule == "plateau") if keep is None else keep
