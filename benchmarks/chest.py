@@ -34,7 +34,7 @@ def draw(root, n=63):
 
     from seg_course.draw.anatomy import thorax
     from seg_course.files.scan import Scan
-    from seg_course.files.write import write_dicom
+    from seg_course.draw.dicom import write_dicom
 
     rng = np.random.default_rng(0)
     hu, o = thorax(rng, (134, 128, 128), (3, 3, 3), tumours=[(40, False)])

@@ -15,12 +15,12 @@ from common import keep
 from seg_course.draw.anatomy import thorax
 from seg_course.draw.phantom import phantoms
 from seg_course.draw.tissue import nest
-from seg_course.files.check import check_cohort
+from seg_course.look.check import check_cohort
 from seg_course.files.contours import fill_polygons, read_rtstruct
 from seg_course.files.dicom import read_dicom
 from seg_course.files.read import read_cohort
 from seg_course.files.scan import Scan
-from seg_course.files.write import write_dicom, write_rtstruct
+from seg_course.draw.dicom import write_dicom, write_rtstruct
 from seg_course.look.explore import mask_targets
 
 

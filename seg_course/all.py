@@ -10,9 +10,9 @@ from .files.image import *
 from .files.nifti import *
 from .files.nrrd import *
 from .files.read import *
-from .files.check import *
-from .files.encoded import *
-from .files.write import *
+from .look.check import *
+from .out.encoded import *
+from .draw.dicom import *
 from .look.explore import *
 from .look.chart import *
 from .prepare.crop import *

@@ -268,8 +268,8 @@ def _check(
     ] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
-    import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
-    from seg_course.files.check import check_cohort, fault_table
+    import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
+    from seg_course.look.check import check_cohort, fault_table
     from seg_course.files.read import read_cohort
 
     df = read_cohort(data, labels=labels)
@@ -297,7 +297,7 @@ def _fetch(
 # %% ../../nbs/94_out.cli.ipynb #6a3c34ba
 def _encode(files, run, rle, coco):
     "Write label maps as a table of run-length codes, as a COCO file, or as both"
-    from seg_course.files.encoded import write_coco, write_rle_csv
+    from seg_course.out.encoded import write_coco, write_rle_csv
 
     odd = [f.name for f in files if f.suffix != ".png"]
     if odd:
@@ -335,7 +335,7 @@ def _predict(
     coco: Annotated[str, typer.Option(help="for pictures: COCO file (JSON) too")] = "",
 ):
     "Write a label map for every image, on the grid of the image"
-    import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
+    import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.out.submit import predict_files
 
     begun = time.time()
@@ -404,7 +404,7 @@ def _score(
     ] = "voxel",
 ):
     "Scores per case, in mm, and their means"
-    import seg_course.files.encoded  # noqa: F401  its layouts and readers are registered
+    import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.score.metric import score_files, summary
 
     _check_table_file(out)

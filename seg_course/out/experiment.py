@@ -45,7 +45,7 @@ def _slug(name):
 # %% ../../nbs/93_out.experiment.ipynb #84512620
 def ablation_table(
     names: list,  # rows, from `pick_rows`
-    train: Callable,  # function (name, folder) -> history with `dice` and `seconds`, from `fit_fold`
+    train: Callable,  # (name, folder) -> history with `dice` and `seconds`, as from `fit_fold`
     run: str | Path,  # run folder: rows are trained in ablation/, the table is ablation.csv
     last: int = 1,  # epochs at the end whose mean Dice counts
 ) -> pd.DataFrame:  # a row a name: dice (0..1), seconds

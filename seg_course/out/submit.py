@@ -20,7 +20,7 @@ from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
 from ..files.read import named_files, read_scan, suffix
-from ..files.write import write_rtstruct
+from ..draw.dicom import write_rtstruct
 from ..predict.infer import find_images, predict_probs
 from ..predict.post import apply_post, post_from_json
 from ..score.metric import counts, dice
