@@ -12,7 +12,7 @@ from pathlib import Path
 
 import nibabel as nib
 import numpy as np
-from scipy.ndimage import affine_transform, spline_filter1d
+from scipy.ndimage import affine_transform, map_coordinates, spline_filter, spline_filter1d
 
 from .common import few, label_map
 
@@ -184,6 +184,22 @@ def _resample_axes(a, M, t, shape, order, fill):
     return a
 
 # %% ../../nbs/02_files.scan.ipynb #5e9a596d
+def _spline_space(a, M, t, shape, order):
+    """Spline interpolation of one channel in space, slice by slice; float32
+
+    As along axes, the volume is mirrored at its ends, and beyond the centres of the outermost
+    voxels their value goes on."""
+    coefficients = spline_filter(a, order, output=np.float32, mode="mirror")
+    last = np.array(a.shape)[:, None, None] - 1
+    plane = np.indices(shape[1:])
+    in_plane = np.tensordot(M[:, 1:], plane, 1) + t[:, None, None]
+    out = np.empty(shape, np.float32)
+    for z in range(shape[0]):
+        places = np.clip(in_plane + M[:, :1, None] * z, 0, last)
+        out[z] = map_coordinates(coefficients, places, order=order, mode="mirror", prefilter=False)
+    return out
+
+# %% ../../nbs/02_files.scan.ipynb #7b056e72
 def _resample_space(a, M, t, shape, order, fill):
     "Interpolate in space, channel by channel"
     nearest = partial(
@@ -193,11 +209,15 @@ def _resample_space(a, M, t, shape, order, fill):
         return np.stack([nearest(c, cval=fill) for c in a])
     # the outermost values reach half a voxel beyond their centres
     inside = nearest(np.ones(a.shape[1:], np.uint8), cval=0) > 0
-    spline = partial(
-        affine_transform, matrix=M, offset=t, output_shape=shape, order=order, mode="nearest"
-    )
+    if order == 1:
+        interpolate = partial(
+            affine_transform, matrix=M, offset=t, output_shape=shape, order=1, mode="nearest"
+        )
+    else:
+        interpolate = partial(_spline_space, M=M, t=t, shape=shape, order=order)
     fill = np.float32(fill)
-    return np.stack([np.where(inside, spline(c.astype(np.float32, copy=False)), fill) for c in a])
+    parts = (interpolate(c.astype(np.float32, copy=False)) for c in a)
+    return np.stack([np.where(inside, part, fill) for part in parts])
 
 # %% ../../nbs/02_files.scan.ipynb #4df253ae
 def to_grid(
