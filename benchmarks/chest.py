@@ -33,8 +33,8 @@ def draw(root, n=63):
     import numpy as np
 
     from seg_course.draw.anatomy import thorax
-    from seg_course.files.scan import Scan
     from seg_course.draw.dicom import write_dicom
+    from seg_course.files.scan import Scan
 
     rng = np.random.default_rng(0)
     hu, o = thorax(rng, (134, 128, 128), (3, 3, 3), tumours=[(40, False)])

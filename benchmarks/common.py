@@ -34,7 +34,11 @@ def machine():
 
     cpu = (
         next(
-            (l.split(":")[1].strip() for l in open("/proc/cpuinfo") if l.startswith("model name")),
+            (
+                line.split(":")[1].strip()
+                for line in open("/proc/cpuinfo")
+                if line.startswith("model name")
+            ),
             platform.processor(),
         )
         if os.path.exists("/proc/cpuinfo")

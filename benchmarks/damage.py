@@ -21,9 +21,9 @@ import SimpleITK as sitk
 from common import keep
 from PIL import Image
 
+from seg_course.draw.dicom import write_dicom
 from seg_course.files.read import read_label, read_scan
 from seg_course.files.scan import Scan
-from seg_course.draw.dicom import write_dicom
 
 AFFINE = np.diag([0.8, 0.8, 2.5, 1])
 CHECKED = {"nii.gz", "nrrd", "mha", "mgz", "png"}  # formats with a checksum of the voxels

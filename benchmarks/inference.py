@@ -51,11 +51,14 @@ def main(args):
             for f in flips
         ) / len(flips)
 
-    one, four = ("",), ("", "x", "y", "xy")
+    four = ("", "x", "y", "xy")
     axes = {"": [], "x": [-1], "y": [-2], "xy": [-1, -2]}
-    boxes = lambda v: sliding_window_inference(
-        v, (48, 96, 96), 1, box, 0.5, mode="gaussian", sw_device=dev, device="cpu"
-    )
+
+    def boxes(v):
+        return sliding_window_inference(
+            v, (48, 96, 96), 1, box, 0.5, mode="gaussian", sw_device=dev, device="cpu"
+        )
+
     for name, ours, other in (
         (
             "2D",

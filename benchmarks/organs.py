@@ -8,7 +8,6 @@ All on the cores that torch and NumPy take by themselves. The drawn chest is enl
 import json
 import subprocess
 import sys
-import time
 
 import numpy as np
 from common import keep, rounds
@@ -23,7 +22,10 @@ def chest():
     rng = np.random.default_rng(0)
     hu, o = thorax(rng, (100, 128, 128), (3, 3, 3), contrast=True)
     A = np.diag([-0.75, -0.75, 1.5, 1])
-    grow = lambda a: a.repeat(2, 0).repeat(4, 1).repeat(4, 2)
+
+    def grow(a):
+        return a.repeat(2, 0).repeat(4, 1).repeat(4, 2)
+
     big = grow(hu) + rng.integers(-15, 15, (200, 512, 512), dtype=np.int16)
     return Scan(big[None], A), Scan(grow(o["heart"]).astype(np.uint8)[None], A)
 

@@ -13,14 +13,14 @@ import numpy as np
 from common import keep
 
 from seg_course.draw.anatomy import thorax
+from seg_course.draw.dicom import write_dicom, write_rtstruct
 from seg_course.draw.phantom import phantoms
 from seg_course.draw.tissue import nest
-from seg_course.look.check import check_cohort
-from seg_course.files.contours import fill_polygons, read_rtstruct
+from seg_course.files.contours import read_rtstruct
 from seg_course.files.dicom import read_dicom
 from seg_course.files.read import read_cohort
 from seg_course.files.scan import Scan
-from seg_course.draw.dicom import write_dicom, write_rtstruct
+from seg_course.look.check import check_cohort
 from seg_course.look.explore import mask_targets
 
 
@@ -44,7 +44,10 @@ def decode(folder):  # what pydicom alone needs
 def main():
     warnings.simplefilter("ignore")
     base = os.environ.get("SEG_COURSE_DATA", "")
-    real = lambda n: base and (Path(base) / n).is_dir()
+
+    def real(n):
+        return base and (Path(base) / n).is_dir()
+
     with tempfile.TemporaryDirectory() as tmp:
         d = Path(tmp)
         out = {}

@@ -53,17 +53,20 @@ def table(rows):
     "Rows as a Markdown table"
     cols = list(dict.fromkeys(c for r in rows.values() for c in r))
     cols = [c for c in cols if c != "ratio"] + ["ratio"] * ("ratio" in cols)
-    cell = lambda v: (
-        ""
-        if v is None
-        else f"{v:,g}"
-        if isinstance(v, float) and v < 1e3
-        else f"{v:,.0f}"
-        if isinstance(v, (int, float))
-        else ", ".join(map(str, v))
-        if isinstance(v, list)
-        else str(v)
-    )
+
+    def cell(v):
+        return (
+            ""
+            if v is None
+            else f"{v:,g}"
+            if isinstance(v, float) and v < 1e3
+            else f"{v:,.0f}"
+            if isinstance(v, (int, float))
+            else ", ".join(map(str, v))
+            if isinstance(v, list)
+            else str(v)
+        )
+
     return "\n".join(
         [
             f"| | {' | '.join(cols)} |",

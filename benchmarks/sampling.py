@@ -51,10 +51,12 @@ def volumes(n, shape, **_):
 
 def ours(vols, size, bs, folder, device="cpu", memory="auto"):
     idx = []
-    for i, (v, l) in enumerate(vols):
-        for k, a in dict(img=(v[:, None] * 255).astype(np.uint8), lab=l, pts=fg_points(l)).items():
+    for i, (v, lab) in enumerate(vols):
+        for k, a in dict(
+            img=(v[:, None] * 255).astype(np.uint8), lab=lab, pts=fg_points(lab)
+        ).items():
             np.save(folder / f"{i}.{k}.npy", a)
-        idx += [dict(case=str(i), z=z, n_1=int(s.sum())) for z, s in enumerate(l)]
+        idx += [dict(case=str(i), z=z, n_1=int(s.sum())) for z, s in enumerate(lab)]
     tfms = [
         partial(rand_flip, axis=-1),
         partial(rand_affine, degrees=15, scale=0.15, shift=0),
@@ -83,8 +85,8 @@ def monai(vols, size, bs, folder, track=False):
     flat, keys = len(size) == 2, ["image", "label"]
     items = [
         dict(image=i[None], label=m[None])
-        for v, l in vols
-        for i, m in (zip(v, l) if flat else [(v, l)])
+        for v, lab in vols
+        for i, m in (zip(v, lab) if flat else [(v, lab)])
     ]
     turn = np.pi / 12 if flat else (np.pi / 12, 0, 0)
     tf = T.Compose(
@@ -138,8 +140,8 @@ def torchio(vols, size, bs, folder):
             image=tio.ScalarImage(tensor=torch.tensor(i)[None].clone()),
             label=tio.LabelMap(tensor=torch.tensor(m)[None].clone()),
         )
-        for v, l in vols
-        for i, m in ([(a[None], b[None]) for a, b in zip(v, l)] if flat else [(v, l)])
+        for v, lab in vols
+        for i, m in ([(a[None], b[None]) for a, b in zip(v, lab)] if flat else [(v, lab)])
     ]
     tf = tio.Compose(
         [  # its first axis is our z
@@ -186,8 +188,8 @@ def fastai(vols, size, bs, folder):
     from PIL import Image
 
     rows, fg = [], []
-    for k, (v, l) in enumerate(vols):
-        for z, (i, m) in enumerate(zip(v, l)):
+    for k, (v, lab) in enumerate(vols):
+        for z, (i, m) in enumerate(zip(v, lab)):
             f = folder / f"f{k}_{z}.png"
             Image.fromarray((i * 255).astype(np.uint8)).save(f)
             Image.fromarray(m).save(folder / f"f{k}_{z}_m.png")
@@ -210,7 +212,6 @@ def fastai(vols, size, bs, folder):
             pad_mode="zeros",
         ),
     )
-    import fastai.callback.data
 
     def go(workers):
         dls = block.weighted_dataloaders(rows, w, bs=bs, num_workers=workers)
@@ -242,13 +243,13 @@ def nnunet(vols, size, bs, folder):
 
     flat = len(size) == 2
     (folder / "nn").mkdir()
-    for k, (v, l) in enumerate(vols):
-        at = np.argwhere(l > 0)
+    for k, (v, lab) in enumerate(vols):
+        at = np.argwhere(lab > 0)
         at = np.concatenate([np.zeros((len(at), 1), int), at], 1)
         with contextlib.redirect_stdout(None):
             nnUNetDatasetBlosc2.save_case(
                 v[None],
-                l[None].astype(np.int16),
+                lab[None].astype(np.int16),
                 dict(class_locations={1: at}),
                 str(folder / "nn" / f"c{k}"),
             )
@@ -308,7 +309,7 @@ def rate(it, seconds):
     for _ in range(3):
         next(it)
     n, t = 0, time.perf_counter()
-    while (s := time.perf_counter() - t) < seconds:
+    while time.perf_counter() - t < seconds:
         n += next(it)
     if torch.cuda.is_available():
         torch.cuda.synchronize()

@@ -40,7 +40,10 @@ def masks():
         [ball((67, 256, x), 3000, (1.4, 1, 0.8)).astype(np.uint8) for x in (140, 380)],
     )
     organs = lung[0] + 2 * lung[1]
-    shift = lambda m: np.roll(m, (2, 2), (1, 2))
+
+    def shift(m):
+        return np.roll(m, (2, 2), (1, 2))
+
     return {
         "tumour of 150 ml": (shift(tumour), tumour, [1]),
         "two organs of 3 litres": (shift(organs), organs, [1, 2]),

@@ -34,16 +34,22 @@ def main(args):
     @torch.inference_mode()
     def theirs(net, flips):
         x = torch.from_numpy(scan.data)[None]
-        slide = lambda v: sliding_window_inference(
-            v, box, 1, net, overlap, mode="gaussian", sw_device=dev, device="cpu"
-        )
+
+        def slide(v):
+            return sliding_window_inference(
+                v, box, 1, net, overlap, mode="gaussian", sw_device=dev, device="cpu"
+            )
+
         return sum(slide(x.flip(axes[f])).softmax(1).flip(axes[f]) for f in flips) / len(flips)
 
     small = Scan(scan.data[:, :48, :96, :96], scan.affine)
     for name, net in nets.items():
         predict_scan([net], small, box)  # the first call allocates and chooses kernels
         for kind, flips in (("", ("",)), (", four flips", tuple(axes))):
-            ours = lambda: predict_scan([net], scan, box, tta=flips, overlap=overlap)
+
+            def ours():
+                return predict_scan([net], scan, box, tta=flips, overlap=overlap)
+
             s = rounds(
                 dict(seg_course=ours, MONAI=lambda: theirs(net, flips)),
                 1 if kind else 2,

@@ -1,54 +1,400 @@
-"Everything of the library, for lessons: `from seg_course.all import *`"
+"Everything of the library that people use, for lessons: `from seg_course.all import *`"
 
-from .files.common import *
-from .files.behaviour import *
-from .files.scan import *
-from .files.series import *
-from .files.dicom import *
-from .files.contours import *
-from .files.image import *
-from .files.nifti import *
-from .files.nrrd import *
-from .files.read import *
-from .look.check import *
-from .out.encoded import *
-from .draw.dicom import *
-from .look.explore import *
-from .look.chart import *
-from .prepare.crop import *
-from .prepare.intensity import *
-from .prepare.stain import *
-from .prepare.recipe import *
-from .prepare.store import *
-from .prepare.split import *
-from .batch.patch import *
-from .batch.memory import *
-from .batch.oversample import *
-from .batch.source import *
-from .batch.augment import *
-from .batch.autoaugment import *
-from .nets.unet2d import *
-from .nets.decoder import *
-from .nets.unet3d import *
-from .nets.build import *
-from .nets.loss import *
-from .score.metric import *
-from .score.challenge import *
-from .score.compare import *
-from .train.weights import *
-from .train.runfolder import *
-from .train.schedule import *
-from .train.resume import *
-from .train.learner import *
-from .train.fit import *
-from .predict.gate import *
-from .predict.infer import *
-from .predict.hysteresis import *
-from .predict.post import *
-from .predict.tune import *
-from .draw.phantom import *
-from .draw.data import *
-from .out.submit import *
-from .out.privacy import *
-from .out.view import *
-from .out.experiment import *
+from .files.common import few, split_series, write_json
+from .files.behaviour import decoder, map_cases, reader, rule, step
+from .files.scan import Scan, to_grid
+from .files.nifti import read_mgh, read_nifti
+from .files.nrrd import read_meta, read_nrrd
+from .files.dicom import read_dicom, slice_headers
+from .files.contours import read_rtstruct, read_seg, roi_names
+from .files.image import read_drawing, read_image
+from .files.read import layouts, mmwhs_values, read_case, read_cohort, read_label, read_scan
+from .look.check import check_cohort, fault_table, sound_cohort
+from .look.explore import (
+    case_stats,
+    class_names,
+    fg_ratio,
+    mask_targets,
+    slice_stats,
+    suspicious,
+    target_stats,
+)
+from .look.chart import (
+    colour,
+    contact_sheet,
+    plot_along_z,
+    plot_class_intensities,
+    plot_classes,
+    plot_geometry,
+    plot_intensities,
+    plot_positions,
+    plot_ratio_bins,
+    plot_shares,
+    plot_target_count,
+    plot_target_sizes,
+    plot_volumes,
+    row_origin,
+    show_cases,
+    show_slice,
+    stas_bins,
+)
+from .prepare.crop import (
+    box_of,
+    crop,
+    crop_about,
+    crop_body,
+    crop_losses,
+    crop_lungs,
+    crop_slices,
+    find_body,
+    find_lungs,
+    lung_box,
+    plot_box,
+    threshold_tumour,
+)
+from .prepare.intensity import adaptive_window, normalise, organ_level, window
+from .prepare.stain import macenko, rand_stain, stains
+from .prepare.recipe import apply_recipe, orient, resample, resize
+from .prepare.store import load_case, prepare
+from .prepare.split import check_leaks, hold_out, make_folds, plot_folds
+from .batch.patch import box_coords
+from .batch.oversample import (
+    drawn_shares,
+    has_fg,
+    plan_boxes,
+    plan_slices,
+    sampling_plan,
+    slice_weights,
+)
+from .batch.source import BatchSource
+from .batch.augment import (
+    affine_maps,
+    plane_grid,
+    rand_affine,
+    rand_elastic,
+    rand_flip,
+    rand_intensity,
+    rand_noise,
+    rand_warp,
+    warp,
+)
+from .batch.autoaugment import rand_autoaugment
+from .nets.unet2d import (
+    imagenet_weights,
+    lite0_weights,
+    seg_unet,
+    slice_classifier,
+    timm_encoder,
+    tiny,
+)
+from .nets.decoder import activations, nearest_unet
+from .nets.unet3d import dilated3d, patch_coords, unet3d
+from .nets.build import build_unet, move_net, unets
+from .nets.loss import (
+    DeepLoss,
+    DiceCELoss,
+    DiceFocalLoss,
+    TverskyLoss,
+    focal_loss,
+    present_dice,
+    soft_dice,
+)
+from .score.metric import (
+    CaseDice,
+    case_scores,
+    conventions,
+    counts,
+    dice,
+    iou,
+    precision,
+    recall,
+    score_files,
+    summary,
+    surface_scores,
+)
+from .score.challenge import (
+    cohort_lesions,
+    dice_by,
+    find_lesions,
+    pooled_soft_dice,
+    slice_rule,
+    vip_scores,
+)
+from .score.compare import paired_test, plot_paired, small_samples, whole_scores
+from .train.weights import join_nets, load_net, load_nets, save_net
+from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
+from .train.schedule import (
+    Ema,
+    Fade,
+    HalfPrecision,
+    Retire,
+    StopAtNan,
+    has_bf16,
+    plot_history,
+    schedules,
+)
+from .train.learner import fold_sources, seg_learner
+from .train.fit import fit_fold
+from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
+from .predict.infer import (
+    first_mask,
+    flip_axes,
+    load_oof,
+    predict_oof,
+    predict_probs,
+    predict_scan,
+    presence_probs,
+)
+from .predict.hysteresis import hysteresis, stas_levels
+from .predict.post import (
+    apply_post,
+    decode,
+    dilate,
+    fill_holes,
+    keep_largest,
+    post_from_json,
+    post_to_json,
+    remove_small,
+    threshold,
+)
+from .predict.tune import draw_hysteresis, threshold_table, tune_post
+from .draw.dicom import write_dicom, write_rtstruct
+from .draw.phantom import make_phantom
+from .draw.data import data_path, fetch_data
+from .out.encoded import read_coco, read_rle, rle_decode, rle_encode, write_coco, write_rle_csv
+from .out.submit import (
+    check_submission,
+    predict_files,
+    write_contours,
+    write_label,
+    zip_submission,
+)
+from .out.privacy import find_private
+from .out.view import (
+    browse,
+    browse_stain,
+    browse_thresholds,
+    compare_movie,
+    draw_slice,
+    draw_thresholds,
+    first_slice,
+)
+from .out.experiment import ablation_table, pick_rows
+
+__all__ = [
+    "BatchSource",
+    "CaseDice",
+    "DeepLoss",
+    "DiceCELoss",
+    "DiceFocalLoss",
+    "Ema",
+    "Fade",
+    "HalfPrecision",
+    "PresenceLoss",
+    "Retire",
+    "Scan",
+    "SliceDice",
+    "StopAtNan",
+    "TverskyLoss",
+    "ablation_table",
+    "activations",
+    "adaptive_window",
+    "affine_maps",
+    "apply_gate",
+    "apply_post",
+    "apply_recipe",
+    "box_coords",
+    "box_of",
+    "browse",
+    "browse_stain",
+    "browse_thresholds",
+    "build_unet",
+    "case_scores",
+    "case_stats",
+    "check_cohort",
+    "check_leaks",
+    "check_settings",
+    "check_submission",
+    "class_names",
+    "cohort_lesions",
+    "colour",
+    "compare_movie",
+    "contact_sheet",
+    "conventions",
+    "counts",
+    "crop",
+    "crop_about",
+    "crop_body",
+    "crop_losses",
+    "crop_lungs",
+    "crop_slices",
+    "data_path",
+    "decode",
+    "decoder",
+    "dice",
+    "dice_by",
+    "dilate",
+    "dilated3d",
+    "draw_hysteresis",
+    "draw_slice",
+    "draw_thresholds",
+    "drawn_shares",
+    "fault_table",
+    "fetch_data",
+    "few",
+    "fg_ratio",
+    "fill_holes",
+    "find_body",
+    "find_lesions",
+    "find_lungs",
+    "find_private",
+    "first_mask",
+    "first_slice",
+    "fit_fold",
+    "flip_axes",
+    "focal_loss",
+    "fold_sources",
+    "gate_cost",
+    "has_bf16",
+    "has_fg",
+    "hold_out",
+    "hysteresis",
+    "imagenet_weights",
+    "iou",
+    "join_nets",
+    "keep_cohort",
+    "keep_largest",
+    "layouts",
+    "lite0_weights",
+    "load_case",
+    "load_net",
+    "load_nets",
+    "load_oof",
+    "load_run",
+    "lung_box",
+    "macenko",
+    "make_folds",
+    "make_phantom",
+    "map_cases",
+    "mask_targets",
+    "merge_organs",
+    "mmwhs_values",
+    "move_net",
+    "nearest_unet",
+    "normalise",
+    "organ_level",
+    "orient",
+    "paired_test",
+    "patch_coords",
+    "pick_rows",
+    "plan_boxes",
+    "plan_slices",
+    "plane_grid",
+    "plot_along_z",
+    "plot_box",
+    "plot_class_intensities",
+    "plot_classes",
+    "plot_folds",
+    "plot_geometry",
+    "plot_history",
+    "plot_intensities",
+    "plot_paired",
+    "plot_positions",
+    "plot_ratio_bins",
+    "plot_shares",
+    "plot_target_count",
+    "plot_target_sizes",
+    "plot_volumes",
+    "pooled_soft_dice",
+    "post_from_json",
+    "post_to_json",
+    "precision",
+    "predict_files",
+    "predict_oof",
+    "predict_probs",
+    "predict_scan",
+    "prepare",
+    "presence_probs",
+    "present_dice",
+    "rand_affine",
+    "rand_autoaugment",
+    "rand_elastic",
+    "rand_flip",
+    "rand_intensity",
+    "rand_noise",
+    "rand_stain",
+    "rand_warp",
+    "read_case",
+    "read_coco",
+    "read_cohort",
+    "read_dicom",
+    "read_drawing",
+    "read_image",
+    "read_label",
+    "read_meta",
+    "read_mgh",
+    "read_nifti",
+    "read_nrrd",
+    "read_rle",
+    "read_rtstruct",
+    "read_scan",
+    "read_seg",
+    "reader",
+    "recall",
+    "remove_small",
+    "resample",
+    "resize",
+    "rle_decode",
+    "rle_encode",
+    "roi_names",
+    "row_origin",
+    "rule",
+    "sampling_plan",
+    "save_net",
+    "save_run",
+    "schedules",
+    "score_files",
+    "seg_learner",
+    "seg_unet",
+    "show_cases",
+    "show_slice",
+    "slice_classifier",
+    "slice_headers",
+    "slice_rule",
+    "slice_stats",
+    "slice_weights",
+    "small_samples",
+    "soft_dice",
+    "sound_cohort",
+    "split_series",
+    "stains",
+    "start_run",
+    "stas_bins",
+    "stas_levels",
+    "step",
+    "summary",
+    "surface_scores",
+    "suspicious",
+    "target_stats",
+    "threshold",
+    "threshold_table",
+    "threshold_tumour",
+    "timm_encoder",
+    "tiny",
+    "to_grid",
+    "tune_post",
+    "unet3d",
+    "unets",
+    "vip_scores",
+    "warp",
+    "whole_scores",
+    "window",
+    "write_coco",
+    "write_contours",
+    "write_dicom",
+    "write_json",
+    "write_label",
+    "write_rle_csv",
+    "write_rtstruct",
+    "zip_submission",
+]
