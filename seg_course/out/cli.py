@@ -7,20 +7,28 @@ __all__ = ['run_lesson', 'main']
 
 # %% ../../nbs/94_out.cli.ipynb #5ef343bf
 import ast
+import builtins
+import contextlib
+import errno
 import json
 import os
 import re
 import shutil
+import signal
 import sys
+import threading
 import time
+import traceback
 import warnings
 from importlib.resources import files as package_files
 from pathlib import Path
 from typing import Annotated, Optional
 
+import psutil
 import typer
 
-from ..files.common import read_json, write_csv
+from ..files.common import check_names, read_json, write_atomic, write_csv, write_json
+from .privacy import found_private
 
 # %% ../../nbs/94_out.cli.ipynb #7810b999
 def _lesson_files():
@@ -49,6 +57,9 @@ _app = typer.Typer(
     add_completion=False,
     rich_markup_mode=None,
     help="Medical image segmentation competitions in notebooks",
+    epilog="Exit codes: 0 done; 1 a fault that you can mend; 2 the command was written in a wrong "
+    "way; 3 a fault of the library or of a lesson; 130 interrupted. --debug, anywhere in the "
+    "command, shows the traceback of any fault.",
 )
 
 # %% ../../nbs/94_out.cli.ipynb #df68ac67
@@ -127,9 +138,10 @@ def _execute(path, part, params):
 
     os.environ["SEG_COURSE_CLI"] = "1"
     os.environ.setdefault("PYTHONWARNINGS", "ignore::FutureWarning")
+    source, target = (str(p).replace("{", "{{").replace("}", "}}") for p in (path, part))
     pm.execute_notebook(
-        str(path),
-        str(part),
+        source,
+        target,
         parameters=params,
         kernel_name="python3",
         stdout_file=sys.stdout,
@@ -138,43 +150,171 @@ def _execute(path, part, params):
     )
 
 # %% ../../nbs/94_out.cli.ipynb #1e907252
-def _clear(out, made):
-    "Remove what a refused run made; `made`: the folders that were not there before, `out` first"
-    if not made:
-        for name in ("params.json", "versions.json"):
-            (out / name).unlink(missing_ok=True)
-        return
-    shutil.rmtree(out, ignore_errors=True)
-    for folder in made[1:]:
-        if not any(folder.iterdir()):
-            folder.rmdir()
+def _short(path):
+    "A path for a message"
+    text = str(path)
+    return text if len(text) <= 80 else f"{text[:38]}...{text[-38:]}"
+
+# %% ../../nbs/94_out.cli.ipynb #a0d2637a
+_remedies = {
+    errno.EACCES: "choose a place that you may read and write",
+    errno.EPERM: "choose a place that you may read and write",
+    errno.EROFS: "choose a place that you may read and write",
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "a file is in the way, choose another folder",
+    errno.EEXIST: "a file is in the way, choose another folder",
+    errno.EISDIR: "a folder is in the way, move it or choose another name",
+    errno.ENOSPC: "make room on the disk, the same command then continues",
+    errno.ENOENT: "check the name",
+}
+
+# %% ../../nbs/94_out.cli.ipynb #870cb74f
+def _os_text(e):
+    "One line for an error of the operating system: the file, the reason, and what to do"
+    remedy = _remedies.get(e.errno, "check the file and the folder it is in")
+    name = e.filename2 or e.filename
+    reason = e.strerror or str(e) or type(e).__name__
+    return f"{_short(name)}: {reason}: {remedy}" if name else f"{reason}: {remedy}"
+
+# %% ../../nbs/94_out.cli.ipynb #b1ae7c81
+def _make_folder(out):
+    "Make a run folder and try to write in it; the folders that were not there before, `out` first"
+    if "\0" in str(out):
+        raise ValueError("--out: the name contains a NUL character: choose another name")
+    made = []
+    try:
+        if out.exists() and not out.is_dir():
+            raise ValueError(f"{_short(out)}: is a file; name a folder to write to")
+        made = [folder for folder in (out, *out.parents) if not folder.exists()]
+        out.mkdir(parents=True, exist_ok=True)
+        (out / f".{os.getpid()}.try").touch()
+        (out / f".{os.getpid()}.try").unlink()
+    except OSError as e:
+        for folder in made:
+            if folder.is_dir() and not any(folder.iterdir()):
+                folder.rmdir()
+        raise ValueError(f"--out {_os_text(e)}") from None
+    return made
 
 # %% ../../nbs/94_out.cli.ipynb #f7bc9ebe
-def _failure(error, out, part, made):
-    "The error to raise for a lesson that stopped with papermill's `error`"
-    refused = error.ename == "ValueError"
-    if refused and not any(out.glob("store*")):
-        part.unlink(missing_ok=True)
-        _clear(out, made)
-        return ValueError(error.evalue)
-    failed = out / "failed.ipynb"
-    os.replace(part, failed)
-    if refused:
-        return ValueError(f"{error.evalue} (the cell is in {failed})")
-    return RuntimeError(
-        f"the lesson stopped with {error.ename}: {error.evalue} "
-        f"(the cell and its traceback are in {failed})"
-    )
+@contextlib.contextmanager
+def _alone(out):
+    "Lock a run folder, or refuse it if another process is at work in it"
+    try:
+        import fcntl
+    except ImportError:  # Windows has no such locks
+        yield
+        return
+    file = out / ".lock"
+    with open(file, "a") as f:
+        try:
+            fcntl.flock(f, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            raise ValueError(
+                f"{_short(out)}: another process is at work in this run folder: "
+                "wait for it, or choose another --out folder"
+            ) from None
+        try:
+            yield
+        finally:
+            file.unlink(missing_ok=True)
 
 # %% ../../nbs/94_out.cli.ipynb #51d03a92
+def _sweep(out):
+    "Remove what killed processes left half-written"
+    for f in out.rglob(".*"):
+        half = re.fullmatch(r"\.(?:part)?(\d+)\..+", f.name)
+        if half and f.is_file() and not psutil.pid_exists(int(half[1])):
+            f.unlink(missing_ok=True)
+
+# %% ../../nbs/94_out.cli.ipynb #961a0b76
+_beginnings = ("params.json", "versions.json", "cohort.csv", "run.json")
+
+# %% ../../nbs/94_out.cli.ipynb #6d94dff9
+def _contents(out):
+    "What is in a run folder: path -> bytes of the files that a run begins with, None of the others"
+    first = [out / name for name in _beginnings]
+    return {f: f.read_bytes() if f in first and f.is_file() else None for f in out.rglob("*")}
+
+# %% ../../nbs/94_out.cli.ipynb #a39bc475
+def _clear(out, made, before):
+    "Remove what a refused run made, and give the files of its beginning their old content back"
+    if made:
+        shutil.rmtree(out, ignore_errors=True)
+        for folder in made[1:]:
+            if not any(folder.iterdir()):
+                folder.rmdir()
+        return
+    new = [f for f in out.rglob("*") if f not in before]
+    for f in sorted(new, reverse=True):  # what is in a folder comes before the folder
+        f.rmdir() if f.is_dir() and not f.is_symlink() else f.unlink()
+    for f, content in before.items():
+        if content is not None and (not f.exists() or f.read_bytes() != content):
+            f.write_bytes(content)
+
+# %% ../../nbs/94_out.cli.ipynb #6bbd6dc4
+def _has_worked(out, before):
+    "Did this call prepare cases or train?"
+    new = (f.relative_to(out) for f in out.rglob("*") if f not in before)
+    return any(part.startswith(("store", "fold")) for f in new for part in f.parts)
+
+# %% ../../nbs/94_out.cli.ipynb #c525b4ff
+def _without_outputs(nb, name):
+    "A notebook without outputs, and `my_competition` replaced by `name`; changed in place"
+    for cell in nb["cells"]:
+        if cell["cell_type"] == "code":
+            cell.update(outputs=[], execution_count=None)
+        cell["source"] = [line.replace("my_competition", name) for line in cell["source"]]
+    return nb
+
+# %% ../../nbs/94_out.cli.ipynb #78eec95e
+def _keep_failed(part, failed, private):
+    "Keep the notebook up to the cell that stopped it; without outputs if these name a patient"
+    if private:
+        nb = json.loads(part.read_text(encoding="utf-8"))
+        write_json(failed, _without_outputs(nb, "my_competition"))
+        part.unlink()
+    else:
+        os.replace(part, failed)
+
+# %% ../../nbs/94_out.cli.ipynb #bc739292
+def _failure(error, out, part, made, before):
+    "The error to raise for a lesson that stopped with papermill's `error`"
+    refused = error.ename == "ValueError"
+    if refused and not _has_worked(out, before):
+        part.unlink(missing_ok=True)
+        _clear(out, made, before)
+        return ValueError(error.evalue)
+    failed = out / "failed.ipynb"
+    _keep_failed(part, failed, found_private in error.evalue)
+    if refused:
+        return ValueError(f"{error.evalue} (the cell is in {failed})")
+    why = f"the lesson stopped with {error.ename}: {error.evalue}"
+    if isinstance(getattr(builtins, error.ename, None), type):
+        if issubclass(getattr(builtins, error.ename), (OSError, MemoryError)):
+            return ValueError(f"{why} (the cell is in {failed})")
+    return RuntimeError(f"{why} (the cell and its traceback are in {failed})")
+
+# %% ../../nbs/94_out.cli.ipynb #9592ac94
+def _end_children():
+    "End all processes that this one started"
+    children = psutil.Process().children(recursive=True)
+    for p in children:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            p.terminate()
+    _, alive = psutil.wait_procs(children, timeout=3)
+    for p in alive:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            p.kill()
+    psutil.wait_procs(alive, timeout=3)
+
+# %% ../../nbs/94_out.cli.ipynb #244bea21
 def _write_html(notebook, html):
     "Write a notebook as HTML, whole or not at all"
     from nbconvert import HTMLExporter
 
     text = HTMLExporter(template_name="lab").from_filename(str(notebook))[0]
-    part = html.with_name(".part." + html.name)
-    part.write_text(text, encoding="utf-8")
-    os.replace(part, html)
+    write_atomic(html, lambda part: part.write_text(text, encoding="utf-8"))
 
 # %% ../../nbs/94_out.cli.ipynb #76f90099
 def run_lesson(
@@ -184,8 +324,9 @@ def run_lesson(
 ) -> Path:  # the run folder, with notebook.ipynb and report.html in it
     """Execute a lesson without a browser
 
-    Raises `ValueError` for settings and data that the lesson refuses, and `RuntimeError` where it
-    stops otherwise; failed.ipynb in the run folder shows the cell then.
+    Raises `ValueError` for settings and data that the lesson refuses and for a folder in which
+    another process is at work, and `RuntimeError` where the lesson stops otherwise; failed.ipynb in
+    the run folder shows the cell then. `KeyboardInterrupt` says how to continue.
     """
     from papermill.exceptions import PapermillExecutionError
 
@@ -195,20 +336,24 @@ def run_lesson(
         _check_data(params["data"])
     stamp = time.strftime("%Y%m%d-%H%M%S")
     out = Path(out or params.get("out") or f"runs/{lesson}/{stamp}")
-    if out.exists() and not out.is_dir():
-        raise ValueError(f"{out}: is a file; name a folder to write to")
-    made = [folder for folder in (out, *out.parents) if not folder.exists()]
-    out.mkdir(parents=True, exist_ok=True)
+    made = _make_folder(out)
+    before = _contents(out)
     again = f"the same command with --out {out} continues"
-    print(f"{lesson} -> {out}  (interrupted? {again})", flush=True)
     part = out / f".part{os.getpid()}.notebook.ipynb"
-    try:
-        _execute(path, part, params | dict(out=str(out)))
-    except PapermillExecutionError as e:
-        raise _failure(e, out, part, made) from None
-    os.replace(part, out / "notebook.ipynb")
-    (out / "failed.ipynb").unlink(missing_ok=True)
-    _write_html(out / "notebook.ipynb", out / "report.html")
+    with _alone(out):
+        _sweep(out)
+        print(f"{lesson} -> {out}  (interrupted? {again})", flush=True)
+        try:
+            _execute(path, part, params | dict(out=str(out)))
+        except PapermillExecutionError as e:
+            raise _failure(e, out, part, made, before) from None
+        except KeyboardInterrupt:
+            _end_children()
+            part.unlink(missing_ok=True)
+            raise KeyboardInterrupt(f"interrupted; {again}") from None
+        os.replace(part, out / "notebook.ipynb")
+        (out / "failed.ipynb").unlink(missing_ok=True)
+        _write_html(out / "notebook.ipynb", out / "report.html")
     return out
 
 # %% ../../nbs/94_out.cli.ipynb #84fcc68b
@@ -238,7 +383,11 @@ def _run(
     "Execute a lesson; leaves model, scores, submission and an HTML report in its run folder"
     known = _lesson_params(_find_lesson(lesson))
     given = _given_params(p, params, data)
-    folder = run_lesson(lesson, _check_params(given, known), out)
+    try:
+        folder = run_lesson(lesson, _check_params(given, known), out)
+    except KeyboardInterrupt as e:
+        print(f"seg_course: {e or 'interrupted'}", file=sys.stderr)
+        raise typer.Exit(130) from None
     scores = folder / "scores.csv"
     if scores.exists():
         import pandas as pd
@@ -269,8 +418,8 @@ def _check(
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
     import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
-    from seg_course.look.check import check_cohort, fault_table
     from seg_course.files.read import read_cohort
+    from seg_course.look.check import check_cohort, fault_table
 
     df = read_cohort(data, labels=labels)
     bad = check_cohort(df, allow_empty=allow_empty)
@@ -421,15 +570,6 @@ def _score(
     if notes["faults"]:
         raise typer.Exit(1)
 
-# %% ../../nbs/94_out.cli.ipynb #c525b4ff
-def _without_outputs(nb, name):
-    "A notebook without outputs, and `my_competition` replaced by `name`; changed in place"
-    for cell in nb["cells"]:
-        if cell["cell_type"] == "code":
-            cell.update(outputs=[], execution_count=None)
-        cell["source"] = [line.replace("my_competition", name) for line in cell["source"]]
-    return nb
-
 # %% ../../nbs/94_out.cli.ipynb #a0a03f5f
 @_app.command("new")
 def _new(
@@ -439,6 +579,7 @@ def _new(
     "Write a notebook for a new competition"
     path = Path(f"{name}.ipynb")
     lesson = _find_lesson(from_)
+    check_names([Path(name).name], "new")
     if path.exists():
         raise ValueError(f"{path} is there already: choose another name")
     if not path.parent.is_dir():
@@ -446,7 +587,12 @@ def _new(
     nb = json.loads(lesson.read_text(encoding="utf-8"))
     own = re.sub(r"\W", "_", path.stem) if from_ == "template" else "my_competition"
     nb = _without_outputs(nb, own)
-    path.write_text(json.dumps(nb, indent=1, ensure_ascii=False) + "\n", encoding="utf-8")
+    text = json.dumps(nb, indent=1, ensure_ascii=False) + "\n"
+    try:
+        write_atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
+    except OSError as e:
+        e.filename, e.filename2 = str(path), None
+        raise ValueError(_os_text(e)) from None
     print(f"{path}: open it in JupyterLab; it runs as it stands, on a phantom")
 
 # %% ../../nbs/94_out.cli.ipynb #41726b81
@@ -473,23 +619,58 @@ def _quiet():
         fp.NO_BAR = True
 
 # %% ../../nbs/94_out.cli.ipynb #d8216061
+def _answer(e):
+    "(line, exit code) for an error"
+    if hasattr(e, "format_message"):
+        line = e.format_message().rstrip(".") + "; `seg_course --help` shows the commands"
+        return line, 2
+    if isinstance(e, (KeyboardInterrupt, typer.Abort)):
+        return "interrupted", 130
+    if isinstance(e, OSError):
+        return _os_text(e), 1
+    if isinstance(e, MemoryError):
+        reason = " ".join(str(e).split()) or "it is full"
+        return f"not enough memory ({reason}): use smaller images, patches or batches", 1
+    if isinstance(e, ValueError):
+        return str(e) or "ValueError without a word; --debug shows where", 1
+    text = " ".join(f"{type(e).__name__} {e}".split())[:300]
+    if isinstance(e, RuntimeError) and str(e).startswith("the lesson stopped"):
+        return str(e), 3
+    return f"{text}: this is a fault of seg_course; the same command with --debug shows where", 3
+
+# %% ../../nbs/94_out.cli.ipynb #52d8f329
+def _interrupt(number, frame):
+    "A signal that ends the program ends it as Ctrl-C does"
+    raise KeyboardInterrupt
+
+# %% ../../nbs/94_out.cli.ipynb #92127073
+@contextlib.contextmanager
+def _ending_gently():
+    "SIGTERM, which schedulers send, acts like Ctrl-C"
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    usual = signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, usual)
+
+# %% ../../nbs/94_out.cli.ipynb #49b656da
 def main(
     args: list = None,  # words of the command line; None: those of the program
-) -> None:  # the program ends with an exit code: 0, or 1 for a fault
-    "The program `seg_course`: one line and exit code 1 for what the user can mend"
+) -> None:  # the program ends with an exit code: 0 done, 1, 2, 3 or 130 as in the table above
+    "The program `seg_course`: one line for every fault, and an exit code that says whose turn it is"
     _quiet()
-    args = _join_params(sys.argv[1:] if args is None else args) or ["--help"]
+    args = list(sys.argv[1:] if args is None else args)
+    debug = "--debug" in args
+    args = _join_params(word for word in args if word != "--debug") or ["--help"]
     try:
-        code = _app(args, standalone_mode=False)
-    except KeyboardInterrupt:
-        code = "interrupted"
-    except (ValueError, OSError, RuntimeError) as e:
-        code = str(e)
-    except Exception as e:
-        if not hasattr(e, "format_message"):
-            raise  # a fault of the library: show all of it
-        code = e.format_message().rstrip(".") + "; `seg_course --help` shows the commands"
-    if isinstance(code, str):
-        print(f"seg_course: {code}", file=sys.stderr)
-        code = 1
+        with _ending_gently():
+            code = _app(args, standalone_mode=False)
+    except (Exception, KeyboardInterrupt) as e:
+        line, code = _answer(e)
+        if debug:
+            traceback.print_exception(e)
+        print(f"seg_course: {line}", file=sys.stderr)
     sys.exit(code or 0)
