@@ -17,7 +17,16 @@ import numpy as np
 import pandas as pd
 
 from .behaviour import label_readers, map_cases, mask_readers, reader, readers
-from .common import check_names, few, label_map, read_json, read_table, split_series
+from seg_course.files.common import (
+    check_names,
+    few,
+    ignored,
+    ignored_label,
+    label_map,
+    read_json,
+    read_table,
+    split_series,
+)
 from seg_course.files.contours import (
     drawing_kind,
     drawn_on,
@@ -296,21 +305,23 @@ def _channel_names(given):
 
 # %% ../../nbs/09_files.read.ipynb #8faf06d3
 def _check_regions(file, given):
-    "Refuse regions and an ignore label, unless a label map says what their values mean"
+    "Refuse regions, unless a label map says what their values mean"
     regions = [name for name, c in given.items() if isinstance(c, list)]
     if regions:
         raise ValueError(
             f"{file}: {few(regions)} are regions, that is lists of label values, which are not "
             'read: give each value one class, like labels={"1":1,"2":1}'
         )
-    ignored = [c for name, c in given.items() if str(name).lower() == "ignore"]
-    if ignored:
-        raise ValueError(
-            f"{file}: the label 'ignore' ({ignored[0]}) would become a class: say what its voxels "
-            f'are, like labels={{"1":1,"{ignored[0]}":0}}'
-        )
 
 # %% ../../nbs/09_files.read.ipynb #0cce2154
+def _without_ignored(names):
+    "Names of labels without `ignore`, and a label map in which its value is no class"
+    kept = {c: name for c, name in names.items() if str(name).lower() != "ignore"}
+    if len(kept) == len(names):
+        return dict(labels=names)
+    return dict(labels=kept, label_map={c: c if c in kept else ignored for c in names})
+
+# %% ../../nbs/09_files.read.ipynb #76acfebf
 def _dataset_json(path, labels=None):
     "Names of labels and channels, from the dataset.json of the Decathlon or of nnU-Net v2"
     file = path / "dataset.json"
@@ -326,13 +337,14 @@ def _dataset_json(path, labels=None):
         if str(file) in str(e):
             raise
         raise ValueError(f"{file}: cannot be understood ({e}): {_dataset_form}") from None
+    found = dict(labels=names)
     if not labels:
         _check_regions(file, info.get("labels", {}))
+        found = _without_ignored(names)
     # nnU-Net's own keys
-    numbered = "channel_names" in info or "file_ending" in info
-    return dict(labels=names, channels=len(channels) or None, channel_names=channels) | (
-        dict(numbered=True) if numbered else {}
-    )
+    if "channel_names" in info or "file_ending" in info:
+        found["numbered"] = True
+    return found | dict(channels=len(channels) or None, channel_names=channels)
 
 # %% ../../nbs/09_files.read.ipynb #40507549
 def _split_folder(path, split):
@@ -704,10 +716,10 @@ def _class_names(info, labels):
     if not labels:
         return names
     raw = info.get("label_map") or {}
-    out = {c: [] for c in [0, *sorted(set(labels.values()) - {0})]}
+    out = {c: [] for c in [0, *sorted(set(labels.values()) - {0, ignored})]}
     for key, c in labels.items():
         name = names.get(raw.get(key, key)) if isinstance(key, int) else key
-        if name and key != ">0":
+        if name and key != ">0" and c != ignored:
             out[c].append(name)
     joined = {c: "+".join(dict.fromkeys(parts)) or f"label {c}" for c, parts in out.items()}
     return joined | {0: "background"}
@@ -794,7 +806,8 @@ def read_cohort(
 
     Without `group` every case is a patient of its own. In `labels`, '>0' is every value above 0.
     A missing label or image is an empty cell, which `check_cohort` reports. `attrs` has the
-    keys layout, path, labels (class -> name), channels (a number or None) and channel_names.
+    keys layout, path, labels (class -> name), ignore (the class of voxels that nobody annotated,
+    or None), channels (a number or None) and channel_names.
     Raises `ValueError` if no layout knows the folder, or two cases have one name."""
     path = Path(path)
     labels = label_map(labels)
@@ -810,6 +823,7 @@ def read_cohort(
         layout=layout,
         path=str(path),
         labels=_class_names(info, labels),
+        ignore=ignored_label(used),
         channels=info.get("channels"),
         channel_names=info.get("channel_names", []),
     )

@@ -168,6 +168,8 @@ def check_cohort(
     columns = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
     found = map_cases(_check_case, columns.itertuples(index=False), len(df), n_jobs)
     labels = labels or df.attrs.get("labels")
+    if labels and df.attrs.get("ignore") is not None:
+        labels = [*labels, df.attrs["ignore"]]
     faults = [f for _, faults_of_case in found for f in faults_of_case]
     faults += _shared_faults([info for info, _ in found], labels, df.attrs.get("channels"))
     if allow_empty:

@@ -11,6 +11,7 @@ import builtins
 import contextlib
 import errno
 import json
+import logging
 import os
 import re
 import shutil
@@ -297,7 +298,9 @@ def _failure(error, out, part, made, before):
 
 # %% ../../nbs/94_out.cli.ipynb #9592ac94
 def _end_children():
-    "End all processes that this one started"
+    "End all processes that this one started, without a word"
+    # nbclient leaves a task behind, and asyncio would print its traceback
+    logging.getLogger("asyncio").disabled = True
     children = psutil.Process().children(recursive=True)
     for p in children:
         with contextlib.suppress(psutil.NoSuchProcess):

@@ -19,7 +19,14 @@ import pandas as pd
 import torch
 
 from ..files.behaviour import map_cases
-from ..files.common import check_names, save_npy, split_series, write_atomic, write_json
+from seg_course.files.common import (
+    check_names,
+    ignored_label,
+    save_npy,
+    split_series,
+    write_atomic,
+    write_json,
+)
 from ..files.read import read_label, read_scan
 from ..files.scan import to_grid
 from .recipe import apply_recipe, recipe_to_json
@@ -178,22 +185,26 @@ def _check_values(case, image, x):
         )
 
 # %% ../../nbs/24_prepare.store.ipynb #eec54215
-def _slice_rows(labels):
-    "Size and voxels of each class, of every slice"
+def _slice_rows(labels, ignore=None):
+    "Size and voxels of each class, of every slice; those that nobody annotated are no class"
     rows = []
     for s in labels:
-        sizes = {f"n_{c}": int(n) for c, n in enumerate(np.bincount(s.ravel()))}
+        known = s if ignore is None else s[s != ignore]
+        sizes = {f"n_{c}": int(n) for c, n in enumerate(np.bincount(known.ravel()))}
+        if ignore is not None:
+            sizes["ignored"] = s.size - known.size
         rows.append(dict(ny=s.shape[0], nx=s.shape[1]) | sizes)
     return rows
 
 # %% ../../nbs/24_prepare.store.ipynb #86ac7bae
-def _write_case(store, case, x, y, dtype):
+def _write_case(store, case, x, y, dtype, ignore=None):
     "The three arrays of a case"
     # slice by slice: no second copy in floats
     slices = [_small(a, dtype) for a in x.data.transpose(1, 0, 2, 3)]
     save_npy(store / f"{case}.img.npy", np.stack(slices))
     save_npy(store / f"{case}.lab.npy", y)
-    save_npy(store / f"{case}.pts.npy", fg_points(y))
+    # nothing is aimed at what nobody annotated
+    save_npy(store / f"{case}.pts.npy", fg_points(np.where(y == ignore, 0, y)))
 
 # %% ../../nbs/24_prepare.store.ipynb #4de45b6d
 def _prepare(
@@ -218,8 +229,9 @@ def _prepare(
     x, said = _apply(img, recipe, lab)
     _check_values(case, img, x)
     y = np.ascontiguousarray(to_grid(lab, x, order=0).data[0])
-    _write_case(store, case, x, y, dtype)
-    rows = _slice_rows(y)
+    ignore = ignored_label(labels)
+    _write_case(store, case, x, y, dtype, ignore)
+    rows = _slice_rows(y, ignore)
     text = json.dumps(dict(stamp=stamp, rows=rows, said=said))
     write_atomic(mark, lambda p: p.write_text(text))
     return rows, said

@@ -39,7 +39,7 @@ def _schedule(learn, kind, epochs, lr, warmup, encoder, losses):
 
 # %% ../../nbs/65_train.fit.ipynb #1f8510db
 def _best_epochs(scores, k):
-    """File names of the `k` epochs with the best Dice, the best one first; of equal ones the earlier
+    """File names of the `k` epochs with the best Dice, best first, of equal ones the earlier
 
     A score of NaN is the worst."""
     known = {epoch: s if s == s else float("-inf") for epoch, s in scores.items()}
