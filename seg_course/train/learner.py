@@ -22,7 +22,6 @@ from fastcore.meta import delegates
 
 from ..batch.oversample import sampling_plan
 from ..batch.source import BatchSource
-from ..files.common import ignored
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss
 from ..nets.unet2d import seg_unet
@@ -79,8 +78,8 @@ def _check_labels(dls, n_out):
     seen = [int(c[2:]) for c in dls.train.idx if c.startswith("n_")]
     if seen and max(seen) >= n_out:
         raise ValueError(
-            f"the store holds label {max(seen)}, but n_out={n_out} counts labels 0 to {n_out - 1} "
-            "only: set n_out, or write label files with values 0, 1, 2, ..."
+            f"the store contains label {max(seen)}, but n_out={n_out} counts labels 0 to "
+            f"{n_out - 1} only: set n_out, or write label files with values 0, 1, 2, ..."
         )
 
 # %% ../../nbs/64_train.learner.ipynb #0cd83069
@@ -90,6 +89,15 @@ def _check_places(dls, coord):
         raise ValueError(
             f"coords={dls.train.coords} of the batch source and coord={coord!r} of the network: "
             "coords=True and coord='absolute' belong together"
+        )
+
+# %% ../../nbs/64_train.learner.ipynb #548a4d1f
+def _check_decoder(x, decoder):
+    "Refuse boxes for a network of slices"
+    if x.ndim == 5 and decoder in ("dynamic", "nearest", "classifier"):
+        raise ValueError(
+            f"decoder {decoder!r} takes slices, but the source gives boxes {tuple(x.shape[2:])}: "
+            "for boxes choose decoder='unet3d' or 'dilated3d'"
         )
 
 # %% ../../nbs/64_train.learner.ipynb #4a4ad121
@@ -109,22 +117,6 @@ def _as_built(arch, net):
     return json.loads(json.dumps(arch | resolved))
 
 # %% ../../nbs/64_train.learner.ipynb #50019dd8
-def _ignored(dls):
-    "The label of voxels that nobody annotated, if the store has any"
-    has_some = any("ignored" in source.idx and source.idx.ignored.any() for source in dls)
-    return ignored if has_some else None
-
-# %% ../../nbs/64_train.learner.ipynb #7a842bd0
-def _check_loss(loss_func, ignore):
-    "Refuse a loss that would make a class of voxels that nobody annotated"
-    inner = getattr(loss_func, "loss", loss_func)
-    if ignore is not None and getattr(inner, "ignore", ignore) != ignore:
-        raise ValueError(
-            f"the store has voxels that nobody annotated (label {ignore}), and the loss does not "
-            f"leave them out: give it ignore={ignore}"
-        )
-
-# %% ../../nbs/64_train.learner.ipynb #70292e3c
 @delegates(seg_unet)
 def seg_learner(
     dls: DataLoaders,  # from `fold_sources`
@@ -132,7 +124,7 @@ def seg_learner(
     n_out: int = 2,  # classes with background
     pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
     decoder: str = "dynamic",  # a key of `unets`; it takes its own arguments
-    loss_func: Callable | None = None,  # None: `DiceCELoss`, with what the store says to ignore
+    loss_func: Callable | None = None,  # None: `DiceCELoss()`
     lr: float = 1e-3,  # learning rate
     wd: float = 0.01,  # weight decay
     seed: int = 0,  # of the random weights
@@ -151,10 +143,9 @@ def seg_learner(
     do not go together."""
     _check_labels(dls, n_out)
     _check_places(dls, kwargs.get("coord"))
-    ignore = _ignored(dls)
-    _check_loss(loss_func, ignore)
     torch.manual_seed(seed)
     x = dls.one_batch()[0]
+    _check_decoder(x, decoder)
     arch = _arch(x, name, n_out, decoder, kwargs)
     net = move_net(build_unet(pretrained=pretrained, **arch), x.device)
     if compile:
@@ -162,11 +153,11 @@ def seg_learner(
     learn = Learner(
         dls,
         net,
-        loss_func=loss_func or DiceCELoss(ignore=ignore),
+        loss_func=loss_func or DiceCELoss(),
         lr=lr,
         wd=wd,
         splitter=unet_split,
-        metrics=metric or CaseDice(empty=empty, ignore=ignore),
+        metrics=metric or CaseDice(empty=empty),
         cbs=cbs,
         path=path,
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
