@@ -370,6 +370,10 @@ def _given_params(words, file, data):
     return given | dict(data=data) if data else given
 
 # %% ../../nbs/94_out.cli.ipynb #551a6397
+class _Stopped(Exception):
+    "Interrupted, with a word about it: typer takes the words of a `KeyboardInterrupt` away"
+
+# %% ../../nbs/94_out.cli.ipynb #83a719dd
 @_app.command("run")
 def _run(
     lesson: Annotated[str, typer.Argument(help="see `seg_course lessons`")],
@@ -389,8 +393,7 @@ def _run(
     try:
         folder = run_lesson(lesson, _check_params(given, known), out)
     except KeyboardInterrupt as e:
-        print(f"seg_course: {e or 'interrupted'}", file=sys.stderr)
-        raise typer.Exit(130) from None
+        raise _Stopped(str(e) or "interrupted") from None
     scores = folder / "scores.csv"
     if scores.exists():
         import pandas as pd
@@ -627,8 +630,8 @@ def _answer(e):
     if hasattr(e, "format_message"):
         line = e.format_message().rstrip(".") + "; `seg_course --help` shows the commands"
         return line, 2
-    if isinstance(e, (KeyboardInterrupt, typer.Abort)):
-        return "interrupted", 130
+    if isinstance(e, (KeyboardInterrupt, typer.Abort, _Stopped)):
+        return str(e) or "interrupted", 130
     if isinstance(e, OSError):
         return _os_text(e), 1
     if isinstance(e, MemoryError):
@@ -671,6 +674,8 @@ def main(
     try:
         with _ending_gently():
             code = _app(args, standalone_mode=False)
+        if code == 130:  # typer's answer to Ctrl-C
+            raise _Stopped
     except (Exception, KeyboardInterrupt) as e:
         line, code = _answer(e)
         if debug:
