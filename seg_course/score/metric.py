@@ -16,7 +16,7 @@ import torch
 from fastai.learner import Metric
 
 from ..files.behaviour import map_cases, mask_readers
-from ..files.common import few, label_map
+from ..files.common import few, ignored_label, label_map
 from ..files.read import named_files, read_cohort, read_label, read_scan, suffix
 from ..files.scan import grid_map, is_exact
 
@@ -517,11 +517,11 @@ def _look_at_labels(todo, names, n_jobs):
     "(labels to score, are predictions raw values?, notes); todo: (prediction, image, label, map)"
     found = map_cases(_true_values, [row[1:] for row in todo], len(todo), n_jobs)
     predicted = map_cases(_raw_values, [row[:1] for row in todo], len(todo), n_jobs)
-    true = set().union(*(values for values, _ in found))
+    maps = [row[3] for row in todo]
+    true = set().union(*(values for values, _ in found)) - {*map(ignored_label, maps)}
     faults = [fault for _, fault in found if fault]
     if faults and not true:
         raise ValueError(faults[0])
-    maps = [row[3] for row in todo]
     raw = _are_raw(set().union(*predicted), maps)
     if raw:
         known = [label_map(m) or {} for m in maps]
@@ -578,7 +578,8 @@ def score_files(
     """Score a folder of predictions against a folder of labels.
 
     Labels are those that the data set names, and all others that a file of either side contains. A
-    label map holds for predictions too if they contain its raw values. Raises `ValueError` for
+    label map holds for predictions too if they contain its raw values; what it marks as "ignore"
+    is not scored. Raises `ValueError` for
     folders without a file of the same name, and for labels of which none can be read. A single
     case that cannot be scored is listed under `faults`, and a label that only predictions have
     under `labels`.
@@ -592,7 +593,10 @@ def score_files(
     both = sorted({*found} & {*known})
     files = [(found[c], *known[c]) for c in both]
     labels, raw, odd = _look_at_labels(files, names, n_jobs)
-    todo = [(c, *row, raw, labels, rules) for c, row in zip(both, files)]
+    ignore = [ignored_label(row[3]) for row in files]
+    todo = [
+        (c, *row, raw, labels, dict(ignore=k) | rules) for c, row, k in zip(both, files, ignore)
+    ]
     rows = map_cases(_score_file, todo, len(both), n_jobs)
     notes = dict(
         missing=sorted({*known} - {*found}),
