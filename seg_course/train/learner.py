@@ -22,6 +22,7 @@ from fastcore.meta import delegates
 
 from ..batch.oversample import sampling_plan
 from ..batch.source import BatchSource
+from ..files.common import ignored
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss
 from ..nets.unet2d import seg_unet
@@ -117,6 +118,22 @@ def _as_built(arch, net):
     return json.loads(json.dumps(arch | resolved))
 
 # %% ../../nbs/64_train.learner.ipynb #50019dd8
+def _ignored(dls):
+    "The label of voxels that nobody annotated, if the store has any"
+    has_some = any("ignored" in source.idx and source.idx.ignored.any() for source in dls)
+    return ignored if has_some else None
+
+# %% ../../nbs/64_train.learner.ipynb #71e393d4
+def _check_loss(loss_func, ignore):
+    "Refuse a loss that would make a class of voxels that nobody annotated"
+    inner = getattr(loss_func, "loss", loss_func)
+    if ignore is not None and getattr(inner, "ignore", ignore) != ignore:
+        raise ValueError(
+            f"the store has voxels that nobody annotated (label {ignore}), and the loss does not "
+            f"leave them out: give it ignore={ignore}"
+        )
+
+# %% ../../nbs/64_train.learner.ipynb #a0296235
 @delegates(seg_unet)
 def seg_learner(
     dls: DataLoaders,  # from `fold_sources`
@@ -124,7 +141,7 @@ def seg_learner(
     n_out: int = 2,  # classes with background
     pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
     decoder: str = "dynamic",  # a key of `unets`; it takes its own arguments
-    loss_func: Callable | None = None,  # None: `DiceCELoss()`
+    loss_func: Callable | None = None,  # None: `DiceCELoss`, with what the store says to ignore
     lr: float = 1e-3,  # learning rate
     wd: float = 0.01,  # weight decay
     seed: int = 0,  # of the random weights
@@ -143,6 +160,8 @@ def seg_learner(
     do not go together."""
     _check_labels(dls, n_out)
     _check_places(dls, kwargs.get("coord"))
+    ignore = _ignored(dls)
+    _check_loss(loss_func, ignore)
     torch.manual_seed(seed)
     x = dls.one_batch()[0]
     _check_decoder(x, decoder)
@@ -153,11 +172,11 @@ def seg_learner(
     learn = Learner(
         dls,
         net,
-        loss_func=loss_func or DiceCELoss(),
+        loss_func=loss_func or DiceCELoss(ignore=ignore),
         lr=lr,
         wd=wd,
         splitter=unet_split,
-        metrics=metric or CaseDice(empty=empty),
+        metrics=metric or CaseDice(empty=empty, ignore=ignore),
         cbs=cbs,
         path=path,
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
