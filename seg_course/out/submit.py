@@ -6,21 +6,22 @@
 __all__ = ['write_label', 'write_contours', 'predict_files', 'check_submission', 'zip_submission']
 
 # %% ../../nbs/90_out.submit.ipynb #0416f157
-import os
 import zipfile
+from collections.abc import Callable
 from functools import partial
+from hashlib import sha1
 from pathlib import Path
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
 
+from ..draw.dicom import write_rtstruct
 from ..files.behaviour import mask_readers
 from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
 from ..files.read import named_files, read_scan, suffix
-from ..draw.dicom import write_rtstruct
 from ..predict.infer import find_images, predict_probs
 from ..predict.post import apply_post, post_from_json
 from ..score.metric import counts, dice
@@ -159,12 +160,19 @@ def _dice_read_back(path, scan, msk, names):
     return out
 
 # %% ../../nbs/90_out.submit.ipynb #3b5d7361
+def _pseudonym(headers, path):
+    "A short code of a series, which stands for the name of its patient"
+    header = next((h for h in headers if h is not None), None)
+    source = path.name if header is None else str(header.SeriesInstanceUID)
+    return f"case-{sha1(source.encode()).hexdigest()[:8]}"
+
+# %% ../../nbs/90_out.submit.ipynb #3e618e84
 def write_contours(
     msk: np.ndarray,  # labels (Z,Y,X)
     image: str | Path,  # folder of the DICOM series that the labels belong to
     path: str | Path,  # .dcm file to write
     names: dict,  # label -> name of the ROI, e.g. {1: 'GTV1'}
-    case: str = "",  # stands for the patient's name; '': the name of the file
+    case: str = "",  # stands for the patient's name; '': a code of the series
     min_dice: float = 0.98,  # of each label with what was read back, 0 to 1
 ) -> dict:  # label -> Dice of mask and contours, 0 to 1; NaN for a label without a voxel
     """Write a label map as RTSTRUCT, read it back and compare
@@ -179,18 +187,20 @@ def write_contours(
     headers = slice_headers(image, scan)
     _say_contours(msk, headers, names, path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    part = path.with_name(f".part{os.getpid()}.{path.name}")
     masks = {name: msk == c for c, name in names.items()}
-    write_rtstruct(masks, scan, part, case or path.stem, like=headers)
-    got = _dice_read_back(part, scan, msk, names)
-    bad = {names[c]: round(value, 3) for c, value in got.items() if value < min_dice}
-    if bad:
-        part.unlink()
-        raise ValueError(
-            f"{path.name}: contours and mask differ, Dice {bad}: the mask is not drawn on the "
-            "slices of this scan, or the file was changed"
-        )
-    os.replace(part, path)
+    got = {}
+
+    def write(part):
+        write_rtstruct(masks, scan, part, case or _pseudonym(headers, path), like=headers)
+        got.update(_dice_read_back(part, scan, msk, names))
+        bad = {names[c]: round(value, 3) for c, value in got.items() if value < min_dice}
+        if bad:
+            raise ValueError(
+                f"{path.name}: contours and mask differ, Dice {bad}: the mask is not drawn on the "
+                "slices of this scan, or the file was changed"
+            )
+
+    write_atomic(path, write)
     return got
 
 # %% ../../nbs/90_out.submit.ipynb #8526fdba
@@ -258,6 +268,8 @@ def predict_files(
     rtstruct: bool = False,  # for DICOM images: contours too, as <case>.dcm beside the label map
     values: dict = None,  # label -> value in the files, as {1: 205, 2: 420}; None: the labels
     end: str = None,  # of the names, e.g. '.nii'; None: what the run says, else '.nii.gz'
+    after: Callable
+    | None = None,  # called at the end: (folder, case -> image), e.g. to check names
 ) -> list:  # paths of the label maps
     """Label maps for images, with the files of a run and nothing else
 
@@ -283,7 +295,9 @@ def predict_files(
         labels = msk if values is None else table[msk]
         done.append(write_label(labels, f, out / _label_name(case, f, end, len(msk))))
         if rtstruct:
-            write_contours(msk, f, out / f"{case}.dcm", rois, case)
+            write_contours(msk, f, out / f"{case}.dcm", rois)
+    if after is not None:
+        after(out, files)
     return done
 
 # %% ../../nbs/90_out.submit.ipynb #df688624
