@@ -80,6 +80,7 @@ def aim(
     near = at - (size / 4 + u * (size / 2)).floor().long()
     start = torch.where(aimed[:, None], near, anywhere)
     inside = torch.minimum(start.clamp(min=0), room.clamp(min=0))
+    # negative: the patch sticks out alike on both sides of the image
     centred = -(-room).div(2, rounding_mode="floor")
     return torch.where(room < 0, centred, inside)
 
@@ -95,7 +96,7 @@ class PatchTable:
     shapes: torch.Tensor  # (cases,3) lengths Z, Y, X
     n_points: torch.Tensor  # (N,) foreground points in the slice
     first_point: torch.Tensor  # (N,) where they begin in `points`
-    points: torch.Tensor  # (K+1,4) z, y, x, label; the last row is a filler
+    points: torch.Tensor  # (K+1,4) z, y, x, label; a last row of zeros for slices without points
 
 # %% ../../nbs/32_batch.oversample.ipynb #98a4c150
 def _tensors(device, **arrays):
@@ -136,6 +137,7 @@ def _of_labels(table, labels):
         return table
     keep = torch.isin(table.points[:, 3], torch.tensor(labels, device=table.points.device))
     keep[-1] = True  # the filler
+    # kept points before each point, so that the places of all slices can be counted anew
     before = torch.cat([keep.new_zeros(1), keep]).cumsum(0)
     first = before[table.first_point]
     return replace(
