@@ -144,6 +144,8 @@ class DiceCELoss(nn.Module):
         super().__init__()
         _check_numbers(dice=dice, ce=ce, each=each)
         _check_dice_settings(kw)
+        if ignore is not None and not isinstance(ignore, int):
+            raise ValueError(f"ignore {ignore!r}: a label or None is expected")
         self.dice, self.ce, self.each = dice, ce, each
         self.ignore, self.kw = ignore, kw
 
@@ -211,6 +213,9 @@ class DiceFocalLoss(DiceCELoss):
         **kw,  # `each`, `ignore`, and what is passed to `soft_dice`
     ):
         _check_numbers(gamma=gamma, focal=focal)
+        if isinstance(alpha, str):
+            raise ValueError(f"alpha {alpha!r}: a list of weights, one a class, is expected")
+        _check_numbers(**{f"alpha of class {c}": w for c, w in enumerate(alpha or [])})
         super().__init__(dice, focal, **kw)
         self.gamma, self.alpha = gamma, alpha
 
@@ -287,6 +292,7 @@ class DeepLoss(nn.Module):
                 f"{len(pred)} answers and {len(self.weights)} weights: "
                 f"build the network with deep={len(self.weights)}"
             )
+        _check_tensors(pred[0], targ)
         targ = targ.as_subclass(torch.Tensor)[:, None].float()
         total = 0
         for i, (weight, answer) in enumerate(zip(self.weights, pred)):

@@ -116,7 +116,7 @@ def _check_map(prob, levels):
             f"probabilities from {prob.min():g} to {prob.max():g}: 0 to 1 is expected; "
             "put logits through a softmax first"
         )
-    if not len(levels):
+    if not isinstance(levels, (list, tuple, np.ndarray)) or not len(levels):
         raise ValueError("levels: at least one (drop, high, low, ratio) is expected")
 
 # %% ../../nbs/72_predict.hysteresis.ipynb #02373c16

@@ -20,7 +20,7 @@ from ..files.behaviour import decoder, decoders, describe, resolve, rule, rules
 # %% ../../nbs/73_predict.post.ipynb #cfd844e6
 def _check_probs(probs):
     "Refuse NaN, which would become background, and a single class"
-    if len(probs) < 2:
+    if probs.ndim != 4 or len(probs) < 2:
         raise ValueError(
             f"probabilities {probs.shape}: (classes,Z,Y,X) with background and one more is expected"
         )
@@ -61,8 +61,9 @@ def threshold(
     p: float = 0.5,  # foreground where 1 - background probability is at least this, 0 to 1
 ) -> np.ndarray:  # labels (Z,Y,X), uint8
     "The likeliest foreground label where foreground as a whole is likely enough"
-    if isinstance(p, bool) or not 0 <= p <= 1:
-        raise ValueError(f"threshold {p}: a probability from 0 to 1 is expected")
+    is_number = isinstance(p, (int, float, np.number)) and not isinstance(p, bool)
+    if not is_number or not 0 <= p <= 1:
+        raise ValueError(f"threshold {p!r}: a probability from 0 to 1 is expected")
     probs = np.asarray(probs, np.float32)
     _check_probs(probs)
     foreground = 1 - probs[0] >= np.float32(p)

@@ -145,7 +145,7 @@ def _gain_table(scores, best, chosen, folds):
     return pd.DataFrame({"mean score": means}, index=index)
 
 # %% ../../nbs/74_predict.tune.ipynb #1d8fc88b
-def _check_tuning(cases, load, score, empty, min_gain):
+def _check_tuning(cases, load, score, empty, min_gain, seconds):
     if not cases:
         raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
     if len(set(cases)) < len(cases):
@@ -159,6 +159,8 @@ def _check_tuning(cases, load, score, empty, min_gain):
         )
     if not isinstance(min_gain, (int, float)) or min_gain != min_gain:
         raise ValueError(f"min_gain {min_gain!r}: a number is expected, as .001")
+    if not isinstance(seconds, (int, float, type(None))):
+        raise ValueError(f"seconds {seconds!r}: a number or None is expected")
 
 # %% ../../nbs/74_predict.tune.ipynb #17fe8bd8
 def _check_owners(cases, groups, folds):
@@ -208,7 +210,7 @@ def tune_post(
     Raises `ValueError` for cases that cannot be loaded or scored, and settings that do not exist.
     """
     cases = [] if cases is None else list(cases)
-    _check_tuning(cases, load, score, empty, min_gain)
+    _check_tuning(cases, load, score, empty, min_gain, seconds)
     _check_owners(cases, groups, folds)
     _check_candidates(candidates)
     trials = [[], *candidates]
