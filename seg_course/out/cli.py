@@ -29,7 +29,7 @@ import psutil
 import typer
 
 from ..files.common import check_names, read_json, write_atomic, write_csv, write_json
-from .privacy import found_private
+from .privacy import find_private, found_private
 
 # %% ../../nbs/94_out.cli.ipynb #7810b999
 def _lesson_files():
@@ -468,6 +468,19 @@ def _encode(files, run, rle, coco):
         write_coco(coco, {f.name: f for f in files}, names)
 
 # %% ../../nbs/94_out.cli.ipynb #2f4c0e40
+def _say_private(out, images):
+    "Print which tags of DICOM headers are in the files that were written, and never what they say"
+    starts = tuple(f"{case}." for case in images)
+    files = [f for f in Path(out).iterdir() if f.is_file() and f.name.startswith(starts)]
+    found = find_private(out, images, files)
+    if len(found):
+        n, tags = found.file.nunique(), ", ".join(sorted(set(found.tag)))
+        print(
+            f"private: {n} of {len(files)} files, or their names, contain {tags} of DICOM headers: "
+            "rename the folders of the images by numbers before you pass the label maps on"
+        )
+
+# %% ../../nbs/94_out.cli.ipynb #9100e462
 @_app.command("predict")
 def _predict(
     run: Annotated[str, typer.Argument(help="run folder")],
@@ -494,7 +507,7 @@ def _predict(
     from seg_course.out.submit import predict_files
 
     begun = time.time()
-    done = predict_files(run, images, out, device, tta, rtstruct)
+    done = predict_files(run, images, out, device, tta, rtstruct, after=_say_private)
     print(f"{len(done)} label maps in {out}, {(time.time() - begun) / len(done):.2f} s a case")
     if rle or coco:
         _encode(done, run, rle, coco)

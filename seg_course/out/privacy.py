@@ -109,7 +109,7 @@ def _is_inside(word, content):
 def _tags_in(file, words):
     "Tags of the words that a file contains, or that are in its name"
     inside, name = _content(file), file.name.lower()
-    in_name = _words(Path(name).stem)
+    in_name = _words(name.replace(".", " "))
     out = []
     for word, tag in words.items():
         is_long = len(word) > 4
@@ -140,7 +140,8 @@ def find_private(
     many `files` and `words` were looked at: without a word to look for, no file is opened.
     """
     words = _private_words(images)
-    files = [Path(f) for f in files or _files(run)] if words else []
+    chosen = _files(run) if files is None else [Path(f) for f in files]
+    files = chosen if words else []
     rows = [
         dict(file=str(f.relative_to(run)), tag=tag) for f in files for tag in _tags_in(f, words)
     ]
