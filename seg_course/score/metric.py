@@ -47,7 +47,7 @@ def _is_whole(value):
 # %% ../../nbs/50_score.metric.ipynb #09577e84
 def _check_labels(labels):
     "Refuse what is no list of label values"
-    is_list = isinstance(labels, (list, tuple, set, dict, range, np.ndarray, pd.Series, pd.Index))
+    is_list = hasattr(labels, "__len__") and not isinstance(labels, str)
     if not is_list or not len(labels) or not all(map(_is_whole, labels)):
         raise ValueError(f"labels {labels!r}: a list of whole numbers is expected, like [1, 2]")
 
