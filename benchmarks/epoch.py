@@ -55,6 +55,7 @@ def main(args):
             "resnet34",
             pretrained=False,
             compile=gpu,
+            empty=1.0,
         )
         net = learn.model.train()
         opt = torch.optim.AdamW(net.parameters(), fused=True)

@@ -123,6 +123,15 @@ def _ignored(dls):
     has_some = any("ignored" in source.idx and source.idx.ignored.any() for source in dls)
     return ignored if has_some else None
 
+# %% ../../nbs/64_train.learner.ipynb #05b29ffe
+def _check_empty(empty, metric):
+    "Refuse a score of cases whose rule for empty labels is not given"
+    if empty is None and metric is None:
+        raise ValueError(
+            "empty is missing: challenges differ in the Dice of a label that a case has neither in "
+            "prediction nor in truth, so give empty=1, 0 or nan (or a metric of your own)"
+        )
+
 # %% ../../nbs/64_train.learner.ipynb #71e393d4
 def _check_loss(loss_func, ignore):
     "Refuse a loss that would make a class of voxels that nobody annotated"
@@ -145,7 +154,8 @@ def seg_learner(
     lr: float = 1e-3,  # learning rate
     wd: float = 0.01,  # weight decay
     seed: int = 0,  # of the random weights
-    empty: float = 1.0,  # Dice of a label that a case has neither in prediction nor in truth
+    empty: float
+    | None = None,  # Dice of a label on neither side: 1, 0 or nan; needed for `CaseDice`
     metric: Metric | None = None,  # None: `CaseDice`, with `empty`
     cbs: Callback | list | None = None,  # fastai callbacks
     compile: bool = False,  # torch.compile the encoder, or a 3D network?
@@ -158,6 +168,7 @@ def seg_learner(
     pretrained encoder is frozen. Compiling needs half a minute and a C compiler, and pays on an
     accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source and a network that
     do not go together."""
+    _check_empty(empty, metric)
     _check_labels(dls, n_out)
     _check_places(dls, kwargs.get("coord"))
     ignore = _ignored(dls)
