@@ -259,6 +259,14 @@ def _check_end(end, run):
         raise ValueError(f"{run}: names that end with {end!r}: choose .nii.gz or .nii")
 
 # %% ../../nbs/90_out.submit.ipynb #4a827017
+def _post_of(run, kept):
+    "The post-processing of a run as functions"
+    try:
+        return post_from_json(kept)
+    except ValueError as e:
+        raise ValueError(f"{Path(run) / 'post.json'}: {e}") from None
+
+# %% ../../nbs/90_out.submit.ipynb #b00a56b9
 def predict_files(
     run: str | Path,  # run folder
     images: str | Path | dict,  # an image file, a folder of them, or a dict case -> file
@@ -280,7 +288,7 @@ def predict_files(
 
     check_device(device)
     model = load_run(run, device)
-    post = post_from_json(model["post"])
+    post = _post_of(run, model["post"])
     files = find_images(images, model["channels"], model["recipe"])
     out = Path(out)
     _check_output(files, out, rtstruct)

@@ -7,6 +7,7 @@ __all__ = ['orient', 'resample', 'resize', 'sees_mask', 'apply_recipe', 'recipe_
 
 # %% ../../nbs/23_prepare.recipe.ipynb #919889b5
 import inspect
+import math
 from functools import partial
 
 import nibabel as nib
@@ -32,6 +33,15 @@ def orient(
     return scan.new(data=xyz.transpose(3, 2, 1, 0), affine=scan.affine @ back)
 
 # %% ../../nbs/23_prepare.recipe.ipynb #ef2b0675
+def _check_grid(scan, shape):
+    "Refuse a grid that is much finer than the scan and fills the memory"
+    n, have = math.prod(map(int, shape)), math.prod(scan.shape)
+    if n > max(2**28, 64 * have):
+        raise ValueError(
+            f"{n:.1e} voxels would be made of {have:.1e}: choose a larger spacing, or a smaller shape"
+        )
+
+# %% ../../nbs/23_prepare.recipe.ipynb #6796537f
 def _regrid(
     scan,
     shape,  # (z,y,x) of the result
@@ -39,6 +49,7 @@ def _regrid(
     order,  # of the interpolation
 ):
     "A scan on a grid with the same outer corner"
+    _check_grid(scan, shape)
     factor = factor[::-1]  # an affine counts (x,y,z)
     affine = scan.affine.copy()
     affine[:3, :3] = affine[:3, :3] * factor

@@ -129,7 +129,7 @@ def _odd_settings(arch):
     known = _known_settings(arch.get("decoder", "dynamic")) | {"decoder"}
     odd = [k for k in arch if k not in known] + [k for k in inside if k not in encoder_settings]
     faults = [f"{_shown(k)} is no setting of an architecture" for k in odd]
-    both = {k: v for k, v in arch.items() if k != "encoder_kw"} | inside
+    both = {k: v for k, v in arch.items() if k not in ("name", "encoder_kw")} | inside
     return faults + [f"{k} = {_shown(v)}" for k, v in both.items() if not _is_plain(v)]
 
 # %% ../../nbs/60_train.weights.ipynb #2ca9695e
