@@ -6,20 +6,23 @@
 __all__ = ['fit_fold']
 
 # %% ../../nbs/65_train.fit.ipynb #1a59660c
+import inspect
 from functools import partial
 from hashlib import sha1
 from pathlib import Path
 
 import fastai.callback.schedule  # gives Learner fit_one_cycle and lr_find  # noqa: F401
+import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
 from fastai.callback.training import GradientAccumulation
-from fastai.learner import Learner
+from fastai.learner import Learner, Metric
 
+from ..files.common import read_json, read_table
 from .resume import Resume
 from .schedule import EpochCost, Plateau, StopAtNan, lr_schedule
-from .weights import save_net, write_tensors
+from .weights import check_arch, save_net, write_tensors
 
 # %% ../../nbs/65_train.fit.ipynb #fc11d6b4
 def _schedule(learn, kind, epochs, lr, warmup, encoder, losses):
@@ -151,6 +154,89 @@ def _cases_of(learn):
     cases = sorted(learn.dls.train.idx.case.unique())
     return sha1("|".join(cases).encode()).hexdigest()[:12]
 
+# %% ../../nbs/65_train.fit.ipynb #de2fc30c
+def _is_plain(x):
+    "A value that is described by itself?"
+    return x is None or isinstance(x, (bool, int, float, str))
+
+# %% ../../nbs/65_train.fit.ipynb #a374eda4
+def _text_of(x, depth=4):
+    "Name and arguments of a function or an object, as a text that is the same in every process"
+    if _is_plain(x):
+        return repr(x)
+    if isinstance(x, Path):
+        return x.name
+    if isinstance(x, torch.Tensor):
+        x = x.detach().cpu().double().numpy()
+    if isinstance(x, (np.ndarray, np.generic)):
+        return f"array {x.shape} {sha1(x.tobytes()).hexdigest()[:12]}"
+    if depth == 0:
+        return type(x).__name__
+    if isinstance(x, (list, tuple)):
+        return f"[{', '.join(_text_of(v, depth - 1) for v in x)}]"
+    if isinstance(x, dict):
+        return _with_arguments("", x, depth)
+    if isinstance(x, partial):
+        bound = dict(enumerate(x.args)) | x.keywords
+        return _with_arguments(_text_of(x.func, depth - 1), bound, depth)
+    if hasattr(x, "__qualname__"):
+        return _with_arguments(x.__qualname__, _enclosed(x), depth)
+    return _with_arguments(type(x).__name__, _attributes(x), depth)
+
+# %% ../../nbs/65_train.fit.ipynb #6ec26cfc
+def _with_arguments(name, arguments, depth):
+    "A name, and arguments in brackets if there are any"
+    texts = [f"{k}={_text_of(arguments[k], depth - 1)}" for k in sorted(arguments, key=str)]
+    return f"{name}({', '.join(texts)})" if texts else name
+
+# %% ../../nbs/65_train.fit.ipynb #31b68a34
+def _enclosed(f):
+    "The variables that a function took along from where it was defined"
+    names = getattr(getattr(f, "__code__", None), "co_freevars", ())
+    cells = getattr(f, "__closure__", None) or ()
+    out = {}
+    for name, cell in zip(names, cells):
+        try:
+            out[name] = cell.cell_contents
+        except ValueError:
+            continue  # not yet assigned
+    return out
+
+# %% ../../nbs/65_train.fit.ipynb #7839be92
+def _attributes(x):
+    "Attributes of an object that say what it does; of a metric, which counts, its arguments"
+    if isinstance(x, Metric):
+        names = set(inspect.signature(type(x).__init__).parameters) - {"self"}
+        return {k: getattr(x, k) for k in names if hasattr(x, k)}
+    inner = dict(getattr(x, "_modules", {}))
+    own = {k: v for k, v in getattr(x, "__dict__", {}).items() if not k.startswith("_")}
+    own.pop("training", None)
+    described = (list, tuple, dict, torch.Tensor, np.ndarray)
+    kept = {k: v for k, v in own.items() if _is_plain(v) or isinstance(v, described) or callable(v)}
+    return inner | kept
+
+# %% ../../nbs/65_train.fit.ipynb #f40cd3b2
+def _recipe_of(source):
+    "The preparation of the store that a source draws from"
+    file = source.cases.files[0].with_name("store.json")
+    return read_json(file, "prepare the cases again") if file.is_file() else None
+
+# %% ../../nbs/65_train.fit.ipynb #5e9ceec3
+def _setup(learn):
+    "What a training consists of beside its numbers, as texts"
+    train, valid = learn.dls.train, learn.dls.valid
+    return dict(
+        loss=_text_of(learn.loss_func),
+        metric=_text_of(list(learn.metrics)),
+        transforms=_text_of(list(train.tfms)),
+        validation_transforms=_text_of(list(valid.tfms)),
+        sampling=_text_of(train.plan),
+        batches=[train.bs, len(train), train.seed],
+        optimiser=_text_of(learn.opt_func),
+        weight_decay=learn.wd,
+        preparation=_recipe_of(train),
+    )
+
 # %% ../../nbs/65_train.fit.ipynb #420b118e
 def _frozen(learn, freeze_epochs):
     "Epochs with a frozen encoder; None without pretrained weights"
@@ -179,10 +265,25 @@ def _finish(learn, resume, best, info):
     if best.k:
         best.tidy()
         info = info | dict(checkpoints=best.names())
-    save_net(learn, resume.folder, **resume.settings, **info)
+    save_net(learn, resume.folder, **resume.settings, history=resume.rows, **info)
     (resume.folder / "state.safetensors").unlink(missing_ok=True)
 
 # %% ../../nbs/65_train.fit.ipynb #45ea1105
+def _read_history(resume):
+    "The history of a finished fold; a file that is damaged is made anew from model.json"
+    file = resume.folder / "history.csv"
+    columns = ["epoch", "train_loss", "valid_loss", "dice", "lr", "seconds"]
+    try:
+        history = read_table(file, "delete the folder and train the fold again", columns)
+        if len(history):
+            return history
+    except ValueError:
+        if not resume.rows or file.is_dir():
+            raise
+    resume.write()
+    return read_table(file, "delete the folder and train the fold again", columns)
+
+# %% ../../nbs/65_train.fit.ipynb #fbe91f34
 def fit_fold(
     learn: Learner,  # from `seg_learner`
     folder: str | Path,  # of this fold: state, history and model are written here
@@ -200,10 +301,12 @@ def fit_fold(
 
     `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by
     design no better, and 0 for all other schedules. Raises `ValueError` if the fold was begun with
-    other settings, on other cases or with another network, and where the loss becomes NaN: the
-    fold is not finished then, and the state of the last whole epoch stays."""
+    other settings, on other cases or with another network, loss, metric, transform, sampling,
+    optimiser or preparation, and where the loss becomes NaN: the fold is not finished then, and the
+    state of the last whole epoch stays."""
     _check_fit(len(learn.dls.train), epochs, lr, accumulate)
     folder = Path(folder)
+    check_arch(learn.arch, folder)
     keep = int(schedule == "plateau") if keep is None else keep
     resume = Resume(
         folder,
@@ -219,10 +322,11 @@ def fit_fold(
         freeze_epochs=freeze_epochs,
         ema=learn.ema.decay if hasattr(learn, "ema") else 0.0,
         half=hasattr(learn, "half_precision"),
+        setup=_setup(learn),
     )
     if resume.finished(learn):
         print(f"{folder.name}: trained already, loaded")
-        return pd.read_csv(folder / "history.csv")
+        return _read_history(resume)
     best = _KeepBest(keep, resume)
     encoder = 0.1 if getattr(learn, "pretrained", False) else 1.0
     fit = _schedule(learn, schedule, epochs, lr, warmup, encoder, resume.losses)

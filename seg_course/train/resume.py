@@ -19,9 +19,9 @@ from fastai.learner import Learner
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from ..files.common import read_json, write_csv
+from ..files.common import write_csv
 from .schedule import plot_history, trim_memory
-from .weights import write_tensors
+from .weights import check_facts, read_facts, write_tensors
 
 # %% ../../nbs/63_train.resume.ipynb #12b3f792
 def _parameters(learn):
@@ -71,15 +71,29 @@ _usual = dict(
 )
 
 # %% ../../nbs/63_train.resume.ipynb #6112ebea
+def _flat(settings):
+    "Settings with those inside of `setup` beside the others, as JSON keeps them"
+    settings = json.loads(json.dumps(settings))
+    inside = settings.pop("setup", None)
+    return _usual | settings | (inside if isinstance(inside, dict) else {})
+
+# %% ../../nbs/63_train.resume.ipynb #cc0660e4
+def _cut(value):
+    "A setting for a message"
+    text = str(value)
+    return text if len(text) <= 100 else f"{text[:97]}..."
+
+# %% ../../nbs/63_train.resume.ipynb #98685836
 def _check_same(folder, old, new):
     "Refuse to go on with other settings than those that were written down"
     if not old:
         return
-    old, new = _usual | old, _usual | new
-    odd = [k for k, v in new.items() if k in old and json.loads(json.dumps(v)) != old[k]]
+    old, new = _flat(old), _flat(new)
+    odd = [k for k, v in new.items() if k in old and v != old[k]]
     if not odd:
         return
-    words = [f"{k} {old[k]} instead of {new[k]}" for k in odd if k not in ("arch", "cases")]
+    told = [k for k in odd if k not in ("arch", "cases")]
+    words = [f"{k} {_cut(old[k])} instead of {_cut(new[k])}" for k in told]
     if not words:
         words = ["another architecture" if "arch" in odd else "other training cases"]
     raise ValueError(
@@ -103,7 +117,7 @@ def _load_finished(learn, folder, arch):
     "The weights of a finished fold into a learner of the same architecture"
     if arch != learn.arch:
         raise ValueError(
-            f"{folder}: contains another architecture ({arch['name'] or arch['decoder']}): "
+            f"{folder}: contains another architecture ({arch.get('name') or arch.get('decoder')}): "
             "use a new --out folder"
         )
     try:
@@ -139,9 +153,13 @@ class Resume(Callback):
         "Load a fold that is trained already"
         if not (self.folder / "model.json").exists():
             return False
-        info = read_json(self.folder / "model.json", "delete the folder and train the fold again")
+        remedy = "delete the folder and train the fold again"
+        info = read_facts(self.folder / "model.json", remedy)
+        an_object = (lambda v: isinstance(v, dict), "an object")
+        check_facts(self.folder / "model.json", info, dict(arch=an_object), remedy, ["arch"])
         _check_same(self.folder, info, self.settings)
         _load_finished(learn, self.folder, info["arch"])
+        self.rows = info.get("history") or []
         return True
 
     def load(
