@@ -6,6 +6,7 @@
 __all__ = ['data_path', 'fetch_data']
 
 # %% ../../nbs/84_draw.data.ipynb #d521db28
+import json
 import os
 import shutil
 from pathlib import Path
@@ -32,6 +33,20 @@ def _usual_places():
     return [Path(named), *above] if named else above
 
 # %% ../../nbs/84_draw.data.ipynb #91d16cf3
+def _check_run(folder, settings):
+    "Refuse to draw the phantom of a run that was started with another one"
+    note = folder / "PHANTOM.md"
+    if not note.is_file() or not (folder.parent.parent / "params.json").exists():
+        return
+    old = note.read_text(encoding="utf-8").splitlines()[-1]
+    new = json.dumps(settings, default=str)
+    if old.startswith("{") and old != new:
+        raise ValueError(
+            f"{folder.parent.parent}: was started with a phantom of {old}, not {new}: "
+            "use a new --out folder, or the old settings"
+        )
+
+# %% ../../nbs/84_draw.data.ipynb #574792ab
 def data_path(
     name: str,  # data set, e.g. 'Task04_Hippocampus'
     data: str | Path = "",  # folder of the data set, or one that contains it; '': the usual places
@@ -42,7 +57,7 @@ def data_path(
     """Find a data set, or draw its phantom and say so
 
     The usual places are $SEG_COURSE_DATA and data/. Raises `ValueError` if a folder was named and
-    there is no data in it.
+    there is no data in it, and if the phantom belongs to a run that was started with another one.
     """
     if data:
         folder = _named_folder(name, data, others)
@@ -55,6 +70,7 @@ def data_path(
         f"No {name} in $SEG_COURSE_DATA or data/: this is a PHANTOM, drawn by a program. "
         "Its scores say that the pipeline works, and nothing about patients."
     )
+    _check_run(Path(phantom) / name, kw)
     return make_phantom(name, Path(phantom) / name, **kw), False
 
 # %% ../../nbs/84_draw.data.ipynb #4ea1da6c
@@ -102,6 +118,18 @@ def _download(url, path, md5=""):
     return path
 
 # %% ../../nbs/84_draw.data.ipynb #ee594842
+def _check_place(folder):
+    "Make a folder, or refuse one that cannot be written to"
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+    except OSError as e:
+        raise ValueError(
+            f"{str(folder)[:80]}: is no folder to write to ({e.strerror}): name another one"
+        ) from None
+    if not os.access(folder, os.W_OK):
+        raise ValueError(f"{folder}: cannot be written to: name another folder")
+
+# %% ../../nbs/84_draw.data.ipynb #eeac3291
 def fetch_data(
     name: str,  # data set of the Medical Segmentation Decathlon, e.g. 'Task04_Hippocampus'
     to: str | Path = "data",  # folder to put it in
@@ -119,8 +147,9 @@ def fetch_data(
             "data/README.md says where the others are"
         )
     folder = Path(to) / name
-    if folder.is_dir():
+    if os.path.isdir(folder):
         return folder
+    _check_place(Path(to))
     tar = _download(DecathlonDataset.resource[name], f"{folder}.tar", DecathlonDataset.md5[name])
     part = Path(to) / f".part-{name}"
     shutil.rmtree(part, ignore_errors=True)

@@ -44,29 +44,36 @@ def _key(row):
     return sha1(json.dumps(parts).encode()).hexdigest()
 
 # %% ../../nbs/11_look.explore.ipynb #2870cc2a
+def _cache():
+    "The folder of this library in the user's cache"
+    usual = os.environ.get("LOCALAPPDATA") or Path.home() / ".cache"
+    return Path(os.environ.get("XDG_CACHE_HOME") or usual) / "seg_course"
+
+# %% ../../nbs/11_look.explore.ipynb #27acf7eb
 def _cache_file(df, name):
     "Where the numbers of a cohort are kept; None if nobody knows where it came from"
     root = df.attrs.get("path", "")
     if not root:
         return None
-    folder = Path(root) if os.path.isdir(root) else Path(root).parent
-    return folder / ".seg_course" / f"{name}.json"
+    code = sha1(os.path.realpath(root).encode()).hexdigest()[:16]
+    return _cache() / code / f"{name}.json"
 
-# %% ../../nbs/11_look.explore.ipynb #27acf7eb
+# %% ../../nbs/11_look.explore.ipynb #2b5e48aa
 def _load_counts(file):
     "key -> numbers, from an earlier call"
     if file is None or not file.exists():
         return {}
     try:
-        return json.loads(file.read_text())
-    except ValueError:
+        counts = json.loads(file.read_text())
+    except (OSError, ValueError, RecursionError):
         return {}
+    return counts if isinstance(counts, dict) else {}
 
-# %% ../../nbs/11_look.explore.ipynb #2b5e48aa
+# %% ../../nbs/11_look.explore.ipynb #34f46373
 def _keep_counts(file, counts):
     "Write the numbers for the next call, or warn that they cannot be kept"
     try:
-        file.parent.mkdir(exist_ok=True)
+        file.parent.mkdir(parents=True, exist_ok=True)
         write_atomic(file, lambda part: part.write_text(json.dumps(counts)))
     except OSError as e:
         warnings.warn(
