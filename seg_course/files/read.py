@@ -709,6 +709,18 @@ def _csv_cohort(path):
         df[c] = [str(path.parent / f) if f else "" for f in df[c]] if c in df else ""
     return df.to_dict("records"), {}
 
+# %% ../../nbs/09_files.read.ipynb #9116ba72
+def _check_inside(df, path):
+    "Refuse files outside of the folder of a table"
+    base = os.path.join(os.path.abspath(path.parent), "")
+    files = [f for f in [*df.image, *df.label] if f]
+    odd = [f for f in files if not os.path.abspath(f).startswith(base)]
+    if odd:
+        raise ValueError(
+            f"{path}: {few(odd, 3)} are not in the folder of the table: put the table above its "
+            "files, or allow it with outside=True (in a terminal: --outside)"
+        )
+
 # %% ../../nbs/09_files.read.ipynb #da4ae2e4
 def _class_names(info, labels):
     "class -> name, after the label map of the user"
@@ -801,6 +813,7 @@ def read_cohort(
     labels: dict | str = None,  # label map: raw value, ROI or outline -> class (0 to 255)
     image_dir: str = "",  # folder of the images below `path`, if it has an unusual name
     label_dir: str = "",  # folder of the labels below `path`, if it has an unusual name
+    outside: bool = False,  # may a CSV file name files outside of its folder?
 ) -> pd.DataFrame:  # a row a case: case, image, label, group, label_map (JSON)
     """The cases of a data set, for any of the known layouts
 
@@ -808,13 +821,16 @@ def read_cohort(
     A missing label or image is an empty cell, which `check_cohort` reports. `attrs` has the
     keys layout, path, labels (class -> name), ignore (the class of voxels that nobody annotated,
     or None), channels (a number or None) and channel_names.
-    Raises `ValueError` if no layout knows the folder, or two cases have one name."""
+    Raises `ValueError` if no layout knows the folder, if two cases have one name, or if a CSV file
+    names files outside of its folder."""
     path = Path(path)
     labels = label_map(labels)
     extra = dict(image_dir=image_dir, label_dir=label_dir) if image_dir or label_dir else {}
     (rows, info), layout = _find_cases(path, split, labels, extra)
     df = pd.DataFrame(rows)
     _check_cases(df, path)
+    if layout == "csv" and not outside:
+        _check_inside(df, path)
     df["group"] = _groups(df, group)
     used = labels or info.get("label_map")
     if used or "label_map" not in df:

@@ -421,13 +421,16 @@ def _check(
     allow_empty: Annotated[
         bool, typer.Option(help="labels without foreground are no fault")
     ] = False,
+    outside: Annotated[
+        bool, typer.Option("--outside", help="a CSV file may name files outside of its folder")
+    ] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
     import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.files.read import read_cohort
     from seg_course.look.check import check_cohort, fault_table
 
-    df = read_cohort(data, labels=labels)
+    df = read_cohort(data, labels=labels, outside=outside)
     bad = check_cohort(df, allow_empty=allow_empty)
     if not len(bad):
         print(f"{len(df)} cases, no fault found")
