@@ -16,11 +16,11 @@ import numpy as np
 from joblib import Parallel, delayed
 
 from .anatomy import thorax, tube_image, tube_label, whole_heart
+from .dicom import new_uid, write_dicom, write_rtstruct
 from .tissue import tissue
 from ..files.image import rim_polygons, write_labelme
 from ..files.read import mmwhs_values, segthor_labels
 from ..files.scan import Scan
-from .dicom import new_uid, write_dicom, write_rtstruct
 
 # %% ../../nbs/83_draw.phantom.ipynb #6ec51236
 def _draw_hippocampus(rng, as_bytes):
@@ -159,7 +159,13 @@ def _vipcup_patient(folder, i, seed, diameter_mm):
     tumour = _one_tumour(rng, i, diameter_mm)
     hu, organs = thorax(rng, (26, 64, 88), spacing, tumours=[tumour])
     scan = Scan(hu[None], _ct(spacing))
-    tags = dict(PatientName=f"Quixotic^{name}", PatientBirthDate="19010203", StudyDate="20180203")
+    # folders have pseudonyms, headers do not: a trap for those who look at folders only
+    tags = dict(
+        PatientName=f"Quixotic^{name}",
+        PatientID=f"H{1000 + i:05d}",
+        PatientBirthDate="19010203",
+        StudyDate="20180203",
+    )
     slices = write_dicom(scan, folder / "CT", name, **tags)
     right = [new_uid(name, "1", k) for k in range(len(slices))]
     rois = {
