@@ -151,11 +151,11 @@ def check_names(
     """Refuse names of cases that cannot be names of files
 
     Raises `ValueError` for names that are empty or begin with a point (which hides a file), and for
-    names that contain a slash, a backslash or a control character. `$`, `{}` and `#` are allowed."""
+    names that contain a slash, a backslash or a control character. `$`, `{}` and `#` may occur."""
     odd = [n for n in names if not re.fullmatch(r"(?!\.)[^/\\\x00-\x1f]{1,200}", str(n))]
     if odd:
         raise ValueError(
-            f"{where}: {few(map(repr, odd))} cannot be names of cases, because files are called so: "
+            f"{where}: {few(map(repr, odd))} cannot be names of cases, since files are called so: "
             "use names without / and \\ that do not begin with a point, of up to 200 letters"
         )
 

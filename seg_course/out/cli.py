@@ -682,7 +682,7 @@ def _ending_gently():
 def main(
     args: list = None,  # words of the command line; None: those of the program
 ) -> None:  # the program ends with an exit code: 0 done, 1, 2, 3 or 130 as in the table above
-    "The program `seg_course`: one line for every fault, and an exit code that says whose turn it is"
+    "The program `seg_course`: one line for every fault, and an exit code that says whose it is"
     _quiet()
     args = list(sys.argv[1:] if args is None else args)
     debug = "--debug" in args

@@ -22,7 +22,7 @@ from ..files.scan import Scan
 
 # %% ../../nbs/89_out.encoded.ipynb #42f16806
 def _edges(mask):
-    "Positions, down the columns, at which a mask (Y,X) begins or ends to be foreground; even number"
+    "Positions, down the columns, at which a mask (Y,X) begins or ends to be foreground"
     padded = np.pad(np.asarray(mask, bool).ravel("F"), 1)
     return np.flatnonzero(padded[1:] != padded[:-1])
 

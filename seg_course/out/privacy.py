@@ -157,7 +157,7 @@ def check_private(
     run: str | Path,  # folder, as for `find_private`
     images: dict,  # case -> image, as for `find_private`
 ) -> dict:  # numbers of `files` and of `words` that were looked for
-    "Raise `ValueError`, with files and tags, if `find_private` finds anything in the files of a run"
+    "Raise `ValueError`, with files and tags, if `find_private` finds anything in a run"
     found = find_private(run, images)
     if len(found):
         raise ValueError(

@@ -38,7 +38,8 @@ def _check_grid(scan, shape):
     n, have = math.prod(map(int, shape)), math.prod(scan.shape)
     if n > max(2**28, 64 * have):
         raise ValueError(
-            f"{n:.1e} voxels would be made of {have:.1e}: choose a larger spacing, or a smaller shape"
+            f"{n:.1e} voxels would be made of {have:.1e}: "
+            "choose a larger spacing or a smaller shape"
         )
 
 # %% ../../nbs/23_prepare.recipe.ipynb #6796537f
