@@ -28,9 +28,6 @@ from typing import Annotated, Optional
 import psutil
 import typer
 
-from ..files.common import check_names, read_json, write_atomic, write_csv, write_json
-from .privacy import find_private, found_private
-
 # %% ../../nbs/94_out.cli.ipynb #7810b999
 def _lesson_files():
     "Path of each installed lesson by its name, which is that of the file without the number"
@@ -113,6 +110,8 @@ def _check_params(given, known):
 # %% ../../nbs/94_out.cli.ipynb #4ad2317d
 def _read_params(path):
     "Settings from a JSON file, which is looked for here and then beside the lessons"
+    from seg_course.files.common import read_json
+
     beside = next(iter(_lesson_files().values())).parent / path
     file = beside if beside.exists() and not Path(path).exists() else Path(path)
     if not file.exists():
@@ -271,6 +270,8 @@ def _without_outputs(nb, name):
 # %% ../../nbs/94_out.cli.ipynb #78eec95e
 def _keep_failed(part, failed, private):
     "Keep the notebook up to the cell that stopped it; without outputs if these name a patient"
+    from seg_course.files.common import write_json
+
     if private:
         nb = json.loads(part.read_text(encoding="utf-8"))
         write_json(failed, _without_outputs(nb, "my_competition"))
@@ -281,6 +282,8 @@ def _keep_failed(part, failed, private):
 # %% ../../nbs/94_out.cli.ipynb #bc739292
 def _failure(error, out, part, made, before):
     "The error to raise for a lesson that stopped with papermill's `error`"
+    from seg_course.out.privacy import found_private
+
     refused = error.ename == "ValueError"
     if refused and not _has_worked(out, before):
         part.unlink(missing_ok=True)
@@ -315,6 +318,8 @@ def _end_children():
 def _write_html(notebook, html):
     "Write a notebook as HTML, whole or not at all"
     from nbconvert import HTMLExporter
+
+    from seg_course.files.common import write_atomic
 
     text = HTMLExporter(template_name="lab").from_filename(str(notebook))[0]
     write_atomic(html, lambda part: part.write_text(text, encoding="utf-8"))
@@ -455,6 +460,7 @@ def _fetch(
 # %% ../../nbs/94_out.cli.ipynb #6a3c34ba
 def _encode(files, run, rle, coco):
     "Write label maps as a table of run-length codes, as a COCO file, or as both"
+    from seg_course.files.common import read_json
     from seg_course.out.encoded import write_coco, write_rle_csv
 
     odd = [f.name for f in files if f.suffix != ".png"]
@@ -473,6 +479,8 @@ def _encode(files, run, rle, coco):
 # %% ../../nbs/94_out.cli.ipynb #2f4c0e40
 def _say_private(out, images):
     "Print which tags of DICOM headers are in the files that were written, and never what they say"
+    from seg_course.out.privacy import find_private
+
     starts = tuple(f"{case}." for case in images)
     files = [f for f in Path(out).iterdir() if f.is_file() and f.name.startswith(starts)]
     found = find_private(out, images, files)
@@ -576,6 +584,7 @@ def _score(
 ):
     "Scores per case, in mm, and their means"
     import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
+    from seg_course.files.common import write_csv
     from seg_course.score.metric import score_files, summary
 
     _check_table_file(out)
@@ -599,6 +608,8 @@ def _new(
     from_: Annotated[str, typer.Option("--from", help="lesson to start from")] = "template",
 ):
     "Write a notebook for a new competition"
+    from seg_course.files.common import check_names, write_atomic
+
     path = Path(f"{name}.ipynb")
     lesson = _find_lesson(from_)
     check_names([Path(name).name], "new")

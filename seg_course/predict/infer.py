@@ -445,10 +445,14 @@ def _is_whole(file):
 def _kept(out, origin):
     "case -> mark of its image, of the probabilities that are still right; the others are removed"
     old, marks = _read_origin(out)
+    if not (out / "origin.json").exists() and any(out.glob("*.npy")):
+        raise ValueError(
+            f"{out}: contains arrays that no run has written there: choose another name, "
+            "or remove the folder"
+        )
     if old != origin:
-        for file in out.glob("*.npy"):
-            if file.is_file():
-                file.unlink()
+        for case in marks:
+            (out / f"{case}.npy").unlink(missing_ok=True)
         write_json(out / "origin.json", dict(origin=origin, images={}))
         return {}
     return {case: mark for case, mark in marks.items() if _is_whole(out / f"{case}.npy")}

@@ -27,6 +27,7 @@ from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss
 from ..nets.unet2d import seg_unet
 from ..score.metric import CaseDice
+from .weights import check_arch
 
 # %% ../../nbs/64_train.learner.ipynb #b623de69
 def _split_index(idx, df, fold):
@@ -63,6 +64,8 @@ def fold_sources(
 
     For boxes, `fg_share` is the share of boxes that are aimed at foreground. Raises `ValueError`
     for a fold without cases, or without cases to train on."""
+    if plan is not None and (fg_share is not None or rule is not None):
+        raise ValueError("plan, fg_share and rule: give one of them")
     train_idx, val_idx = _split_index(idx, df, fold)
     plan = plan or sampling_plan(size, fg_share, rule)
     common = dict(size=size, context=context, device=device, memory=memory, coords=coords)
@@ -194,6 +197,7 @@ def seg_learner(
         train_bn=True,
     )
     learn.arch = _as_built(arch, net)
+    check_arch(learn.arch, "seg_learner")  # now, and not when the trained network is written
     learn.pretrained = bool(pretrained) and encoder_of(net) is not None
     if learn.pretrained:
         learn.freeze()
