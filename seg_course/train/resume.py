@@ -106,6 +106,9 @@ def _read_state(file):
     try:
         with safe_open(file, "pt") as f:
             meta = json.loads(f.metadata()["meta"])
+            missing = sorted({"settings", "rows", "smooth"} - set(meta))
+            if missing:
+                raise ValueError(f"{', '.join(missing)} missing, as in an earlier version")
             return {k: f.get_tensor(k) for k in f.keys()}, meta
     except (SafetensorError, OSError, ValueError, TypeError) as e:
         raise ValueError(
