@@ -142,14 +142,19 @@ def _stamp(
     return sha1(json.dumps([_format, case, files, recipe, dtype]).encode()).hexdigest()
 
 # %% ../../nbs/24_prepare.store.ipynb #8463e617
-def _whole(store, case):
-    "Are all files of a case there, in their full size?"
+def _whole(store, case, rows):
+    "Are all files of a case there, in their full size, and of the shape that its rows say?"
     try:
-        load_case(store, case)
-        load_points(store, case)
-        return True
+        img, lab = load_case(store, case)
+        points = load_points(store, case)
     except ValueError:
         return False
+    if lab.ndim != 3 or img.ndim != 4 or points.ndim != 2:
+        return False
+    shapes = {(row["ny"], row["nx"]) for row in rows}
+    counts = {sum(n for c, n in row.items() if c.startswith("n_")) for row in rows}
+    one_shape = (img.shape[0], *img.shape[2:]) == lab.shape == (len(rows), *lab.shape[1:])
+    return one_shape and shapes == {lab.shape[1:]} and counts == {lab[0].size}
 
 # %% ../../nbs/24_prepare.store.ipynb #3f9c1bda
 def _finished(store, case, stamp):
@@ -157,9 +162,12 @@ def _finished(store, case, stamp):
     mark = store / f"{case}.json"
     if not mark.exists():
         return None
-    old = json.loads(mark.read_text())
-    if old["stamp"] == stamp and _whole(store, case):
-        return old["rows"], old["said"]
+    try:
+        old = json.loads(mark.read_text())
+        if old["stamp"] == stamp and _whole(store, case, old["rows"]):
+            return old["rows"], old["said"]
+    except (ValueError, TypeError, LookupError, AttributeError):
+        return None  # damaged, so it is made anew
     return None
 
 # %% ../../nbs/24_prepare.store.ipynb #3bed1a69

@@ -256,9 +256,10 @@ def load_net(
         tensors = load_file(folder / weights)
         net.load_state_dict(tensors)
     except _build_errors as e:
+        words = str(e).splitlines()[0][:120] if isinstance(e, ValueError) and str(e) else ""
         raise ValueError(
             f"{folder}: model.json and {weights} cannot be read or do not fit "
-            f"({type(e).__name__}): {_again}"
+            f"({words or type(e).__name__}): {_again}"
         ) from None
     _check_weights(folder / weights, tensors, net)
     return move_net(net, device).eval(), info
