@@ -121,7 +121,7 @@ from .score.challenge import (
     vip_scores,
 )
 from .score.compare import paired_test, plot_paired, small_samples, whole_scores
-from .train.weights import join_nets, load_net, load_nets, save_net
+from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
 from .train.schedule import (
     Ema,
@@ -170,7 +170,7 @@ from .out.submit import (
     write_label,
     zip_submission,
 )
-from .out.privacy import find_private
+from .out.privacy import check_private, find_private
 from .out.view import (
     browse,
     browse_stain,
@@ -185,10 +185,12 @@ from .out.experiment import ablation_table, pick_rows
 __all__ = [
     "BatchSource",
     "CaseDice",
+    "check_private",
     "DeepLoss",
     "DiceCELoss",
     "DiceFocalLoss",
     "Ema",
+    "encoder_settings",
     "Fade",
     "HalfPrecision",
     "PresenceLoss",
