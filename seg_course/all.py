@@ -8,7 +8,9 @@ from .files.nrrd import read_meta, read_nrrd
 from .files.dicom import read_dicom, slice_headers
 from .files.contours import read_rtstruct, read_seg, roi_names
 from .files.image import read_drawing, read_image
-from .files.read import layouts, mmwhs_values, read_case, read_cohort, read_label, read_scan
+from .files.encoded import read_coco, read_rle, rle_decode, rle_encode
+from .files.read import read_label, read_scan
+from .files.cohort import layouts, mmwhs_values, read_case, read_cohort
 from .look.check import check_cohort, fault_table, sound_cohort
 from .look.explore import (
     case_stats,
@@ -42,6 +44,7 @@ from .prepare.crop import (
     box_of,
     crop,
     crop_about,
+    crop_middle,
     crop_body,
     crop_losses,
     crop_lungs,
@@ -162,7 +165,7 @@ from .predict.tune import draw_hysteresis, threshold_table, tune_post
 from .draw.dicom import write_dicom, write_rtstruct
 from .draw.phantom import make_phantom
 from .draw.data import data_path, fetch_data
-from .out.encoded import read_coco, read_rle, rle_decode, rle_encode, write_coco, write_rle_csv
+from .out.encoded import write_coco, write_rle_csv
 from .out.submit import (
     check_submission,
     predict_files,
@@ -227,6 +230,7 @@ __all__ = [
     "counts",
     "crop",
     "crop_about",
+    "crop_middle",
     "crop_body",
     "crop_losses",
     "crop_lungs",

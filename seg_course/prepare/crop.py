@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['box_of', 'crop', 'find_body', 'find_lungs', 'crop_slices', 'crop_body', 'lung_box', 'crop_lungs', 'plot_box',
-           'threshold_tumour', 'crop_losses', 'label_mask', 'crop_about']
+           'threshold_tumour', 'crop_losses', 'label_mask', 'crop_about', 'crop_middle']
 
 # %% ../../nbs/20_prepare.crop.ipynb #bde0bfc1
 import warnings
@@ -18,7 +18,7 @@ import pandas as pd
 from edt import edt
 
 from ..files.behaviour import map_cases, step
-from ..files.read import read_case
+from ..files.cohort import read_case
 from ..files.scan import Scan, to_grid
 
 # %% ../../nbs/20_prepare.crop.ipynb #f50aeab8
@@ -456,3 +456,24 @@ def crop_about(
                 stacklevel=2,
             )
     return crop(scan, tuple(_about(*v) for v in zip(box, size, scan.shape)))
+
+# %% ../../nbs/20_prepare.crop.ipynb #d87898b2
+def _check_block(size_mm):
+    "Refuse what is no size of a block"
+    numbers = all(isinstance(s, (int, float)) and 0 <= s < 1e6 for s in size_mm)
+    if len(size_mm) != 3 or not numbers:
+        raise ValueError(
+            f"size_mm {size_mm}: three numbers (z,y,x) in mm are expected; 0 keeps an axis"
+        )
+
+# %% ../../nbs/20_prepare.crop.ipynb #654655fc
+@step
+def crop_middle(
+    scan: Scan,  # any
+    size_mm: tuple,  # (z,y,x) of the result, mm; 0 keeps an axis
+) -> Scan:  # at most that size, about the middle of the image
+    "Cut a block out of the middle of a scan"
+    _check_block(size_mm)
+    size = [_voxels(*v) for v in zip(size_mm, scan.spacing, scan.shape)]
+    whole = [slice(0, n) for n in scan.shape]
+    return crop(scan, tuple(_about(*v) for v in zip(whole, size, scan.shape)))
