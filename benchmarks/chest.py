@@ -58,7 +58,7 @@ def work(root, recipe, cores, to):
     import torch
 
     torch.set_num_threads(cores)
-    from seg_course.files.read import read_cohort
+    from seg_course.files.cohort import read_cohort
     from seg_course.prepare.store import prepare
 
     df = read_cohort(root)

@@ -16,7 +16,7 @@ from fastai.learner import Learner
 from fastai.optimizer import OptimWrapper
 
 from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
-from seg_course.files.read import read_cohort
+from seg_course.files.cohort import read_cohort
 from seg_course.look.explore import case_stats
 from seg_course.nets.loss import DiceCELoss
 from seg_course.nets.unet2d import lite0_weights, seg_unet, timm_encoder

@@ -26,7 +26,8 @@ def work(root, n, cores, to):
     from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
     from seg_course.batch.oversample import sampling_plan
     from seg_course.batch.source import BatchSource
-    from seg_course.files.read import read_cohort, read_scan
+    from seg_course.files.cohort import read_cohort
+    from seg_course.files.read import read_scan
     from seg_course.look.check import check_cohort
     from seg_course.nets.unet2d import seg_unet
     from seg_course.predict.infer import predict_scan

@@ -16,9 +16,9 @@ from seg_course.draw.anatomy import thorax
 from seg_course.draw.dicom import write_dicom, write_rtstruct
 from seg_course.draw.phantom import phantoms
 from seg_course.draw.tissue import nest
+from seg_course.files.cohort import read_cohort
 from seg_course.files.contours import read_rtstruct
 from seg_course.files.dicom import read_dicom
-from seg_course.files.read import read_cohort
 from seg_course.files.scan import Scan
 from seg_course.look.check import check_cohort
 from seg_course.look.explore import mask_targets

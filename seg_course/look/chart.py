@@ -12,7 +12,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ..files.read import read_case
+from ..files.cohort import read_case
 from ..files.scan import Scan
 from .explore import class_names, fg_ratio
 

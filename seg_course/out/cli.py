@@ -431,8 +431,7 @@ def _check(
     ] = False,
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
-    import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
-    from seg_course.files.read import read_cohort
+    from seg_course.files.cohort import read_cohort
     from seg_course.look.check import check_cohort, fault_table
 
     df = read_cohort(data, labels=labels, outside=outside)
@@ -514,7 +513,6 @@ def _predict(
     coco: Annotated[str, typer.Option(help="for pictures: COCO file (JSON) too")] = "",
 ):
     "Write a label map for every image, on the grid of the image"
-    import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.out.submit import predict_files
 
     begun = time.time()
@@ -583,7 +581,6 @@ def _score(
     ] = "voxel",
 ):
     "Scores per case, in mm, and their means"
-    import seg_course.out.encoded  # noqa: F401  its layouts and readers are registered
     from seg_course.files.common import write_csv
     from seg_course.score.metric import score_files, summary
 

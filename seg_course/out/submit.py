@@ -18,10 +18,11 @@ import pandas as pd
 
 from ..draw.dicom import write_rtstruct
 from ..files.behaviour import mask_readers
+from ..files.cohort import named_files
 from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
-from ..files.read import named_files, read_scan, suffix
+from ..files.read import read_scan, suffix
 from ..predict.infer import find_images, predict_probs
 from ..predict.post import apply_post, post_from_json
 from ..score.metric import counts, dice

@@ -22,8 +22,9 @@ import torch
 
 from ..batch.patch import box_coords, centre_spans, neighbours
 from ..files.behaviour import readers
+from ..files.cohort import named_files, read_case, read_cohort
 from ..files.common import save_npy, split_series, write_json
-from ..files.read import named_files, read_case, read_cohort, read_scan, stem, suffix
+from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
 from .gate import apply_gate
 from ..prepare.recipe import apply_recipe, recipe_to_json, sees_mask

@@ -10,7 +10,7 @@ import cc3d
 import numpy as np
 import pandas as pd
 
-from ..files.read import read_case
+from ..files.cohort import read_case
 from ..files.scan import Scan
 from ..look.explore import mask_targets
 from ..prepare.split import size_bins

@@ -16,8 +16,9 @@ import torch
 from fastai.learner import Metric
 
 from ..files.behaviour import map_cases, mask_readers
+from ..files.cohort import named_files, read_cohort
 from ..files.common import few, ignored_label, label_map
-from ..files.read import named_files, read_cohort, read_label, read_scan, suffix
+from ..files.read import read_label, read_scan, suffix
 from ..files.scan import grid_map, is_exact
 
 # %% ../../nbs/50_score.metric.ipynb #62310db3
