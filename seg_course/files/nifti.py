@@ -125,6 +125,7 @@ class Stored:
     slope: float = 1.0  # value = slope * stored + inter
     inter: float = 0.0
     footer: int = 0  # most bytes of any content that may follow them
+    label: bool = False  # True: whole numbers become 8 or 16 bits
 
     @property
     def n(self) -> int:
@@ -141,6 +142,21 @@ class Stored:
 # %% ../../nbs/03_files.nifti.ipynb #10345a9d
 _most_unpacked = {"": 1, "text": 0.5, "gzip": 1040, "zlib": 1040, "bzip2": 10**6}
 _padding = 4096  # zeros that may follow the voxels, bytes
+
+# %% ../../nbs/03_files.nifti.ipynb #92ac09de
+_empty = 100  # times as large after unpacking: nearly nothing is in it
+_most_empty = {False: 2**27, True: 2**30}  # voxels of an image and of a label that is so empty
+
+# %% ../../nbs/03_files.nifti.ipynb #0caab8f2
+def _check_empty(path, stored, need):
+    "Refuse a large volume of which nearly nothing is in the files"
+    there = sum(check_file(file) for file in stored.files)
+    need = need * len(stored.files)
+    if math.prod(stored.shape) > _most_empty[stored.label] and need > _empty * there:
+        raise ValueError(
+            f"{path.name} of {there / 1e6:.1f} MB unpacks to {need / 1e9:.1f} GB, so nearly all "
+            "of it is empty: crop it, or, if it has to be so, save it without compression"
+        )
 
 # %% ../../nbs/03_files.nifti.ipynb #e42d4736
 def _check_shape(path, stored):
@@ -177,6 +193,8 @@ def _check_size(path, stored):
                 f"{file.name} cannot be read (the header promises {need} bytes of voxels, "
                 f"the file has room for {max(0, int(most - stored.skip))}): get the file again"
             )
+    if stored.packing:
+        _check_empty(path, stored, need)
     total = math.prod(stored.shape) * stored.out_dtype.itemsize
     free = psutil.virtual_memory().available
     if total > free:
@@ -254,6 +272,21 @@ def _scaled(part, stored):
     return out
 
 # %% ../../nbs/03_files.nifti.ipynb #ea51500e
+def _small(part):
+    "Whole numbers as uint8 or int16 if they fit; any others as they are"
+    whole = part
+    if part.dtype.kind == "f":
+        whole = np.rint(part)
+        # a comparison with NaN is false
+        if not (np.abs(part - whole) <= 1e-3).all():
+            return part
+    low, high = whole.min(), whole.max()
+    for dtype in (np.uint8, np.int16):
+        if np.iinfo(dtype).min <= low and high <= np.iinfo(dtype).max:
+            return whole.astype(dtype)
+    return part
+
+# %% ../../nbs/03_files.nifti.ipynb #efabd5d0
 def _parts(stored):
     "Arrays of values from all files, in their order"
     cut = _numbers if stored.packing == "text" else _elements
@@ -261,17 +294,28 @@ def _parts(stored):
         with open(file, "rb") as f:
             f.seek(stored.start)
             for part in cut(_packings[stored.packing](f), stored):
-                yield _scaled(part, stored)
+                part = _scaled(part, stored)
+                yield _small(part) if stored.label and len(part) else part
 
 # %% ../../nbs/03_files.nifti.ipynb #5a490616
+def _wide_enough(out, part, stored):
+    "The array, in a type that has room for a part of a label"
+    if not stored.label or part.dtype == out.dtype:
+        return out
+    small = np.promote_types(out.dtype, part.dtype)
+    return out.astype(small if small in (np.uint8, np.int16) else stored.out_dtype, copy=False)
+
+# %% ../../nbs/03_files.nifti.ipynb #ccf88982
 def _voxels(stored):
     "All values in one row"
     total = math.prod(stored.shape)
-    out = np.empty(min(total, _block) if stored.packing else total, stored.out_dtype)
+    dtype = np.uint8 if stored.label else stored.out_dtype
+    out = np.empty(min(total, _block) if stored.packing else total, dtype)
     done = 0
     for part in _parts(stored):
         if done + len(part) > len(out):
             out.resize(min(total, max(2 * len(out), done + len(part))), refcheck=False)
+        out = _wide_enough(out, part, stored)
         out[done : done + len(part)] = part
         done += len(part)
     return out
@@ -376,7 +420,7 @@ def _check_nifti(path, h):
         raise ValueError(f"{path.name} has voxels that begin at byte {offset}: get the file again")
 
 # %% ../../nbs/03_files.nifti.ipynb #56f28598
-def _nifti_stored(path, h, packing):
+def _nifti_stored(path, h, packing, label=False):
     "What a NIfTI header promises about the voxels"
     _check_nifti(path, h)
     shape = [int(n) for n in h["dim"][1 : 1 + int(h["dim"][0])]]
@@ -395,6 +439,7 @@ def _nifti_stored(path, h, packing):
         packing=packing,
         slope=slope,
         inter=inter,
+        label=label,
     )
 
 # %% ../../nbs/03_files.nifti.ipynb #87a96872
@@ -502,6 +547,7 @@ def _nifti_parts(path):
 # %% ../../nbs/03_files.nifti.ipynb #1109d803
 def read_nifti(
     path: str | Path,  # .nii or .nii.gz, or .img with its .hdr; 3D, or 4D with channels last
+    label: bool = False,  # True: whole numbers become uint8 or int16, to spare memory
 ) -> Scan:  # float32, or the integer type of the file
     """Read one NIfTI file
 
@@ -510,7 +556,7 @@ def read_nifti(
     Source: https://nifti.nimh.nih.gov/pub/dist/src/niftilib/nifti1.h"""
     path = Path(path)
     header, packing = _nifti_parts(path)
-    stored = _nifti_stored(path, header, packing)
+    stored = _nifti_stored(path, header, packing, label)
     _check_shape(path, stored)
     affine, oriented = _nifti_affine(path, header, stored.shape)
     return stored_scan(path, stored, affine, oriented=oriented)
@@ -545,6 +591,7 @@ def _mgh_affine(h):
 # %% ../../nbs/03_files.nifti.ipynb #19ac73e3
 def read_mgh(
     path: str | Path,  # .mgz or .mgh file, 3D, or 4D with channels last
+    label: bool = False,  # True: whole numbers become uint8 or int16, to spare memory
 ) -> Scan:  # float32, or the integer type of the file
     """Read one MGH file of FreeSurfer
 
@@ -567,5 +614,6 @@ def read_mgh(
         skip=284,
         packing=packing,
         footer=2**20,
+        label=label,
     )
     return stored_scan(path, stored, _mgh_affine(h), oriented=bool(h["oriented"]))

@@ -18,7 +18,7 @@ from .dicom import read_dicom
 from .encoded import read_json_label, read_rle
 from .image import check_turned, read_drawing, read_image, read_mask
 from .nifti import read_mgh, read_nifti
-from .nrrd import read_meta, read_nrrd
+from .nrrd import read_meta, read_nrrd, read_volume_mask
 from .scan import Scan, fit_label, grid_map
 
 # %% ../../nbs/10_files.read.ipynb #cd69c0b5
@@ -33,8 +33,11 @@ for _read, _ends in _library_readers.items():
     reader(*_ends)(_read)
 
 # %% ../../nbs/10_files.read.ipynb #b771e306
-# a picture that is a label keeps its numbers
+# a picture that is a label keeps its numbers, and a volume that is one needs few bits a voxel
 mask_readers.update(dict.fromkeys((".png", ".tif", ".tiff", ".bmp"), read_mask))
+_volumes = (read_nifti, read_mgh, read_nrrd, read_meta)
+_volume_ends = [end for f in _volumes for end in _library_readers[f]]
+mask_readers.update(dict.fromkeys(_volume_ends, read_volume_mask))
 
 # %% ../../nbs/10_files.read.ipynb #fb7e2baa
 drawing_ends = (".json", ".xml")  # outlines on a picture, a file a case
@@ -43,7 +46,7 @@ label_readers.update({".json": read_json_label, ".xml": read_drawing, ".csv": re
 # %% ../../nbs/10_files.read.ipynb #3f3fa215
 def _read_seg_nrrd(path, image, labels):
     "A segmentation of 3D Slicer; outside of its extent is background"
-    return fit_label(read_nrrd(path), image, labels, cropped=True)
+    return fit_label(read_nrrd(path, label=True), image, labels, cropped=True)
 
 
 label_readers[".seg.nrrd"] = _read_seg_nrrd

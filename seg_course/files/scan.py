@@ -339,20 +339,33 @@ def _check_whole(name, label, values):
         )
 
 # %% ../../nbs/02_files.scan.ipynb #d1e52aa1
-def _values(data):
-    "Sorted values of an array, as from `np.unique`"
-    return np.unique(np.concatenate([np.unique(part) for c in data for part in c]))
+_part = 2**18  # voxels that are looked at together
 
 # %% ../../nbs/02_files.scan.ipynb #ba3d6541
+def _parts(shape):
+    "(slice, rows) of parts that make up a volume (Z,Y,X)"
+    rows = max(1, _part // shape[2])
+    for z in range(shape[0]):
+        for y in range(0, shape[1], rows):
+            yield z, slice(y, y + rows)
+
+# %% ../../nbs/02_files.scan.ipynb #c8f24dd0
+def _values(data):
+    "Sorted values of an array (C,Z,Y,X), as from `np.unique`"
+    parts = [np.unique(channel[part]) for channel in data for part in _parts(data.shape[1:])]
+    return np.unique(np.concatenate(parts))
+
+# %% ../../nbs/02_files.scan.ipynb #bdcc62b0
 def _as_classes(data, values, known):
     "Classes (1,Z,Y,X), uint8, of a label with these values"
     values = np.unique(np.round(values))
     if known is not None:
         table = np.array([known.get(v, known.get(">0")) for v in values.tolist()], np.uint8)
     out = np.empty(data.shape, np.uint8)
-    for z, part in enumerate(data[0]):
-        part = np.round(part) if part.dtype.kind == "f" else part
-        out[0, z] = part if known is None else table[np.searchsorted(values, part)]
+    for part in _parts(data.shape[1:]):
+        a = data[0][part]
+        a = np.round(a) if a.dtype.kind == "f" else a
+        out[0][part] = a if known is None else table[np.searchsorted(values, a)]
     return out
 
 # %% ../../nbs/02_files.scan.ipynb #3e560436
@@ -389,6 +402,6 @@ def fit_label(
     _check_whole(name, label, values)
     _check_place(name, label, image)
     _check_known(name, np.unique(np.round(values)), known)
-    # the classes take the place of what was read, which may be four times as large
+    # the classes take the place of what was read, which may be larger
     label = label.new(data=_as_classes(label.data, values, known))
     return to_grid(label, image).new(oriented=image.oriented)
