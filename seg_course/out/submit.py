@@ -17,11 +17,12 @@ import numpy as np
 import pandas as pd
 
 from ..draw.dicom import write_rtstruct
-from ..files.behaviour import mask_readers
+from ..files.behaviour import mask_readers, readers
 from ..files.cohort import named_files
 from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
+from ..files.nrrd import read_volume_mask
 from ..files.read import read_scan, suffix
 from ..predict.infer import find_images, predict_probs
 from ..predict.post import apply_post, post_from_json
@@ -347,7 +348,9 @@ _only_background = "nothing but background: is that meant?"
 def _file_faults(file, image, allowed, end):
     "All faults of one label file"
     try:
-        label = mask_readers[suffix(file)](file)
+        read = mask_readers[suffix(file)]
+        # the type of the numbers in the file counts, too
+        label = (readers[suffix(file)] if read is read_volume_mask else read)(file)
     except ValueError as e:
         return [str(e)]
     scan = read_scan(image)
