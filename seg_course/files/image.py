@@ -143,6 +143,7 @@ def _check_one(path, im):
 
 # %% ../../nbs/08_files.image.ipynb #57a212be
 _grey_modes = ("1", "L", "I", "F", "I;16", "I;16B", "I;16L", "I;16N")  # one number a pixel
+_colour_modes = ("LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr")
 
 # %% ../../nbs/08_files.image.ipynb #4eba1cf4
 def _check_depth(path, im, bits):
@@ -176,27 +177,71 @@ def _open_picture(path):
     return im, bits
 
 # %% ../../nbs/08_files.image.ipynb #823fc74b
-def _plain_mode(im, name):
+def _plain_mode(im):
     "The picture in grey or RGB, with or without alpha"
-    if im.mode in ("I", "F") or im.mode.startswith("I;"):
+    if im.mode in _grey_modes and im.mode not in ("1", "L"):
         return im
-    if im.mode not in ("1", "L", "LA", "La", "P", "PA", "RGB", "RGBA", "RGBa", "CMYK", "YCbCr"):
-        raise ValueError(f"{name} has colours of the kind {im.mode}: save it as RGB")
     grey = im.mode in ("1", "L", "LA", "La")
     if im.has_transparency_data:
         return im.convert("LA" if grey else "RGBA")
     return im.convert("L" if grey else "RGB")
 
 # %% ../../nbs/08_files.image.ipynb #d8933e0d
-def _without_alpha(a, mode, name):
-    "The pixels without their alpha, which has to be opaque"
-    clear = int((a[..., -1] < 255).sum())
+_band = 2**16  # pixels that are converted together
+
+# %% ../../nbs/08_files.image.ipynb #ad092862
+_turns = {  # value of the EXIF tag -> the picture (Y,X,...) as it is meant
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a.swapaxes(0, 1)[::-1, ::-1],
+    8: np.rot90,
+}
+
+# %% ../../nbs/08_files.image.ipynb #99dd2e10
+def _bands(im):
+    "(first row, part of a picture), from top to bottom"
+    rows = max(1, _band // im.width)
+    for y in range(0, im.height, rows):
+        yield y, im.crop((0, y, im.width, min(y + rows, im.height)))
+
+# %% ../../nbs/08_files.image.ipynb #763a0ca4
+def _pixels(im, convert):
+    """The pixels (Y,X) or (Y,X,C) of a picture, turned as its EXIF data say, which is closed then
+
+    `convert` makes an array of a band."""
+    turn = _turns.get(im.getexif().get(274), np.asarray)
+    out = None
+    for y, band in _bands(im):
+        part = convert(band)
+        if out is None:
+            out = np.empty((im.height, *part.shape[1:]), part.dtype)
+        out[y : y + len(part)] = part
+    im.close()
+    return np.ascontiguousarray(turn(out))
+
+# %% ../../nbs/08_files.image.ipynb #b973a9a2
+def _check_opaque(im, name):
+    "Refuse a picture that is transparent somewhere"
+    if not im.has_transparency_data:
+        return
+    alphas = (_plain_mode(band).getchannel("A").histogram() for _, band in _bands(im))
+    clear = sum(sum(counts[:255]) for counts in alphas)
     if clear:
         raise ValueError(
             f"{name} is transparent in {clear} pixels: save it without alpha; "
             "if the drawing is the alpha channel, save that as a grey picture"
         )
-    return a[..., 0] if mode == "LA" else a[..., :3]
+
+# %% ../../nbs/08_files.image.ipynb #48058422
+def _without_alpha(im):
+    "The pixels of a picture without its alpha, which is opaque"
+    a = np.asarray(im)
+    if im.mode == "LA":
+        return a[..., 0]
+    return a[..., :3] if im.mode == "RGBA" else a
 
 # %% ../../nbs/08_files.image.ipynb #d25749e6
 def _deep_numbers(a, im):
@@ -214,14 +259,12 @@ def read_image(
 
     Raises `ValueError` for a file that is missing or damaged, has several pages, is transparent,
     or has more than 8 bits a colour."""
-    from PIL import ImageOps
-
     path = Path(path)
-    raw, _ = _open_picture(path)
-    im = _plain_mode(ImageOps.exif_transpose(raw), path.name)
-    a = _deep_numbers(np.asarray(im), raw)
-    if im.mode in ("RGBA", "LA"):
-        a = _without_alpha(a, im.mode, path.name)
+    im, _ = _open_picture(path)
+    if im.mode not in (*_grey_modes, *_colour_modes):
+        raise ValueError(f"{path.name} has colours of the kind {im.mode}: save it as RGB")
+    _check_opaque(im, path.name)
+    a = _pixels(im, lambda band: _deep_numbers(_without_alpha(_plain_mode(band)), im))
     if im.mode.startswith("I") and a.min() >= 0 and a.max() < 65536:
         a = a.astype(np.uint16, copy=False)
     data = a[None] if a.ndim == 2 else a.transpose(2, 0, 1)
@@ -258,7 +301,7 @@ def _check_grey(a, name):
 
 # %% ../../nbs/08_files.image.ipynb #a5995ac3
 def _stored_numbers(a, im, bits):
-    "The numbers as they are stored in the file"
+    "The numbers as they are stored in the file, from the pixels that Pillow shows"
     if im.mode == "1":
         return a.astype(np.uint8)
     if im.mode != "L":
@@ -275,18 +318,20 @@ def read_mask(
 
     Raises `ValueError` for a file that is missing or damaged, has several pages, is coloured, is
     transparent, or was compressed with losses."""
-    from PIL import ImageOps
-
     path = Path(path)
     im, bits = _open_picture(path)
     _check_mask(im, bits, path.name)
-    a = np.asarray(ImageOps.exif_transpose(im))
     if im.mode in ("LA", "RGBA"):
-        a = _without_alpha(a, im.mode, path.name)
-    if a.ndim == 3:
-        _check_grey(a, path.name)
-        a = a[..., 0]
-    return Scan(_stored_numbers(a, im, bits)[None, None], flat, path)
+        _check_opaque(im, path.name)
+
+    def numbers(band):
+        a = _without_alpha(band)
+        if a.ndim == 3:
+            _check_grey(a, path.name)
+            a = a[..., 0]
+        return _stored_numbers(a, im, bits)
+
+    return Scan(_pixels(im, numbers)[None, None], flat, path)
 
 # %% ../../nbs/08_files.image.ipynb #6e7ab65b
 def orientation(
