@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['ignored', 'write_atomic', 'save_npy', 'write_json', 'write_csv', 'read_json', 'read_table', 'check_names',
-           'split_series', 'few', 'label_map', 'ignored_label']
+           'check_path', 'check_frame', 'split_series', 'few', 'label_map', 'ignored_label']
 
 # %% ../../nbs/00_files.common.ipynb #ca3d8a52
 import json
@@ -107,8 +107,12 @@ def read_json(
         return json.loads(Path(path).read_bytes())
     except OSError as e:
         reason = f"cannot be opened ({e.strerror})"
-    except (ValueError, RecursionError) as e:
-        reason = f"is no JSON file in UTF-8 ({e})"
+    except UnicodeError:
+        reason = "is no text in UTF-8"
+    except json.JSONDecodeError as e:
+        reason = f"is no JSON ({e.msg} in line {e.lineno})" if e.doc.strip() else "is empty"
+    except (ValueError, RecursionError):
+        reason = "is no JSON (brackets or numbers without end)"
     raise ValueError(f"{path}: {reason}: {remedy}")
 
 # %% ../../nbs/00_files.common.ipynb #200da98d
@@ -132,9 +136,11 @@ def read_table(
         df = pd.read_csv(path, encoding=_encoding(path), **kwargs)
     except OSError as e:
         raise ValueError(f"{path}: cannot be opened ({e.strerror}): {remedy}") from None
-    except (pd.errors.ParserError, pd.errors.EmptyDataError, UnicodeError) as e:
+    except UnicodeError:
+        raise ValueError(f"{path}: is no text in UTF-8: {remedy}") from None
+    except (pd.errors.ParserError, pd.errors.EmptyDataError) as e:
         reason = str(e).splitlines()[0]
-        raise ValueError(f"{path}: is no CSV file in UTF-8 ({reason}): {remedy}") from None
+        raise ValueError(f"{path}: is no CSV file ({reason}): {remedy}") from None
     missing = [c for c in columns if c not in df]
     if missing:
         raise ValueError(
@@ -157,6 +163,40 @@ def check_names(
         raise ValueError(
             f"{where}: {few(map(repr, odd))} cannot be names of cases, since files are called so: "
             "use names without / and \\ that do not begin with a point, of up to 200 letters"
+        )
+
+# %% ../../nbs/00_files.common.ipynb #df912669
+def check_path(
+    path: str | Path,  # what was given as the name of a file or folder
+) -> None:
+    """Refuse what cannot be the name of a file or folder
+
+    Raises `ValueError` for other types, and for names that are too long for any disk."""
+    if not isinstance(path, (str, Path)):
+        raise ValueError(f"{path!r}: the name of a file or folder is expected")
+    if any(len(os.fsencode(part)) > 255 for part in Path(path).parts):
+        raise ValueError(
+            f"{str(path)[:60]}...: the name of a file is too long: choose a shorter one"
+        )
+
+# %% ../../nbs/00_files.common.ipynb #2dd381f4
+def check_frame(
+    df: pd.DataFrame,  # what was given as a table
+    columns: Sequence[str],  # columns that have to be there
+    what: str,  # what it is, the beginning of the message
+) -> None:
+    """Refuse what is no table, or a table without these columns
+
+    Raises `ValueError` with the columns that are missing."""
+    named = ", ".join(columns)
+    if not isinstance(df, pd.DataFrame):
+        kind = type(df).__name__
+        raise ValueError(f"{what} of type {kind}: a table with the columns {named} is expected")
+    missing = [c for c in columns if c not in df]
+    if missing:
+        raise ValueError(
+            f"{what}: column {', '.join(missing)} is missing "
+            f"(there are {', '.join(map(str, df))}): {named} are expected"
         )
 
 # %% ../../nbs/00_files.common.ipynb #faf95a6a
