@@ -10,7 +10,8 @@ from .files.contours import read_rtstruct, read_seg, roi_names
 from .files.image import read_drawing, read_image
 from .files.encoded import read_coco, read_rle, rle_decode, rle_encode
 from .files.read import read_label, read_scan
-from .files.cohort import layouts, mmwhs_values, read_case, read_cohort
+from .files.layout import layouts, mmwhs_values
+from .files.cohort import read_case, read_cohort
 from .look.check import check_cohort, fault_table, sound_cohort
 from .look.explore import (
     case_stats,
@@ -162,6 +163,17 @@ from .predict.post import (
     threshold,
 )
 from .predict.tune import draw_hysteresis, threshold_table, tune_post
+from .plan.fingerprint import fingerprint, guess_groups
+from .plan.run import (
+    fit_plan,
+    plan_learner,
+    plan_recipe,
+    plan_run,
+    plan_transforms,
+    save_plan_run,
+    time_plan,
+)
+from .plan.settings import Plan, load_plan, plan_settings, save_plan
 from .draw.dicom import write_dicom, write_rtstruct
 from .draw.phantom import make_phantom
 from .draw.data import data_path, fetch_data
@@ -405,4 +417,17 @@ __all__ = [
     "write_rle_csv",
     "write_rtstruct",
     "zip_submission",
+    "fingerprint",
+    "guess_groups",
+    "fit_plan",
+    "plan_learner",
+    "plan_recipe",
+    "plan_run",
+    "plan_transforms",
+    "save_plan_run",
+    "time_plan",
+    "Plan",
+    "load_plan",
+    "plan_settings",
+    "save_plan",
 ]
