@@ -16,7 +16,16 @@ import numpy as np
 from skimage.measure import find_contours
 
 from .scan import Scan
-from .series import LPS_TO_RAS, dicom_files, scan_series, understood
+from seg_course.files.series import (
+    LPS_TO_RAS,
+    dicom_files,
+    element_numbers,
+    element_text,
+    frame_headers,
+    scan_series,
+    understood,
+    without_patient,
+)
 
 # %% ../../nbs/07_files.contours.ipynb #06e97dbc
 def _crossings(p, shape):
@@ -259,9 +268,8 @@ def _region_number(ds, roi):
     exact = [n for n, name in alike.items() if name == roi]
     numbers = exact or list(alike)
     if len(numbers) > 1:
-        raise ValueError(
-            f"ROIs {sorted(alike.values())} all read as {plain_name(roi)}: keep one of them"
-        )
+        shown = sorted(without_patient(name, ds) for name in alike.values())
+        raise ValueError(f"ROIs {shown} all read as {plain_name(roi)}: keep one of them")
     return numbers[0] if numbers else None
 
 # %% ../../nbs/07_files.contours.ipynb #8ac44c61
@@ -327,17 +335,21 @@ def _fill_outlines(outlines, shape):
     return _fill_slice(shapes, shape)
 
 # %% ../../nbs/07_files.contours.ipynb #d35b1a13
-def _fill_slices(slices, roi, image):
-    "(slice -> mask (Y,X), number of slices with partial overlaps)"
+def _fill_slices(slices, roi, image, put):
+    "Fill the outlines of a region, slice by slice; the number of slices with partial overlaps"
     if not slices:
         raise ValueError(f"no contour of {roi} lies in the scan: it was drawn on another scan")
-    filled = {k: _fill_outlines(outlines, image.shape[1:]) for k, outlines in slices.items()}
-    masks = {k: mask for k, (mask, _) in filled.items()}
-    if not any(m.any() for m in masks.values()):
+    partly, drawn = 0, False
+    for k, outlines in slices.items():
+        mask, overlaps = _fill_outlines(outlines, image.shape[1:])
+        put(k, mask)
+        partly += overlaps > 0
+        drawn |= mask.any()
+    if not drawn:
         raise ValueError(
             f"the contours of {roi} cover no voxel of the scan: it was drawn on another scan"
         )
-    return masks, sum(n > 0 for _, n in filled.values())
+    return partly
 
 # %% ../../nbs/07_files.contours.ipynb #1505cd6b
 def _every(numbers):
@@ -345,8 +357,8 @@ def _every(numbers):
     return int(np.diff(sorted(numbers)).min()) if len(numbers) > 2 else 1
 
 # %% ../../nbs/07_files.contours.ipynb #0847ccec
-def _fill_roi(ds, number, roi, image):
-    "(slice -> mask (Y,X) of a region, remarks on its contours)"
+def _fill_roi(ds, number, roi, image, put):
+    "Call `put(slice, mask (Y,X))` for each slice of a region; remarks on its contours"
     slices, left_out = _by_slice(_contours(ds, number), roi, image)
     if not slices and left_out:
         why = ", ".join(f"{n} {reason.rstrip(',')}" for reason, n in left_out.items())
@@ -354,15 +366,15 @@ def _fill_roi(ds, number, roi, image):
             f"no contour of {roi} lies in the scan and encloses a region ({why}): "
             "it was drawn on another scan, or in another way"
         )
-    masks, partly = _fill_slices(slices, roi, image)
+    partly = _fill_slices(slices, roi, image, put)
     remarks = [
         f"{n} contours of {roi} {reason} and were left out" for reason, n in left_out.items()
     ]
     if partly:
         remarks.append(f"contours of {roi} overlap partly on {partly} slices and were joined")
-    if _every(masks) > 1:
-        remarks.append(f"{roi} has contours on one slice in {_every(masks)} only")
-    return masks, remarks
+    if _every(slices) > 1:
+        remarks.append(f"{roi} has contours on one slice in {_every(slices)} only")
+    return remarks
 
 # %% ../../nbs/07_files.contours.ipynb #d0ac8413
 def _check_rois(file, ds, labels):
@@ -371,28 +383,32 @@ def _check_rois(file, ds, labels):
     plain = [plain_name(n) for n in have]
     lost = [n for n in labels if plain_name(n) not in plain]
     if lost:
+        shown = ", ".join(without_patient(n, ds) for n in have[:40])
         raise ValueError(
             f"{file.name} has no contours of {', '.join(map(str, lost))} "
-            f"(there are {', '.join(have[:40]) or 'none'}): name an ROI that is there"
+            f"(there are {shown or 'none'}): name an ROI that is there"
         )
 
 # %% ../../nbs/07_files.contours.ipynb #36e0b81b
 def _all_regions(file, ds, labels, image, any_frame, fill):
-    "Classes (Z,Y,X) of the regions of a drawing, each filled by `fill(ds, number, roi, image)`"
+    "Classes (Z,Y,X) of the regions of a drawing, each by `fill(ds, number, roi, image, put)`"
     _check_rois(file, ds, labels)
     out = np.zeros(image.shape, np.uint8)
     scan = ("", "") if any_frame else scan_series(image)
+
+    def put(k, mask):
+        # slice by slice: the masks of a region together take as much memory as the result
+        out[k][mask] = c
+
     for roi, c in labels.items():
         try:
             number = _region_number(ds, roi)
             remarks = _check_place(roi, (drawn_on(ds)[0], _frames_of(ds, number)), scan)
-            masks, more = fill(ds, number, roi, image)
+            remarks += fill(ds, number, roi, image, put)
         except ValueError as e:
             raise ValueError(f"{file.name}: {e}") from None
-        for remark in remarks + more:
+        for remark in remarks:
             warnings.warn(f"{file.name}: {remark}", stacklevel=3)
-        for k, m in masks.items():
-            out[k][m] = c
     return out
 
 # %% ../../nbs/07_files.contours.ipynb #f75d6efb
@@ -423,27 +439,20 @@ def read_rtstruct(
     return Scan(data[None], image.affine, file)
 
 # %% ../../nbs/07_files.contours.ipynb #829a5703
-def _group(ds, i, name):
-    "The first item of a sequence of picture i, or of all pictures; None if it is nowhere"
-    own = (ds.get("PerFrameFunctionalGroupsSequence") or [])[i : i + 1]
-    for groups in (*own, *(ds.get("SharedFunctionalGroupsSequence") or [])):
-        if groups.get(name):
-            return groups.get(name)[0]
+_geometry = dict(PixelSpacing=2, ImageOrientationPatient=6, ImagePositionPatient=3)
 
 # %% ../../nbs/07_files.contours.ipynb #3fb2f572
-def _frame_affine(ds, i):
-    "4x4: voxel of picture i (x,y,0,1) to mm, LPS; None if the file does not say where it is"
-    plane = _group(ds, i, "PlanePositionSequence")
-    orientation = _group(ds, i, "PlaneOrientationSequence")
-    size = _group(ds, i, "PixelMeasuresSequence")
-    if plane is None or orientation is None or size is None:
+def _frame_affine(header):
+    "4x4: voxel of a picture (x,y,0,1) to mm, LPS; None if its header does not say where it is"
+    if not all(element_text(header, keyword) for keyword in _geometry):
         return None
-    row_mm, column_mm = map(float, size.PixelSpacing)
-    directions = np.array(orientation.ImageOrientationPatient, float)
+    size, directions, place = (
+        element_numbers(Path("SEG/picture"), header, keyword, n) for keyword, n in _geometry.items()
+    )
     affine = np.eye(4)
-    affine[:3, 0] = directions[:3] * column_mm
-    affine[:3, 1] = directions[3:] * row_mm
-    affine[:3, 3] = np.array(plane.ImagePositionPatient, float)
+    affine[:3, 0] = directions[:3] * size[1]
+    affine[:3, 1] = directions[3:] * size[0]
+    affine[:3, 3] = place
     return affine
 
 # %% ../../nbs/07_files.contours.ipynb #2ff7aa89
@@ -461,50 +470,49 @@ def _slice_of_frame(affine, to_voxel, roi, shape):
     return k
 
 # %% ../../nbs/07_files.contours.ipynb #1b39622b
-def _frame_masks(ds):
-    "Function (picture i, segment number) -> mask (Y,X)"
+def _frame_mask(ds, i, number):
+    "The mask (Y,X) of a segment in picture i"
     from pydicom.pixels import pixel_array
 
-    a = pixel_array(ds)
-    a = a[None] if a.ndim == 2 else a
+    a = pixel_array(ds, index=i)
     kind = ds.get("SegmentationType")
     if kind == "LABELMAP":
-        return lambda i, number: a[i] == number
+        return a == number
     # of a fraction, half and more is inside
     most = float(ds.get("MaximumFractionalValue") or 1) if kind == "FRACTIONAL" else 1.0
-    return lambda i, number: a[i] >= most / 2
+    return a >= most / 2
 
 # %% ../../nbs/07_files.contours.ipynb #cda4ce3a
-def _segment_numbers(ds, i):
-    "The segments that picture i shows: one of them, or all in a label map"
+def _shows(ds, header, number):
+    "Does a picture show a segment? A label map may show any"
     if ds.get("SegmentationType") == "LABELMAP":
-        return list(_names(ds))
-    item = _group(ds, i, "SegmentIdentificationSequence")
-    return [] if item is None else [_whole(item, "ReferencedSegmentNumber")]
+        return True
+    return _whole(header, "ReferencedSegmentNumber") == number
 
 # %% ../../nbs/07_files.contours.ipynb #fbf868f8
-def _fill_segment(ds, number, roi, image):
-    "(slice -> mask (Y,X) of a segment, remarks)"
+def _fill_segment(ds, number, roi, image, put):
+    "Call `put(slice, mask (Y,X))` for each picture of a segment; remarks on them"
     if (ds.get("Rows"), ds.get("Columns")) != image.shape[1:]:
         raise ValueError(
             f"its pictures are {ds.get('Rows')}x{ds.get('Columns')}, the scan has "
             f"{image.shape[1]}x{image.shape[2]}: it was drawn on another scan"
         )
     to_voxel = np.linalg.inv(LPS_TO_RAS @ image.affine)
-    masks, outside, mask_of = {}, 0, _frame_masks(ds)
-    for i in range(len(ds.get("PerFrameFunctionalGroupsSequence") or [])):
-        affine = _frame_affine(ds, i)
-        if number not in _segment_numbers(ds, i) or affine is None:
+    drawn, outside = False, 0
+    for i, header in enumerate(frame_headers(ds)):
+        affine = _frame_affine(header)
+        if affine is None or not _shows(ds, header, number):
             continue
         k = _slice_of_frame(affine, to_voxel, roi, image.shape)
-        mask = mask_of(i, number)
+        mask = _frame_mask(ds, i, number)
         if 0 <= k < image.shape[0]:
-            masks[k] = masks[k] | mask if k in masks else mask
+            put(k, mask)
+            drawn |= mask.any()
         else:
             outside += mask.any()
-    if not any(m.any() for m in masks.values()):
+    if not drawn:
         raise ValueError(f"no mask of {roi} lies in the scan: it was drawn on another scan")
-    return masks, [f"{outside} masks of {roi} lie outside of the scan"] if outside else []
+    return [f"{outside} masks of {roi} lie outside of the scan"] if outside else []
 
 # %% ../../nbs/07_files.contours.ipynb #4bd9c71a
 def _check_segments(file, ds):

@@ -21,6 +21,7 @@ from seg_course.files.series import (
     dicom_files,
     element_numbers,
     element_text,
+    element_whole,
     image_series,
     only_series,
     series_name,
@@ -33,10 +34,16 @@ _acquisition_elements = (
     "AcquisitionNumber",
     "EchoNumbers",
     "EchoTime",
+    "EffectiveEchoTime",
     "TemporalPositionIdentifier",
+    "TemporalPositionIndex",
+    "NominalCardiacTriggerDelayTime",
+    "NominalPercentageOfCardiacPhase",
     "InversionTime",
     "DiffusionBValue",
     "ImageType",
+    "FrameType",
+    "StackID",
     "ConvolutionKernel",
     "KVP",
     "FrameOfReferenceUID",
@@ -114,9 +121,9 @@ def _slice_gaps(at, name):
 # %% ../../nbs/06_files.dicom.ipynb #7413c5b0
 def _fits_int16(a, ds, intercept):
     "Does an array fit into int16 after the intercept was added?"
-    bits = int(ds.get("BitsStored", 16))
+    bits = int(ds.get("BitsStored") or 16)
     low, high = 0, 2**bits - 1
-    if ds.get("PixelRepresentation", 0):
+    if ds.get("PixelRepresentation"):
         low, high = -(2 ** (bits - 1)), 2 ** (bits - 1) - 1
     if low + intercept >= -32768 and high + intercept <= 32767:
         return True
@@ -130,32 +137,41 @@ _uncompressed = (
 
 # %% ../../nbs/06_files.dicom.ipynb #5b181bd9
 def _is_plain(ds):
-    "Are the pixels one uncompressed picture of 16-bit integers?"
+    "Are the pixels uncompressed grey values of 16-bit integers?"
     bits = [ds.get(k) for k in ("BitsAllocated", "HighBit", "SamplesPerPixel")]
     return (
-        ds.file_meta.get("TransferSyntaxUID") in _uncompressed
-        and bits == [16, ds.get("BitsStored", 0) - 1, 1]
-        and element_text(ds, "NumberOfFrames") in ("", "1")
+        "PixelData" in ds
+        and ds.file_meta.get("TransferSyntaxUID") in _uncompressed
+        and bits == [16, (ds.get("BitsStored") or 0) - 1, 1]
     )
 
 # %% ../../nbs/06_files.dicom.ipynb #e16ef480
-def _read_plain(file, ds):
-    "The stored values (Y,X) of uncompressed 16-bit integers; None for anything else"
+def _check_pixels(file, there, expected):
+    "Refuse a file with too few pixels"
+    if there < expected:
+        raise ValueError(
+            f"{short_name(file)} contains {there} of {expected} pixels, it is cut off: "
+            "get the file again"
+        )
+
+# %% ../../nbs/06_files.dicom.ipynb #17d65854
+def _read_plain(file, ds, frame=0):
+    "The stored values (Y,X) of a picture of uncompressed 16-bit integers"
+    rows, columns = (element_whole(file, ds, keyword) for keyword in ("Rows", "Columns"))
+    n = rows * columns
     element = ds.get_item(0x7FE00010, keep_deferred=True)
-    n = ds.Rows * ds.Columns
-    if element is None or not _is_plain(ds):
-        return None
+    size = element.length if element.value is None else len(element.value)
+    _check_pixels(file, size // 2 - frame * n, n)
     kind = "<i2" if ds.get("PixelRepresentation") else "<u2"
-    if element.value is not None:
-        a = np.frombuffer(element.value[: 2 * n], kind)
-    elif element.length >= 2 * n:
-        a = np.fromfile(file, kind, n, offset=element.value_tell)
+    if element.value is None:
+        a = np.fromfile(file, kind, n, offset=element.value_tell + 2 * frame * n)
     else:
-        return None
+        a = np.frombuffer(element.value, kind, n, 2 * frame * n)
+    _check_pixels(file, len(a), n)
     unused = 16 - ds.BitsStored
     if unused:
         a = (a << unused) >> unused
-    return a.reshape(ds.Rows, ds.Columns) if len(a) == n else None
+    return a.reshape(rows, columns)
 
 # %% ../../nbs/06_files.dicom.ipynb #0218b2ec
 _jpeg = "pylibjpeg pylibjpeg-libjpeg"
@@ -193,12 +209,12 @@ def _decoder_available(syntax):
         return False
 
 # %% ../../nbs/06_files.dicom.ipynb #23ce8e7b
-def _decode(file, ds):
-    "The stored values of a slice (Y,X); not a copy where that is possible"
+def _decode(file, ds, frame=0):
+    "The stored values of a picture (Y,X); not a copy where that is possible"
     from pydicom.pixels import pixel_array
 
     try:
-        a = pixel_array(ds, view_only=True)
+        a = pixel_array(ds, index=frame, view_only=True)
     except Exception as e:
         syntax = str(ds.file_meta.get("TransferSyntaxUID", ""))
         reason = str(e).split("\n")[0].replace(": ", ", ")[:120]
@@ -213,10 +229,11 @@ def _decode(file, ds):
     return a
 
 # %% ../../nbs/06_files.dicom.ipynb #f54288a1
-def _stored_values(file, ds):
-    "The stored values of a slice (Y,X)"
-    a = understood(_read_plain, file, file, ds)
-    return understood(_decode, file, file, ds) if a is None else a
+def _stored_values(one):
+    "The stored values (Y,X) of a slice"
+    plain = understood(_is_plain, one.file, one.dataset)
+    read = _read_plain if plain else _decode
+    return understood(read, one.file, one.file, one.dataset, one.frame)
 
 # %% ../../nbs/06_files.dicom.ipynb #ea94a602
 def _rescale(file, ds):
@@ -251,7 +268,7 @@ def _pixels(slices, name, numbers):
     "Volume (Z,Y,X): each slice is decoded once, scaled, and put at its number"
     out = None
     for one, i in zip(slices, numbers):
-        a = _stored_values(one.file, one.header)
+        a = _stored_values(one)
         slope, intercept = understood(_rescale, one.file, one.file, one.header)
         whole = slope == 1 and intercept == int(intercept) and a.dtype.kind in "iu"
         if out is None:
@@ -260,7 +277,7 @@ def _pixels(slices, name, numbers):
             raise ValueError(
                 f"{short_name(one.file)} is a picture {a.shape}: one of {out.shape[1:]} is expected"
             )
-        if out.dtype == np.int16 and not (whole and _fits_int16(a, one.header, int(intercept))):
+        if out.dtype == np.int16 and not (whole and _fits_int16(a, one.dataset, int(intercept))):
             out = out.astype(np.float32)
         if out.dtype == np.int16:
             _add_int16(a, int(intercept), out[i])
@@ -357,7 +374,8 @@ def _check_single_frames(slices, name):
     if slices[0].place is None:
         raise ValueError(
             f"{name} contains files with many frames ({count_frames(slices)} frames in "
-            f"{len(slices)} files): convert it to NIfTI with dcm2niix"
+            f"{len(slices)} files) that do not say where these lie: convert it to NIfTI with "
+            "dcm2niix"
         )
 
 # %% ../../nbs/06_files.dicom.ipynb #d26e3eb5
@@ -368,7 +386,8 @@ def _scan_series(path, wanted):
     several = image_series(files)
     if not several and any(element_text(ds, "NumberOfFrames") not in ("", "1") for _, ds in files):
         raise ValueError(
-            f"{name} contains files with many frames: convert it to NIfTI with dcm2niix"
+            f"{name} contains files with many frames that do not say where these lie: "
+            "convert it to NIfTI with dcm2niix"
         )
     series = only_series(several, wanted)
     _check_some(series, files, name, wanted)
