@@ -52,7 +52,9 @@ class Scan:
 
 # %% ../../nbs/02_files.scan.ipynb #22bc736b
 def _check_grid(scan):
-    "Refuse an affine without an inverse"
+    "Refuse what is no scan, and an affine without an inverse"
+    if not isinstance(scan, Scan):
+        raise ValueError(f"{type(scan).__name__}: a Scan is expected, as from `read_scan`")
     if not np.isfinite(scan.affine).all() or abs(np.linalg.det(scan.affine[:3, :3])) == 0:
         name = scan.path.name if scan.path else "a scan"
         raise ValueError(

@@ -44,9 +44,21 @@ def normalise(
 ) -> Scan:  # float32, 0 to 1, each channel on its own
     """Robust scaling of each case: what is outside of the percentiles is clipped
 
-    Raises `ValueError` if a channel is constant between the percentiles."""
+    Raises `ValueError` for percentiles that make no sense, and if a channel is constant between
+    them."""
+    if not 0 <= low < high <= 100:
+        raise ValueError(
+            f"low {low}, high {high}: percentiles 0 to 100 are expected, low below high"
+        )
     channels = [_scaled(a.astype(np.float32), low, high, _name(scan)) for a in scan.data]
     return scan.new(data=np.stack(channels).astype(np.float32))
+
+# %% ../../nbs/21_prepare.intensity.ipynb #5aa1f4e6
+def _check_window(level, width):
+    if not width > 0:
+        raise ValueError(f"width {width}: a window is wider than 0")
+    if not (np.isfinite(level) and np.isfinite(width)):
+        raise ValueError(f"level {level}, width {width}: finite numbers are expected")
 
 # %% ../../nbs/21_prepare.intensity.ipynb #662f3644
 @step
@@ -57,9 +69,8 @@ def window(
 ) -> Scan:  # float32, 0 to 1
     """A fixed window: `level - width/2` becomes 0, `level + width/2` becomes 1
 
-    Raises `ValueError` if the width is not above 0."""
-    if not width > 0:
-        raise ValueError(f"width {width}: a window is wider than 0")
+    Raises `ValueError` if the width is not above 0, or if a number is not finite."""
+    _check_window(level, width)
     a = scan.data.astype(np.float32)
     a -= level - width / 2
     a /= width

@@ -17,6 +17,16 @@ from ..files.behaviour import describe, resolve, step, steps
 from ..files.scan import Scan, to_grid
 from . import crop, intensity, stain  # noqa: F401  they register their steps
 
+# %% ../../nbs/23_prepare.recipe.ipynb #95d0bfd6
+def _check_codes(codes):
+    "Refuse what does not name each of the three axes once"
+    axes = ("RL", "AP", "SI")
+    fine = isinstance(codes, (str, list, tuple)) and len(codes) == 3
+    if not fine or any(sum(c in axis for c in codes) != 1 for axis in axes):
+        raise ValueError(
+            f"codes {codes!r}: one letter of each of R/L, A/P and S/I is expected, like 'RAS'"
+        )
+
 # %% ../../nbs/23_prepare.recipe.ipynb #fb0d1a78
 @step
 def orient(
@@ -24,6 +34,7 @@ def orient(
     codes: str = "RAS",  # where x, y and z point to (R/L, A/P, S/I); z is the slicing axis
 ) -> Scan:  # the same voxels in another order
     "Turn the axes: 'RAS' slices axially, 'ASR' sagittally"
+    _check_codes(codes)
     now = nib.io_orientation(scan.affine)
     wanted = nib.orientations.axcodes2ornt(codes)
     turn = nib.orientations.ornt_transform(now, wanted)
@@ -61,7 +72,8 @@ def _regrid(
 # %% ../../nbs/23_prepare.recipe.ipynb #ba171d04
 def _check_three(name, values, whole, unit):
     "Refuse what are no three numbers for (z,y,x)"
-    fine = len(values) == 3 and min(values) >= 0
+    numbers = [v for v in np.atleast_1d(values).tolist() if isinstance(v, (int, float))]
+    fine = len(numbers) == len(np.atleast_1d(values)) == 3 and min(numbers) >= 0
     if not fine or (whole and any(v != int(v) for v in values)):
         numbers = "whole numbers" if whole else "numbers"
         raise ValueError(
@@ -104,21 +116,49 @@ def sees_mask(
     "Steps that follow an organ have an argument `mask`"
     return "mask" in inspect.signature(f).parameters
 
+# %% ../../nbs/23_prepare.recipe.ipynb #3d93ca3a
+def _step_name(f):
+    return getattr(f.func if isinstance(f, partial) else f, "__name__", f)
+
+# %% ../../nbs/23_prepare.recipe.ipynb #17ea9525
+def _described(f):
+    "A step as its function and its arguments, which compare equal where they do the same"
+    return (f.func, f.args, f.keywords) if isinstance(f, partial) else (f, (), {})
+
 # %% ../../nbs/23_prepare.recipe.ipynb #959fd3ad
 def _check_recipe(recipe):
-    "Refuse what is no list of functions"
+    "Refuse what is no list of functions, and a step that was written twice"
     if not isinstance(recipe, (list, tuple)) or not all(map(callable, recipe)):
         raise ValueError(
             f"recipe {recipe!r}: a list of functions is expected, "
             "like [normalise, partial(resample, spacing=[3,1,1])]"
+        )
+    texts = [str(_described(f)) for f in recipe]
+    twice = [f for f, one, next_one in zip(recipe, texts, texts[1:]) if one == next_one]
+    if twice:
+        raise ValueError(
+            f"step {_step_name(twice[0])} stands twice in a row with the same arguments: leave one "
+            "out (a step that is to work several times gets an argument for it)"
         )
 
 # %% ../../nbs/23_prepare.recipe.ipynb #6a11cc98
 def _check_scan(scan, f):
     "Refuse a step that returns something else"
     if not isinstance(scan, Scan):
-        name = getattr(f.func if isinstance(f, partial) else f, "__name__", f)
-        raise ValueError(f"step {name!r} returned {type(scan).__name__}: a step returns a Scan")
+        raise ValueError(
+            f"step {_step_name(f)!r} returned {type(scan).__name__}: a step returns a Scan"
+        )
+
+# %% ../../nbs/23_prepare.recipe.ipynb #29031fbd
+def _applied(f, scan, mask):
+    "A scan after one step, or an error that names the step"
+    try:
+        return f(scan, mask=mask) if sees_mask(f) else f(scan)
+    except TypeError as e:
+        raise ValueError(
+            f"step {_step_name(f)!r} with {getattr(f, 'keywords', {})}: {e}: "
+            "give it the arguments that it takes"
+        ) from e
 
 # %% ../../nbs/23_prepare.recipe.ipynb #e9c31e64
 def apply_recipe(
@@ -130,10 +170,13 @@ def apply_recipe(
 
     Its label then follows with `to_grid(label, prepared, order=0)`. For steps that follow an organ,
     `mask` is the label in training, and the answer of a first network for a new case. Raises
-    `ValueError` if the recipe is no list of functions, or if a step returns no `Scan`."""
+    `ValueError` if the recipe is no list of functions, if a step stands twice in a row, if its
+    arguments do not fit, or if it returns no `Scan`."""
     _check_recipe(recipe)
+    if not isinstance(scan, Scan):
+        raise ValueError(f"image of type {type(scan).__name__}: a Scan is expected")
     for f in recipe:
-        scan = f(scan, mask=mask) if sees_mask(f) else f(scan)
+        scan = _applied(f, scan, mask)
         _check_scan(scan, f)
     return scan
 

@@ -12,6 +12,17 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from ..files.common import check_frame
+
+# %% ../../nbs/25_prepare.split.ipynb #e304e457
+def _check_bins(df, by, bins):
+    "Refuse a column that is not there or has gaps, and numbers of bins that make no sense"
+    check_frame(df, [by], "cohort")
+    if not pd.api.types.is_numeric_dtype(df[by]) or not np.isfinite(df[by]).all():
+        raise ValueError(f"column {by}: a finite number is expected for each case")
+    if isinstance(bins, int) and bins < 1 or not isinstance(bins, int) and len(bins) < 2:
+        raise ValueError(f"bins {bins}: a number from 1 on, or a list of borders, is expected")
+
 # %% ../../nbs/25_prepare.split.ipynb #015732ba
 def size_bins(
     df: pd.DataFrame,  # cohort with the columns `case` and `by`
@@ -20,7 +31,8 @@ def size_bins(
 ) -> pd.Series:  # number of the bin of each case, from 0 on
     """The size class of each case
 
-    Raises `ValueError` if a case is outside of the borders."""
+    Raises `ValueError` for a column with gaps, and if a case is outside of the borders."""
+    _check_bins(df, by, bins)
     if isinstance(bins, int):
         return pd.qcut(df[by].rank(method="first"), bins, labels=False).astype(int)
     outside = ~df[by].between(bins[0], bins[-1])
@@ -48,6 +60,11 @@ def check_leaks(
 # %% ../../nbs/25_prepare.split.ipynb #f0c00876
 def _check_folds(df, n):
     "Refuse more folds than there is something to fill them with"
+    check_frame(df, ["case", "group"], "cohort")
+    if not isinstance(n, (int, np.integer)):
+        raise ValueError(f"{n!r} folds: a whole number is expected")
+    if df.group.isna().any():
+        raise ValueError(f"{df.group.isna().sum()} cases have no group: give each case its patient")
     if n < 2 or len(df) < 2:
         raise ValueError(
             f"{n} folds of {len(df)} cases: at least two of each are needed, one to train on and "
@@ -91,7 +108,7 @@ def make_folds(
     Raises `ValueError` if there are fewer patients than folds."""
     _check_folds(df, n)
     df = df.reset_index(drop=True).copy()
-    if isinstance(bins, int):
+    if isinstance(bins, int) and bins > 1:
         bins = max(1, min(bins, len(df) // (2 * n)))  # a bin needs a case or two in each fold
     df["bin"] = size_bins(df, by, bins)
     df["fold"] = _deal(df, _strata(df["bin"], n), n, seed)

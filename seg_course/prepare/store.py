@@ -20,6 +20,7 @@ import torch
 
 from ..files.behaviour import map_cases
 from seg_course.files.common import (
+    check_frame,
     check_names,
     ignored_label,
     save_npy,
@@ -94,7 +95,7 @@ def _load(
     "One array of a case, or an error that says what to do"
     try:
         return how(Path(store) / f"{case}.{kind}.npy")
-    except (FileNotFoundError, ValueError, RuntimeError) as e:
+    except (FileNotFoundError, ValueError, RuntimeError, EOFError) as e:
         raise ValueError(
             f"store {Path(store).name}: case {case} is missing or damaged ({type(e).__name__}): "
             "run `prepare` again"
@@ -164,8 +165,9 @@ def _finished(store, case, stamp):
         return None
     try:
         old = json.loads(mark.read_text())
+        said = [str(message) for message in old["said"]]
         if old["stamp"] == stamp and _whole(store, case, old["rows"]):
-            return old["rows"], old["said"]
+            return old["rows"], said
     except (ValueError, TypeError, LookupError, AttributeError):
         return None  # damaged, so it is made anew
     return None
@@ -257,8 +259,11 @@ def _check_prepare(df, dtype):
     "Refuse a cohort whose cases cannot become files, and a type that the store does not know"
     if dtype not in full_scale:
         raise ValueError(f"dtype {dtype!r}: the store keeps {sorted(full_scale)}")
+    check_frame(df, ["case", "image"], "cohort")
     if not len(df):
         raise ValueError("no case to prepare: the cohort is empty")
+    if df.case.isna().any():
+        raise ValueError(f"cohort: {df.case.isna().sum()} cases have no name: give them one")
     check_names(df.case, "cohort")
     odd = sorted({*df.case[df.case.duplicated()]})
     if odd:
@@ -305,6 +310,8 @@ def prepare(
     kept = recipe_to_json(recipe)
     _check_prepare(df, dtype)
     store = Path(store)
+    if store.exists() and not store.is_dir():
+        raise ValueError(f"{store}: is a file; name a folder to write to")
     store.mkdir(parents=True, exist_ok=True)
     _sweep(store)
     columns = ["case", "image", "label", "label_map"]

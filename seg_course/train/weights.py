@@ -181,6 +181,8 @@ def save_net(
     **info,  # further facts for model.json: labels, context, ...
 ) -> None:
     "Write the weights as safetensors, the architecture and the facts as JSON"
+    if not hasattr(learn, "arch"):
+        raise ValueError(f"{type(learn).__name__}: a learner from `seg_learner` is expected")
     folder = Path(folder)
     check_arch(learn.arch, folder)
     folder.mkdir(parents=True, exist_ok=True)
