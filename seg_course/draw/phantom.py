@@ -18,8 +18,8 @@ from joblib import Parallel, delayed
 from .anatomy import thorax, tube_image, tube_label, whole_heart
 from .dicom import new_uid, write_dicom, write_rtstruct
 from .tissue import tissue
-from ..files.cohort import mmwhs_values, segthor_labels
 from ..files.image import rim_polygons, write_labelme
+from ..files.layout import mmwhs_values, segthor_labels
 from ..files.scan import Scan
 
 # %% ../../nbs/83_draw.phantom.ipynb #6ec51236

@@ -75,10 +75,11 @@ def stem(
 # %% ../../nbs/10_files.read.ipynb #4714fc5d
 def _channel_files(path):
     "The files of a path like `a_{0000,0001}.nii.gz`; none for any other path"
-    m = re.fullmatch(r"(.*_)\{(\d{4}(?:,\d{4})+)\}(\.[^/]*)", str(path))
-    if not m or Path(path).exists():
+    braces = re.findall(r"\{[^\W_]+(?:,[^\W_]+)+\}", str(path))
+    if not braces or Path(path).exists():
         return []
-    return [Path(f"{m[1]}{number}{m[3]}") for number in m[2].split(",")]
+    # folders above may have braces, too
+    return [Path(str(path).replace(braces[-1], name)) for name in braces[-1][1:-1].split(",")]
 
 # %% ../../nbs/10_files.read.ipynb #d10470c5
 def _joined(scans):

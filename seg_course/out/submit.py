@@ -18,10 +18,10 @@ import pandas as pd
 
 from ..draw.dicom import write_rtstruct
 from ..files.behaviour import mask_readers, readers
-from ..files.cohort import named_files
 from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
+from ..files.layout import named_files
 from ..files.nrrd import read_volume_mask
 from ..files.read import read_scan, suffix
 from ..predict.infer import find_images, predict_probs

@@ -22,7 +22,8 @@ import torch
 
 from ..batch.patch import box_coords, centre_spans, neighbours
 from ..files.behaviour import readers
-from ..files.cohort import named_files, read_case, read_cohort
+from ..files.cohort import read_case, read_cohort
+from ..files.layout import named_files
 from ..files.common import save_npy, split_series, write_json
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid

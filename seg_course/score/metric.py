@@ -16,7 +16,8 @@ import torch
 from fastai.learner import Metric
 
 from ..files.behaviour import map_cases, mask_readers
-from ..files.cohort import named_files, read_cohort
+from ..files.cohort import read_cohort
+from ..files.layout import named_files
 from ..files.common import few, ignored_label, label_map
 from ..files.read import read_label, read_scan, suffix
 from ..files.scan import grid_map, is_exact
