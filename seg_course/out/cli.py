@@ -421,7 +421,11 @@ def _check(
         ),
     ],
     labels: Annotated[
-        str, typer.Option(help="label map as JSON, e.g. '{\"255\":1}' or '{\"GTV1\":1}'")
+        str,
+        typer.Option(
+            help="label map as JSON, e.g. '{\"255\":1}' or '{\"GTV1\":1}'; or a pattern of the label "
+            "files, e.g. 'train/{case}_gt.nii.gz'"
+        ),
     ] = "",
     allow_empty: Annotated[
         bool, typer.Option(help="labels without foreground are no fault")
@@ -429,12 +433,26 @@ def _check(
     outside: Annotated[
         bool, typer.Option("--outside", help="a CSV file may name files outside of its folder")
     ] = False,
+    images: Annotated[
+        str,
+        typer.Option(
+            help="pattern of the image files, e.g. 'train/{case}.nii.gz' or "
+            "'{group}/{case}_{channel}.nii.gz' ({group}: the patient)"
+        ),
+    ] = "",
+    tests: Annotated[
+        str, typer.Option(help="pattern of the test images, which are not checked")
+    ] = "",
+    label_map: Annotated[
+        str, typer.Option(help="label map as JSON, where --labels is a pattern")
+    ] = "",
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
     from seg_course.files.cohort import read_cohort
     from seg_course.look.check import check_cohort, fault_table
 
-    df = read_cohort(data, labels=labels, outside=outside)
+    names = dict(images=images, tests=tests, label_map=label_map)
+    df = read_cohort(data, labels=labels, outside=outside, **names)
     bad = check_cohort(df, allow_empty=allow_empty)
     if not len(bad):
         print(f"{len(df)} cases, no fault found")
