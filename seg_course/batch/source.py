@@ -194,18 +194,23 @@ class BatchSource(DataLoader):
         g = g or torch.Generator(self.device).manual_seed(self._seed())
         return self.plan(self.table, self.n, g)
 
+    def gathered(self) -> Iterator:  # of (where, x, y), see `gather_host`
+        "The batches of an epoch as they are stored"
+        batches = self.where().split(self.bs)
+        for where, (x, y) in zip(batches, self.cases.batches(batches, self.size, self.context)):
+            yield where, x, y
+
     def __iter__(self) -> Iterator:  # of (x, y)
         self.cases.check()
         g = torch.Generator(self.device)
-        batches = self.where().split(self.bs)
-        for b, (x, y) in enumerate(self.cases.batches(batches, self.size, self.context)):
+        for b, (where, x, y) in enumerate(self.gathered()):
             x = (x.movedim(2, 1) if self.box else x.flatten(1, 2)).float() * self.cases.scale
             y = y if self.box else y[:, 0]
             g.manual_seed(self._seed(b))
             for t in self.tfms:
                 x, y = t(x, y, g)
             if self.coords:
-                x = torch.cat([x, self._places(batches[b])], 1)
+                x = torch.cat([x, self._places(where)], 1)
             yield TensorImage(x), TensorMask(y.long())
         self.cases.check()  # a store that changed on the way is found before a model is saved
         self.epoch += 1

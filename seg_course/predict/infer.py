@@ -21,10 +21,11 @@ import pandas as pd
 import torch
 
 from ..batch.patch import box_coords, centre_spans, neighbours
+from ..batch.whole import whole_size
 from ..files.behaviour import readers
 from ..files.cohort import read_case, read_cohort
-from ..files.layout import named_files
 from ..files.common import save_npy, split_series, write_json
+from ..files.layout import named_files
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
 from .gate import apply_gate
@@ -112,7 +113,7 @@ def mean_probs(
 # %% ../../nbs/71_predict.infer.ipynb #72a186b1
 def _padded(scan, size):
     "(Y,X) that slices are padded to, and the part of it that they fill"
-    full = [s if n <= s else -(-n // 32) * 32 for n, s in zip(scan.shape[1:], size)]
+    full = whole_size(scan.shape[1:], size)
     at = [centre_spans(n, m)[1] for n, m in zip(scan.shape[1:], full)]
     return full, at
 
@@ -601,7 +602,8 @@ def _image_fault(file, channels, recipe):
             warnings.simplefilter("ignore")
             apply_recipe(img, recipe)  # without a mask yet: only refusals count
     except _recipe_errors as e:
-        reason = e if isinstance(e, ValueError) else f"{file.name}: {type(e).__name__} {e}"
+        reason = str(e) if isinstance(e, ValueError) else f"{type(e).__name__} {e}"
+        reason = reason if file.name in reason else f"{file.name}: {reason}"
         return (
             f"{reason} (a step of the preparation with which the run was trained; "
             "leave this image out, or train a run without that step)"

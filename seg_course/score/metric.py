@@ -15,10 +15,11 @@ import pandas as pd
 import torch
 from fastai.learner import Metric
 
+from ..batch.whole import JoinBoxes
 from ..files.behaviour import map_cases, mask_readers
 from ..files.cohort import read_cohort
-from ..files.layout import named_files
 from ..files.common import few, ignored_label, label_map
+from ..files.layout import named_files
 from ..files.read import read_label, read_scan, suffix
 from ..files.scan import grid_map, is_exact
 
@@ -65,6 +66,16 @@ def _without_ignored(pred, targ, ignore):
     left_out = targ == ignore
     return np.where(left_out, 0, pred), np.where(left_out, 0, targ)
 
+# %% ../../nbs/50_score.metric.ipynb #effe1521
+def _check_ignore(ignore, labels):
+    "Refuse what is no value of a label map, and a label that is to be scored as well"
+    if ignore is None:
+        return
+    if not _is_whole(ignore):
+        raise ValueError(f"ignore {ignore!r}: a whole number, or None, is expected")
+    if ignore in labels:
+        raise ValueError(f"label {ignore} is to be scored and to be ignored: choose one of both")
+
 # %% ../../nbs/50_score.metric.ipynb #f2162ea8
 def counts(
     pred: np.ndarray,  # predicted labels, integers, any shape
@@ -79,6 +90,7 @@ def counts(
     pred, targ = np.asarray(pred), np.asarray(targ)
     _check_masks(pred, targ)
     _check_labels(labels)
+    _check_ignore(ignore, labels)
     pred, targ = _without_ignored(pred, targ, ignore)
     return np.array([_count(pred == c, targ == c) for c in labels])
 
@@ -427,20 +439,26 @@ class CaseDice(Metric):
             return  # drawn patches are no cases
         # the arg-max of NaN would be background
         self.is_number &= not learn.pred.isnan().any().item()
-        pred = learn.pred.argmax(1).as_subclass(torch.Tensor)
+        pred = learn.pred.as_subclass(torch.Tensor)
         targ = learn.y.as_subclass(torch.Tensor)
-        classes = learn.pred.shape[1]
         if self.n is None:
-            self.n = torch.zeros(len(learn.dl.shape), classes - 1, 3)
+            self.n = torch.zeros(len(learn.dl.shape), pred.shape[1] - 1, 3)
+            self.join = JoinBoxes(learn.dl) if learn.dl.box else None
         todo = learn.dl.todo[self.i : self.i + len(targ)]
         self.i += len(targ)
-        cases, own = todo[:, 0].cpu(), learn.dl.first_seen(todo)
-        if self.ignore is not None:
-            own = own & (targ != self.ignore)
-        for c in range(1, classes):
+        if self.join is None:
+            self._count(todo[:, 0], pred.argmax(1), targ, learn.dl.first_seen(todo))
+            return
+        for case, labels, truth in self.join.add(todo, pred.float().softmax(1), targ):
+            self._count(todo.new_tensor([case]), labels[None], truth[None], True)
+
+    def _count(self, cases, pred, targ, own):
+        "Add the voxels of slices or cases; `own`: those that are counted"
+        own = own & (targ != (-1 if self.ignore is None else self.ignore))
+        for c in range(1, self.n.shape[1] + 1):
             p, t = (pred == c) & own, (targ == c) & own
             counted = torch.stack([m.flatten(1).sum(1) for m in (p & t, p, t)], 1)
-            self.n[:, c - 1].index_add_(0, cases, counted.float().cpu())
+            self.n[:, c - 1].index_add_(0, cases.cpu(), counted.float().cpu())
 
     @property
     def value(self):

@@ -42,7 +42,7 @@ def _schedule(learn, kind, epochs, lr, warmup, encoder, losses):
 
 # %% ../../nbs/65_train.fit.ipynb #1f8510db
 def _best_epochs(scores, k):
-    """File names of the `k` epochs with the best Dice, best first, of equal ones the earlier
+    """File names of the `k` epochs with the best score, best first, of equal ones the earlier
 
     A score of NaN is the worst."""
     known = {epoch: s if s == s else float("-inf") for epoch, s in scores.items()}
@@ -51,7 +51,7 @@ def _best_epochs(scores, k):
 
 # %% ../../nbs/65_train.fit.ipynb #cda73a7b
 class _KeepBest(Callback):
-    "Keeps the weights of the `k` epochs with the best Dice as epochNNN.safetensors"
+    "Keeps the weights of the `k` epochs with the best score as epochNNN.safetensors"
 
     order = 79  # before `Resume`: an epoch that is on record has its file
 
@@ -67,7 +67,7 @@ class _KeepBest(Callback):
         return _best_epochs(self._scores(), self.k)
 
     def _scores(self):
-        return {row["epoch"]: row["dice"] for row in self.resume.rows}
+        return {row["epoch"]: row[self.resume.score] for row in self.resume.rows}
 
     def after_epoch(self):
         if self.epoch < len(self.resume.rows):
@@ -272,7 +272,7 @@ def _finish(learn, resume, best, info):
 def _read_history(resume):
     "The history of a finished fold; a file that is damaged is made anew from model.json"
     file = resume.folder / "history.csv"
-    columns = ["epoch", "train_loss", "valid_loss", "dice", "lr", "seconds"]
+    columns = ["epoch", "train_loss", "valid_loss", resume.score, "lr", "seconds"]
     try:
         history = read_table(file, "delete the folder and train the fold again", columns)
         if len(history):
@@ -282,6 +282,16 @@ def _read_history(resume):
             raise
     resume.write()
     return read_table(file, "delete the folder and train the fold again", columns)
+
+# %% ../../nbs/65_train.fit.ipynb #8cf22f58
+def _check_learner(learn, folder, keep):
+    "Refuse what was not made by `seg_learner`, a file in place of the folder, and odd numbers"
+    if not hasattr(learn, "arch"):
+        raise ValueError(f"{type(learn).__name__}: a learner from `seg_learner` is expected")
+    if Path(folder).is_file():
+        raise ValueError(f"{folder}: is a file; name a folder to write to")
+    if keep is not None and not (isinstance(keep, int) and keep >= 0):
+        raise ValueError(f"keep {keep!r}: a number of epochs from 0 on, or None, is expected")
 
 # %% ../../nbs/65_train.fit.ipynb #fbe91f34
 def fit_fold(
@@ -296,7 +306,7 @@ def fit_fold(
     accumulate: int = 1,  # batches whose mean gradient makes a step
     keep: int | None = None,  # best epochs to keep and to predict with, see below
     **info,  # facts for model.json
-) -> pd.DataFrame:  # a row for each epoch: losses, dice, lr, seconds, busy, memory_mb
+) -> pd.DataFrame:  # a row for each epoch: losses, dice (or your metric), lr, seconds, and more
     """Train one fold to its end, from where it stands; a finished fold is not trained again
 
     `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by
@@ -304,6 +314,7 @@ def fit_fold(
     other settings, on other cases or with another network, loss, metric, transform, sampling,
     optimiser or preparation, and where the loss becomes NaN: the fold is not finished then, and the
     state of the last whole epoch stays."""
+    _check_learner(learn, folder, keep)
     _check_fit(len(learn.dls.train), epochs, lr, accumulate)
     folder = Path(folder)
     check_arch(learn.arch, folder)

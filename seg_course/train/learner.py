@@ -7,6 +7,7 @@ __all__ = ['fold_sources', 'seg_learner']
 
 # %% ../../nbs/64_train.learner.ipynb #7cd01b0e
 import json
+import math
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
@@ -22,6 +23,7 @@ from fastcore.meta import delegates
 
 from ..batch.oversample import sampling_plan
 from ..batch.source import BatchSource
+from ..batch.whole import WholeCases
 from ..files.common import ignored
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss
@@ -49,11 +51,14 @@ def fold_sources(
     fold: int,  # the fold to validate on; all others train
     size: tuple,  # (Y,X) of slices or (Z,Y,X) of boxes, px
     bs: int = 32,  # patches in a batch
-    val_bs: int = 64,  # patches in a batch of validation
+    val_bs: int = 64,  # patches in a batch of validation, or slices of the same area
     context: int | None = None,  # neighbour slices on each side; None: 1 for slices
     device: str | torch.device = "cpu",  # where batches are made
     memory: str = "auto",  # where the prepared cases are kept, see `CaseMemory`
     val_tfms: list | tuple = (),  # functions for batches of validation, e.g. to pick channels
+    val_share: float | None = 0.4,  # pixels of validation to those of training; None: all cases
+    overlap: float | tuple = 0.5,  # of boxes in validation, as in `predict_scan`
+    pad: str = "zeros",  # around slices in validation, as in `predict_scan`
     coords: bool = False,  # places of voxels as three more channels of boxes, see `BatchSource`
     fg_share: float | None = None,  # oversampling: share of slices with foreground, 0 to 1
     rule: Callable | None = None,  # instead: a sampling rule, training rows -> weights
@@ -62,18 +67,22 @@ def fold_sources(
 ) -> DataLoaders:  # train and valid
     """Make the training and the validation source of one fold
 
-    For boxes, `fg_share` is the share of boxes that are aimed at foreground. Raises `ValueError`
-    for a fold without cases, or without cases to train on."""
+    For boxes, `fg_share` is the share of boxes that are aimed at foreground. With a `val_share` of
+    0.4, validation takes less than a fifth of an epoch: a part of the cases validates where all of
+    them would take more, the same ones in each epoch. Raises `ValueError` for a fold without
+    cases, or without cases to train on."""
     if plan is not None and (fg_share is not None or rule is not None):
         raise ValueError("plan, fg_share and rule: give one of them")
     train_idx, val_idx = _split_index(idx, df, fold)
     plan = plan or sampling_plan(size, fg_share, rule)
     common = dict(size=size, context=context, device=device, memory=memory, coords=coords)
     train = BatchSource(store, train_idx, bs=bs, plan=plan, **common, **kw)
-    valid = BatchSource(store, val_idx, bs=val_bs, tfms=val_tfms, **common)
+    most = None if val_share is None else val_share * len(train) * bs * math.prod(size)
+    layout = dict(overlap=overlap, pad=pad, most=most)
+    valid = WholeCases(store, val_idx, bs=val_bs, tfms=val_tfms, **layout, **common)
     print(f"training on {train}")
-    if valid.cases.tier != train.cases.tier:
-        print(f"validating on {valid}")
+    if valid.cases.tier != train.cases.tier or len(valid.shape) < valid.n_cases:
+        print(f"validating on {valid}, of {valid.n_cases} cases in the fold")
     return DataLoaders(train, valid, device=torch.device(device))
 
 # %% ../../nbs/64_train.learner.ipynb #aadd2013
@@ -138,6 +147,10 @@ def _check_empty(empty, metric):
 # %% ../../nbs/64_train.learner.ipynb #71e393d4
 def _check_loss(loss_func, ignore):
     "Refuse a loss that would make a class of voxels that nobody annotated"
+    if loss_func is not None and not callable(loss_func):
+        raise ValueError(
+            f"loss_func {loss_func!r}: a function (logits, labels) -> loss is expected"
+        )
     inner = getattr(loss_func, "loss", loss_func)
     if ignore is not None and getattr(inner, "ignore", ignore) != ignore:
         raise ValueError(

@@ -146,6 +146,7 @@ class Resume(Callback):
         self.folder, self.frozen = Path(folder), frozen
         self.settings = {k: v for k, v in settings.items() if k not in _usual or v != _usual[k]}
         self.rows = []
+        self.score = "dice"  # name of the metric, in the history, too
         self.smooth = 0, 0.0  # how often fastai's running mean of the loss was updated, its value
         self.drawn = time.time()
 
@@ -161,6 +162,7 @@ class Resume(Callback):
         an_object = (lambda v: isinstance(v, dict), "an object")
         check_facts(self.folder / "model.json", info, dict(arch=an_object), remedy, ["arch"])
         _check_same(self.folder, info, self.settings)
+        self.score = learn.metrics[0].name
         _load_finished(learn, self.folder, info["arch"])
         self.rows = info.get("history") or []
         return True
@@ -171,6 +173,7 @@ class Resume(Callback):
     ) -> int:  # epoch to start at; 0 if nothing is on disk
         "Load a training that was killed"
         self.learn = learn
+        self.score = learn.metrics[0].name
         file = self.folder / "state.safetensors"
         if not file.exists():
             return 0
@@ -207,21 +210,22 @@ class Resume(Callback):
         if "SEG_COURSE_CLI" in os.environ:
             row = self.rows[-1]
             done = f"epoch {self.epoch + 1} of {self.n_epoch}"
-            print(f"{done}: dice {row['dice']:.4f}, {row['seconds']:.0f} s", flush=True)
+            score = f"{self.score} {row[self.score]:.4f}"
+            print(f"{done}: {score}, {row['seconds']:.0f} s", flush=True)
         self.save()
         self.write(figure=time.time() - self.drawn > 10)
 
     def _row(self):
         "The epoch that ended, as a row of the history"
-        train_loss, valid_loss, dice = (float(v) for v in self.learn.recorder.log[1:4])
-        row = dict(
-            epoch=self.epoch,
-            train_loss=train_loss,
-            valid_loss=valid_loss,
-            dice=dice,
-            lr=float(self.learn.opt.hypers[-1]["lr"]),
-            seconds=round(time.time() - self.begun, 1),
-        )
+        train_loss, valid_loss, score = (float(v) for v in self.learn.recorder.log[1:4])
+        row = {
+            "epoch": self.epoch,
+            "train_loss": train_loss,
+            "valid_loss": valid_loss,
+            self.score: score,
+            "lr": float(self.learn.opt.hypers[-1]["lr"]),
+            "seconds": round(time.time() - self.begun, 1),
+        }
         return row | (self.learn.epoch_cost.row() if hasattr(self.learn, "epoch_cost") else {})
 
     def save(self):

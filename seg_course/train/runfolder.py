@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..files.common import read_table, write_csv, write_json
+from ..files.common import check_frame, read_table, write_csv, write_json
 from ..prepare.recipe import recipe_from_json, recipe_to_json
 from .weights import check_facts, load_nets, read_facts
 
@@ -40,7 +40,8 @@ def _new_folder(lesson):
 
 # %% ../../nbs/61_train.runfolder.ipynb #e32104b2
 def _check_params(run, old, new):
-    "Refuse to continue a run with other settings"
+    "Refuse to continue a run with other settings; which folds to train may change at any time"
+    new = {k: v for k, v in new.items() if k != "folds"}
     odd = [f"{k}: {old.get(k)!r} then, {v!r} now" for k, v in new.items() if old.get(k) != v]
     if odd:
         raise ValueError(
@@ -56,7 +57,8 @@ def start_run(
 ) -> Path:  # the run folder, with params.json and versions.json
     """Make a run folder, or continue the one that is there
 
-    Raises `ValueError` if that one was started with other settings."""
+    `folds` may be others: those that are there stay, and more are trained. Raises `ValueError` if
+    the run was started with other settings."""
     run = Path(out) if out else _new_folder(lesson)
     run.mkdir(parents=True, exist_ok=True)
     params = json.loads(json.dumps(params or {}))
@@ -174,12 +176,15 @@ def keep_cohort(
 
     Raises `ValueError` if the run was started with other cases or folds, or if the cohort has no
     case in one of the folds that will be trained."""
+    check_frame(df, ["case", "fold"], "cohort")
     odd = set(folds) - set(df.fold)
     if odd:
         raise ValueError(
             f"folds {sorted(odd)}: there are the folds {sorted(set(df.fold))} only, "
             f"for {len(df)} cases; choose among them"
         )
+    if not Path(run).is_dir():
+        raise ValueError(f"{run}: no such run folder: make it with `start_run`")
     file = Path(run) / "cohort.csv"
     now = df.drop(columns=["image", "label"], errors="ignore")
     if file.exists():
@@ -271,6 +276,11 @@ def save_run(
     `predict_scan`. `first=True`: the run in the folder first/ gives the mask for steps that follow
     an organ. `gate=0.5`: classifiers in gate/foldN/ refuse labels in slices where they are less
     likely than that. `end='.nii'`: how label maps are named."""
+    if not isinstance(labels, dict) or not isinstance(size, (list, tuple)):
+        raise ValueError(
+            f"labels {labels!r} and size {size!r}: a dict like {{0: 'background', 1: 'heart'}} and "
+            "a tuple (Y,X) or (Z,Y,X) are expected"
+        )
     facts = dict(
         recipe=recipe_to_json(recipe),
         labels={str(k): v for k, v in labels.items()},
@@ -281,6 +291,7 @@ def save_run(
     )
     facts = json.loads(json.dumps(facts | info))
     check_facts(Path(run) / "run.json", facts, _run_facts, "call `save_run` with other arguments")
+    Path(run).mkdir(parents=True, exist_ok=True)
     write_json(Path(run) / "run.json", facts)
 
 # %% ../../nbs/61_train.runfolder.ipynb #fb6ab7c5

@@ -317,7 +317,7 @@ def trim_memory() -> None:
 # %% ../../nbs/62_train.schedule.ipynb #e8dc3e04
 _panels = dict(
     valid_loss="loss (dashed: training)",
-    dice="mean Dice per case",
+    score="score of validation",
     lr="learning rate",
     seconds="seconds an epoch",
     busy="share of time in the network",
@@ -325,14 +325,23 @@ _panels = dict(
 )
 
 # %% ../../nbs/62_train.schedule.ipynb #8131fa93
+def _score_name(h):
+    "Name of the score in a history: that of the column after the losses"
+    return h.columns[h.columns.get_loc("valid_loss") + 1]
+
+# %% ../../nbs/62_train.schedule.ipynb #26803721
 def _plot_panel(ax, k, history):
     "One column of the histories through the epochs"
+    title = _panels[k]
     for i, (name, h) in enumerate(history.items()):
-        if k in h:
-            ax.plot(h.epoch, h[k], ".-", color=f"C{i}", label=name)
+        column = k if k != "score" else _score_name(h)
+        if column in h:
+            ax.plot(h.epoch, h[column], ".-", color=f"C{i}", label=name)
         if k == "valid_loss":
             ax.plot(h.epoch, h.train_loss, "--", color=f"C{i}", lw=1)
-    ax.set(xlabel="epoch", title=_panels[k])
+        if k == "score":
+            title = "mean Dice per case" if column == "dice" else column
+    ax.set(xlabel="epoch", title=title)
     if k in ("seconds", "memory_mb"):
         ax.set_ylim(0, 1.15 * max(ax.get_ylim()[1], 1e-3))
     if k == "busy":
