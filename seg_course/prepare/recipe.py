@@ -71,20 +71,21 @@ def _regrid(
 
 # %% ../../nbs/23_prepare.recipe.ipynb #ba171d04
 def _check_three(name, values, whole, unit):
-    "Refuse what are no three numbers for (z,y,x)"
-    numbers = [v for v in np.atleast_1d(values).tolist() if isinstance(v, (int, float))]
-    fine = len(numbers) == len(np.atleast_1d(values)) == 3 and min(numbers) >= 0
-    if not fine or (whole and any(v != int(v) for v in values)):
+    "Refuse what are no three numbers for (z,y,x); None stands for 0"
+    given = [0 if v is None else v for v in np.atleast_1d(values).tolist()]
+    numbers = [v for v in given if isinstance(v, (int, float))]
+    fine = values is not None and len(numbers) == len(given) == 3 and min(numbers) >= 0
+    if not fine or (whole and any(v != int(v) for v in given)):
         numbers = "whole numbers" if whole else "numbers"
         raise ValueError(
-            f"{name} {values}: three {numbers} (z,y,x){unit} are expected; 0 keeps what is there"
+            f"{name} {values}: three {numbers} (z,y,x){unit} are expected; None keeps what is there"
         )
 
 # %% ../../nbs/23_prepare.recipe.ipynb #7e753a48
 @step
 def resample(
     scan: Scan,  # any spacing
-    spacing: tuple,  # of the result (z,y,x), mm; 0 keeps what is there
+    spacing: tuple,  # of the result (z,y,x), mm; None keeps what is there
     order: int = 1,  # 0 nearest (labels), 1 linear, 3 cubic
 ) -> Scan:  # on a grid of that spacing over the same space
     """Another voxel size
@@ -99,7 +100,7 @@ def resample(
 @step
 def resize(
     scan: Scan,  # any size
-    shape: tuple,  # of the result (z,y,x), voxels; 0 keeps what is there
+    shape: tuple,  # of the result (z,y,x), voxels; None keeps what is there
     order: int = 1,  # 0 nearest (labels), 1 linear, 3 cubic
 ) -> Scan:  # on a grid of that many voxels over the same space
     """Another number of voxels: the spacing then differs from case to case
