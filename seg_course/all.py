@@ -166,6 +166,7 @@ from .predict.tune import draw_hysteresis, threshold_table, tune_post
 from .plan.fingerprint import fingerprint, guess_groups
 from .plan.run import (
     fit_plan,
+    keep_plan,
     plan_learner,
     plan_recipe,
     plan_run,
@@ -420,6 +421,7 @@ __all__ = [
     "fingerprint",
     "guess_groups",
     "fit_plan",
+    "keep_plan",
     "plan_learner",
     "plan_recipe",
     "plan_run",

@@ -7,7 +7,7 @@ __all__ = ['Plan', 'save_plan', 'load_plan', 'plan_settings']
 
 # %% ../../nbs/76_plan.settings.ipynb #3ebc97aa
 import math
-from collections.abc import Callable
+import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -202,7 +202,7 @@ def _up(n, step):
     return int(math.ceil(n / step - 1e-6) * step)
 
 # %% ../../nbs/76_plan.settings.ipynb #a2f5c02a
-def _sides(plan, facts):
+def _lengths(plan, facts):
     "Voxels (z,y,x) of the image that the recipe leaves, as a median"
     have = np.array(facts["shape"]["median"]) * facts["spacing_mm"]["median"]
     crop = np.array(plan["crop_mm"])
@@ -225,7 +225,7 @@ def _box_size(sides, voxels):
 # %% ../../nbs/76_plan.settings.ipynb #0875ce76
 def _plan_patch(plan, facts, minutes, device):
     limit = _devices[device]
-    sides = _sides(plan, facts)
+    sides = _lengths(plan, facts)
     if facts["kind"] == "pictures":
         size = _picture_size(facts, limit["px"])
         why = "a patch lies inside of every picture"
@@ -248,7 +248,7 @@ def _plan_sampling(plan, facts, minutes, device):
     if facts["kind"] == "pictures":
         plan.put("fg_share", None, "pictures as they come")
         return
-    sides = _sides(plan, facts)
+    sides = _lengths(plan, facts)
     size = np.array(plan["size"])
     whole = bool((sides[-len(size) :] <= size * 1.25).all())
     if plan["dims"] == 3 and whole:
@@ -261,22 +261,31 @@ def _plan_sampling(plan, facts, minutes, device):
         plan.put("fg_share", 0.7, f"only {share:.0%} of the slices have foreground")
 
 # %% ../../nbs/76_plan.settings.ipynb #3ef67b50
-def _sided(facts):
-    "Names of labels that have a side"
-    words = ("left", "right")
-    names = [label["name"].lower() for label in facts["labels"].values()]
-    return [n for n in names if any(w in n.replace("_", " ").split() for w in words)]
+_sides = dict(
+    x=("left", "right"),
+    y=("anterior", "posterior", "front", "back"),
+    z=("superior", "inferior", "upper", "lower"),
+)
 
 # %% ../../nbs/76_plan.settings.ipynb #e327fcbe
+def _sided(facts, axis):
+    "Names of labels that say on which side of an axis they are"
+    names = [label["name"] for label in facts["labels"].values()]
+    words = [set(re.split(r"[\W_]+", name.lower())) for name in names]
+    return [name for name, w in zip(names, words) if w.intersection(_sides[axis])]
+
+# %% ../../nbs/76_plan.settings.ipynb #1321bc57
 def _plan_flips(plan, facts, minutes, device):
     if facts["kind"] == "pictures":
         plan.put("flips", ["x", "y"], "a picture has no up and no right")
-    elif _sided(facts):
-        plan.put("flips", [], f"{' and '.join(_sided(facts)[:2])} would change places")
-    elif len(facts["labels"]) == 1:
-        plan.put("flips", ["x"], "one kind of target, which a mirror does not turn into another")
-    else:
-        plan.put("flips", [], "several organs, whose sides tell them apart")
+        return
+    axes = ["x"] if facts["unit"] == "HU" or plan["dims"] == 3 else ["x", "y"]
+    legal = [a for a in axes if not _sided(facts, a)]
+    lost = [name for a in axes for name in _sided(facts, a)]
+    why = "no label is called after a side of " + " or ".join(axes)
+    if lost:
+        why = f"{' and '.join(lost[:2])} would change places"
+    plan.put("flips", legal, why)
 
 # %% ../../nbs/76_plan.settings.ipynb #0c14deb2
 def _plan_transforms(plan, facts, minutes, device):
