@@ -16,7 +16,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..files.common import ignored
 from ..prepare.store import load_case, load_points
+
+# %% ../../nbs/32_batch.oversample.ipynb #81904962
+def _check_labels(labels):
+    if isinstance(labels, (str, int)):
+        raise ValueError(f"labels {labels!r}: a list of labels is expected, like [1, 2]")
 
 # %% ../../nbs/32_batch.oversample.ipynb #8b3abfe9
 def has_fg(
@@ -24,6 +30,7 @@ def has_fg(
     labels: list | tuple = None,  # labels that count as foreground; None: all but 0
 ) -> torch.Tensor:  # (slices,) bool
     "Which slices show foreground"
+    _check_labels(labels)
     counted = [name for name in idx if name.startswith("n_") and name != "n_0"]
     columns = [f"n_{c}" for c in labels] if labels else counted
     for name in columns:
@@ -242,6 +249,8 @@ def plan_boxes(
 
 # %% ../../nbs/32_batch.oversample.ipynb #92ef70d9
 def _check_sampling(size, fg_share, rule, even, about_fg):
+    if not isinstance(size, (list, tuple)) or len(size) not in (2, 3):
+        raise ValueError(f"size {size!r}: (Y,X) of slices or (Z,Y,X) of boxes is expected")
     _check_share(fg_share)
     if rule is not None and fg_share is not None:
         raise ValueError("fg_share and rule: give one of them")
@@ -265,6 +274,7 @@ def sampling_plan(
 ) -> Callable:  # plan function: (table, n, generator) -> (n,4)
     "The plan function for slices or boxes, with its arguments bound"
     _check_sampling(size, fg_share, rule, even, about_fg)
+    _check_labels(labels)
     box = len(size) == 3
     if fg_share is not None:
         share = 1.0 if box else fg_share
@@ -275,7 +285,9 @@ def sampling_plan(
 
 # %% ../../nbs/32_batch.oversample.ipynb #8fb3d33c
 def _is_fg(y, labels):
-    return torch.isin(y, torch.tensor(labels, device=y.device)) if labels else y > 0
+    if labels:
+        return torch.isin(y, torch.tensor(labels, device=y.device))
+    return (y > 0) & (y != ignored)
 
 # %% ../../nbs/32_batch.oversample.ipynb #64b187bb
 def drawn_shares(

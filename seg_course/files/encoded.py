@@ -40,7 +40,11 @@ def rle_encode(
 ) -> str:  # 'start length start length ...'; '' for an empty mask
     """The run-length code of a mask, as Kaggle asks for it
 
-    Pixels are counted from 1, down the columns."""
+    Pixels are counted from 1, down the columns.
+    Raises `ValueError` for probabilities, and for what is no picture."""
+    a = np.asarray(mask)
+    if a.ndim != 2 or a.dtype.kind not in "iubf" or (a % 1 != 0).any():
+        raise ValueError(f"mask {a.shape} {a.dtype}: bool or integers (Y,X) are expected")
     return rle_text(mask_edges(mask))
 
 # %% ../../nbs/09_files.encoded.ipynb #d99d8d43
@@ -91,6 +95,8 @@ def rle_decode(
     """The mask of a run-length code
 
     Raises `ValueError` for what is no such code, and for runs that overlap or leave the picture."""
+    if len(shape) != 2:
+        raise ValueError(f"shape {shape}: (Y,X) of the picture is expected")
     flat = np.zeros(shape[0] * shape[1], bool)
     _paint(flat, _rle_runs(text, shape), True)
     return flat.reshape(shape, order="F")

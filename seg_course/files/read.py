@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 
 from .behaviour import label_readers, mask_readers, reader, readers
-from .common import few, label_map, split_series
+from .common import check_path, few, label_map, split_series
 from .contours import drawing_kind, find_drawing, read_rtstruct, read_seg, roi_names
 from .dicom import read_dicom
 from .encoded import read_json_label, read_rle
@@ -105,6 +105,7 @@ def read_scan(
     """An image of any kind
 
     Raises `ValueError` if no reader knows the kind of file, or the reader finds a fault in it."""
+    check_path(path)
     if not str(path):
         raise ValueError("no image for this label: find the image, or remove the label")
     channels = _channel_files(path)

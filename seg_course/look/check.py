@@ -13,7 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from ..files.common import few
+from ..files.common import check_frame, few
 from ..files.read import read_label, read_scan
 
 # %% ../../nbs/13_look.check.ipynb #6b25532e
@@ -164,7 +164,10 @@ def check_cohort(
 ) -> (
     pd.DataFrame
 ):  # columns case, fault, way_out; a row a fault, sorted by case; none if all is well
-    "All faults of a cohort in one table"
+    """All faults of a cohort in one table
+
+    Raises `ValueError` for what is no table with `case` and `image`."""
+    check_frame(df, ["case", "image"], "cohort")
     columns = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
     found = map_cases(_check_case, columns.itertuples(index=False), len(df), n_jobs)
     labels = labels or df.attrs.get("labels")

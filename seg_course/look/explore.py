@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from ..files.common import split_series, write_atomic
+from ..files.common import check_frame, split_series, write_atomic
 from ..files.read import read_label, read_scan
 
 # %% ../../nbs/14_look.explore.ipynb #b658b51c
@@ -92,6 +92,7 @@ def _of_case(f, case, *args):
 # %% ../../nbs/14_look.explore.ipynb #abc220eb
 def _once(f, df, name, n_jobs):
     "f(image, label, label_map) of each case, from an earlier call where nothing changed"
+    check_frame(df, ["case", "image", "label"], "cohort")
     columns = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
     rows = list(columns.itertuples(index=False))
     file = _cache_file(df, name)
@@ -222,6 +223,9 @@ def mask_targets(
     img: np.ndarray = None,  # grey values (Z,Y,X), for the intensities
 ) -> list:  # a dict a target, with the keys of `target_stats`; no intensities without `img`
     "All targets of one label map"
+    numbers = np.asarray(spacing)
+    if numbers.shape != (3,) or numbers.dtype.kind not in "iuf" or not (numbers > 0).all():
+        raise ValueError(f"spacing {spacing!r}: three numbers (z,y,x) above 0 in mm are expected")
     cc, n = _components(msk)
     if not n:
         return []

@@ -6,6 +6,8 @@
 __all__ = ['unets', 'build_unet', 'encoder_of', 'unet_split', 'move_net']
 
 # %% ../../nbs/43_nets.build.ipynb #32eb3e03
+import inspect
+
 import torch
 import torch.nn as nn
 
@@ -22,14 +24,25 @@ unets = dict(
     classifier=slice_classifier,
 )
 
+# %% ../../nbs/43_nets.build.ipynb #a478d6d4
+def _check_decoder(decoder, arch):
+    "Refuse a decoder that is not there, and settings that it does not have"
+    if decoder not in unets:
+        raise ValueError(f"decoder {decoder!r}: choose one of {sorted(unets)}")
+    known = inspect.signature(unets[decoder]).parameters
+    odd = [name for name in arch if name not in known]
+    if odd and not any(p.kind is p.VAR_KEYWORD for p in known.values()):
+        raise ValueError(
+            f"decoder {decoder!r} has no setting {odd[0]!r}: it has {', '.join(known)}"
+        )
+
 # %% ../../nbs/43_nets.build.ipynb #c5c3fa88
 def build_unet(
     decoder: str = "dynamic",  # a key of `unets`
     **arch,  # passed to it
 ) -> nn.Module:  # the network; segmenters keep their `widths`, as they were resolved
     "A network by the name of its decoder"
-    if decoder not in unets:
-        raise ValueError(f"decoder {decoder!r}: choose one of {sorted(unets)}")
+    _check_decoder(decoder, arch)
     return unets[decoder](**arch)
 
 # %% ../../nbs/43_nets.build.ipynb #575ef192

@@ -40,6 +40,14 @@ def _edges_of(a, c, objects):
         out.append(part + columns.start * len(a))
     return out
 
+# %% ../../nbs/90_out.encoded.ipynb #246d3b3b
+def _check_labels(labels):
+    if not isinstance(labels, dict) or not labels:
+        raise ValueError(
+            f"labels of type {type(labels).__name__}: a dict name of a picture -> label map is "
+            "expected, with one picture at least"
+        )
+
 # %% ../../nbs/90_out.encoded.ipynb #573d7e39
 def write_rle_csv(
     path: str | Path,  # .csv file to write
@@ -51,6 +59,9 @@ def write_rle_csv(
     """Label maps as a table of run-length codes, whole or not at all
 
     A picture without foreground gets an empty code. The column of classes stands in the middle."""
+    _check_labels(labels)
+    if len(columns) != 3:
+        raise ValueError(f"columns {columns}: names for picture, code and class are expected")
     rows = []
     for name, label in labels.items():
         a = _plane(label, name)
@@ -116,6 +127,9 @@ def write_coco(
     """Label maps as a COCO file, or as a list of results for the pictures of `like`
 
     Codes are compressed. Raises `ValueError` if `like` does not know a picture or a category."""
+    _check_labels(labels)
+    if not isinstance(names, dict) or not names:
+        raise ValueError(f"names {names!r}: class -> name is expected, like {{1: 'nucleus'}}")
     ids, categories = _numbers_in(like, labels, names)
     images, annotations = [], []
     for name, label in labels.items():

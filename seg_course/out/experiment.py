@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pandas as pd
 
-from ..files.common import write_atomic
+from ..files.common import check_frame, write_atomic
 
 # %% ../../nbs/94_out.experiment.ipynb #ae0ca141
 def pick_rows(
@@ -24,14 +24,19 @@ def pick_rows(
 
     Raises `ValueError` for a name that is not in the menu.
     """
+    if not isinstance(ablate, str) or not isinstance(menu, dict) or not menu:
+        raise ValueError(
+            f"ablate {ablate!r}, menu {menu!r}: names with commas, 'all', 'none' or '' are "
+            "expected, and a menu with one row at least"
+        )
     reference = next(iter(menu))
     if ablate == "none":
         return []
     if ablate == "all":
         return list(menu)
-    if not ablate:
-        return list(menu) if usual is None else list(usual)
-    names = list(dict.fromkeys([reference, *(name.strip() for name in ablate.split(","))]))
+    usual = list(menu) if usual is None else list(usual)
+    asked = [reference, *(name.strip() for name in ablate.split(","))]
+    names = list(dict.fromkeys(asked)) if ablate else usual
     unknown = sorted(set(names) - set(menu))
     if unknown:
         raise ValueError(f"ablate {unknown}: choose from {list(menu)}, 'all' or 'none'")
@@ -49,10 +54,15 @@ def ablation_table(
     run: str | Path,  # run folder: rows are trained in ablation/, the table is ablation.csv
     last: int = 1,  # epochs at the end whose mean Dice counts
 ) -> pd.DataFrame:  # a row a name: dice (0..1), seconds
-    "The same short training with one thing changed at a time"
+    """The same short training with one thing changed at a time
+
+    Raises `ValueError` if the run folder is not there, or if `train` returns no such history."""
+    if not Path(run).is_dir():
+        raise ValueError(f"{run}: no such run folder")
     rows = {}
     for name in names:
         history = train(name, Path(run) / "ablation" / _slug(name))
+        check_frame(history, ["dice", "seconds"], f"history of {name!r}")
         rows[name] = dict(dice=history.dice.tail(last).mean(), seconds=history.seconds.sum())
     table = pd.DataFrame(rows, index=["dice", "seconds"]).T
     write_atomic(Path(run) / "ablation.csv", table.to_csv)

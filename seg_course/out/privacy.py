@@ -138,7 +138,14 @@ def find_private(
 
     Words of fewer than five letters are looked for in the names of files alone. `.attrs` says how
     many `files` and `words` were looked at: without a word to look for, no file is opened.
+    Raises `ValueError` if there is no such folder, or if `images` is no dict.
     """
+    if not isinstance(run, (str, Path)) or not Path(run).is_dir():
+        raise ValueError(f"{run}: no such folder to look at")
+    if not isinstance(images, dict):
+        raise ValueError(
+            f"images of type {type(images).__name__}: a dict case -> image is expected"
+        )
     words = _private_words(images)
     chosen = _files(run) if files is None else [Path(f) for f in files]
     files = chosen if words else []

@@ -288,6 +288,8 @@ def predict_files(
     """
     from fastprogress.fastprogress import progress_bar
 
+    if after is not None and not callable(after):
+        raise ValueError(f"after {after!r}: a function (folder, case -> image) is expected")
     check_device(device)
     model = load_run(run, device)
     post = _post_of(run, model["post"])

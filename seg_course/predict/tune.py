@@ -283,6 +283,8 @@ def draw_hysteresis(
     close: tuple = (1, 3, 5, 9),  # sides of the closing to draw from, px, odd
 ) -> list:  # candidates for `tune_post`, lists of one decoder
     "Settings of multi-level hysteresis: that of TEAM_1137 (STAS) first, then random ones"
+    if n < 0:
+        raise ValueError(f"{n} settings: a number from 0 on is expected")
     rng = np.random.default_rng(seed)
     drawn = [[_draw_setting(rng, pixels, close)] for _ in range(n - 1)]
     return [[_stas_setting(pixels)], *drawn][:n]
