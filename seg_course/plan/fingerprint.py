@@ -94,10 +94,16 @@ def _case_facts(row):
     codes = _slicing_codes(img)
     if len(img.data[0]) > 1:
         img, label = orient(img, codes), label and orient(label, codes)
-    out = dict(case=row.case, codes=codes, channels=len(img.data), kind=img.data.dtype.kind)
+    out = dict(
+        case=row.case,
+        codes=codes,
+        channels=len(img.data),
+        kind=img.data.dtype.kind,
+        min=float(img.data.min()),
+        max=float(img.data.max()),
+    )
     out |= dict(zip(["nz", "ny", "nx"], img.shape))
-    out |= dict(zip(["dz", "dy", "dx"], (float(s) for s in img.spacing)))
-    out["min"], out["max"] = float(img.data.min()), float(img.data.max())
+    out |= dict(zip(["dz", "dy", "dx"], map(float, img.spacing)))
     # every third voxel of each axis shows the spread of the intensities well enough
     out |= _intensities(img.data[:, :, ::3, ::3], "all")
     if label is None:
@@ -108,8 +114,11 @@ def _case_facts(row):
 def _spread(values):
     "Smallest, median and largest value of each column, as plain numbers"
     values = np.asarray(values, float)
-    rows = np.min(values, 0), np.median(values, 0), np.max(values, 0)
-    return dict(zip(["smallest", "median", "largest"], (np.round(r, 4).tolist() for r in rows)))
+    return dict(
+        smallest=np.min(values, 0).round(4).tolist(),
+        median=np.median(values, 0).round(4).tolist(),
+        largest=np.max(values, 0).round(4).tolist(),
+    )
 
 # %% ../../nbs/75_plan.fingerprint.ipynb #79cde5c7
 def _unit(facts):
@@ -124,12 +133,16 @@ def _label_facts(facts, labels):
     "Of each label: in how many of the cases it is, and its median volume there"
     voxel = facts.dz * facts.dy * facts.dx / 1000
     out = {}
-    for c in sorted(int(k[2:]) for k in facts if re.fullmatch(r"n_\d+", k)):
+    counted = [k for k in facts if re.fullmatch(r"n_\d+", k)]
+    for c in sorted(int(k[2:]) for k in counted):
         n = facts[f"n_{c}"].fillna(0)
         there = n > 0
-        ml = (n * voxel)[there].median()
-        name = labels.get(c, f"label {c}")
-        out[str(c)] = dict(name=name, cases=float(there.mean()), ml=round(float(ml), 4))
+        ml = float((n * voxel)[there].median())
+        out[str(c)] = dict(
+            name=labels.get(c, f"label {c}"),
+            cases=float(there.mean()),
+            ml=round(ml, 4),
+        )
     return out
 
 # %% ../../nbs/75_plan.fingerprint.ipynb #3a4ae61a
@@ -142,8 +155,9 @@ def _target_facts(facts):
             "look at the label files, or name their values with labels="
         )
     voxels = (facts.nz * facts.ny * facts.nx).sum()
-    n = facts.filter(regex=r"^n_\d+$").sum().sum()
-    inside = [float(has[f"fg_p{p:g}"].median()) for p in _steps]
+    counts = facts.filter(regex=r"^n_\d+$")
+    n = counts.sum().sum()
+    inside = {str(p): float(has[f"fg_p{p:g}"].median()) for p in _steps}
     return dict(
         fg_share=float(n / voxels),
         slices_with=float(facts.slices_with.mean()),
@@ -151,7 +165,7 @@ def _target_facts(facts):
         centred_mm=_spread(has[["centred_z", "centred_y", "centred_x"]]),
         targets=float(has.targets.median()),
         diameter_mm=_spread(has[["diameter_mm"]]),
-        intensity_inside=dict(zip(map(str, _steps), inside)),
+        intensity_inside=inside,
     )
 
 # %% ../../nbs/75_plan.fingerprint.ipynb #73266277
@@ -176,9 +190,9 @@ def fingerprint(
     rows = [(row,) for row in _picked(df, most).itertuples()]
     facts = pd.DataFrame(map_cases(_case_facts, rows, len(rows), n_jobs))
     labels = {int(c): name for c, name in df.attrs.get("labels", {}).items()}
-    flat = bool((facts.nz == 1).all())
+    intensity = {str(p): float(facts[f"all_p{p:g}"].median()) for p in _steps}
     return dict(
-        kind="pictures" if flat else "volumes",
+        kind="pictures" if (facts.nz == 1).all() else "volumes",
         unit=_unit(facts),
         cases=len(df),
         read=len(facts),
@@ -187,7 +201,7 @@ def fingerprint(
         channels=int(facts.channels.mode()[0]),
         shape=_spread(facts[["nz", "ny", "nx"]]),
         spacing_mm=_spread(facts[["dz", "dy", "dx"]]),
-        intensity={str(p): float(facts[f"all_p{p:g}"].median()) for p in _steps},
+        intensity=intensity,
         labels=_label_facts(facts, labels),
         **_target_facts(facts),
     )
