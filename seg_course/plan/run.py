@@ -64,6 +64,11 @@ def _weights(plan, folder):
     return imagenet_weights(plan["encoder"], Path(folder) / "imagenet.safetensors")
 
 # %% ../../nbs/77_plan.run.ipynb #ec75f418
+def _pad(plan):
+    "What is around a slice: nothing, or the mirror image of a picture, which ends by chance"
+    return "reflect" if plan.facts["kind"] == "pictures" else "zeros"
+
+# %% ../../nbs/77_plan.run.ipynb #6025b950
 def plan_learner(
     plan: Plan,  # from `plan_run`
     run: str | Path,  # run folder, with the store of `prepare` in `store`
@@ -85,6 +90,7 @@ def plan_learner(
         bs=plan["bs"],
         context=plan["context"] if plan["dims"] == 2 else None,
         fg_share=plan["fg_share"],
+        pad=_pad(plan),
         tfms=plan_transforms(plan),
         n_batches=plan["batches"],
         seed=seed,
@@ -132,7 +138,7 @@ def save_plan_run(
         channels=plan.facts["channels"],
         context=plan["context"],
         tta=plan["tta"],
-        pad="reflect" if plan.facts["kind"] == "pictures" else "zeros",
+        pad=_pad(plan),
     )
 
 # %% ../../nbs/77_plan.run.ipynb #3cae8358
@@ -185,7 +191,7 @@ def time_plan(
         learn.unfreeze()
         with learn.no_bar(), learn.no_logging():
             learn.fit(1)
-    held = int((few.fold == 0).sum())
+    held = len(learn.dls.valid.shape)
     return dict(
         step=float(np.median(clock.batches[2:])),
         validate_case=clock.validation / held,
