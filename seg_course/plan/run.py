@@ -204,15 +204,18 @@ def _plan_epochs(plan, seconds, n_held, minutes):
     "Batches an epoch, and epochs, that fill the minutes"
     budget = 60 * minutes * 0.95  # the rest is for writing states
     step, validate = seconds["step"], seconds["validate_case"] * n_held
-    batches = plan.settings.get("batches") or int(np.clip(9 * validate / step, 25, 200))
-    epoch = batches * step + validate
+    least = 10
+    most = np.clip(budget / step / 10, least, 200)  # ten epochs at least show how it goes
+    batches = plan.settings.get("batches") or int(np.clip(9 * validate / step, least, most))
+    # of many cases, those validate for which a fifth of the epoch is enough
+    epoch = batches * step + min(validate, 0.25 * batches * step)
     epochs = int(budget // epoch)
     if epochs < 1:
         raise ValueError(
             f"{minutes:g} minutes are too short for one epoch of {batches} batches, which takes "
             f"{epoch / 60:.1f} minutes here: give at least {epoch / 57 * 3:.0f} minutes"
         )
-    plan.put("batches", batches, f"validation takes {validate:.0f} s, a tenth of an epoch or less")
+    plan.put("batches", batches, f"all {n_held} cases validate in {validate:.0f} s")
     why = f"{minutes:g} minutes, a step takes {step:.2f} s here, an epoch {epoch:.0f} s"
     plan.put("epochs", epochs, why)
 
