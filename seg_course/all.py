@@ -125,6 +125,7 @@ from .score.challenge import (
     vip_scores,
 )
 from .score.compare import paired_test, plot_paired, small_samples, whole_scores
+from .score.verdict import verdict, verdicts
 from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
 from .train.schedule import (
@@ -306,6 +307,8 @@ __all__ = [
     "organ_level",
     "orient",
     "paired_test",
+    "verdict",
+    "verdicts",
     "patch_coords",
     "pick_rows",
     "plan_boxes",
