@@ -52,12 +52,20 @@ def _sign_test(gains, seed, most=10_000):
     return float(hits / len(means) if exact else (hits + 1) / (len(means) + 1))
 
 # %% ../../nbs/53_score.verdict.ipynb #06687325
-def _standard_error(gains):
-    "Of the mean gain: from patients, and from seeds if there are several"
+def _half_width(gains):
+    "Half the 95 % interval of the mean gain: from patients, and from seeds if there are several"
     seeds, n = gains.shape
-    of_patients = gains.mean(0).var(ddof=1) / n
-    of_seeds = gains.mean(1).var(ddof=1) / seeds if seeds > 1 else 0.0
-    return math.sqrt(of_patients + of_seeds)
+    parts = [gains.mean(0).var(ddof=1) / n]
+    freedom = [n - 1]
+    if seeds > 1:
+        parts.append(gains.mean(1).var(ddof=1) / seeds)
+        freedom.append(seeds - 1)
+    total = sum(parts)
+    if not total:
+        return 0.0
+    # Welch and Satterthwaite: few seeds say little about how much seeds differ
+    together = total**2 / sum(part**2 / k for part, k in zip(parts, freedom))
+    return float(stats.t.ppf(0.975, together) * math.sqrt(total))
 
 # %% ../../nbs/53_score.verdict.ipynb #05968bb9
 def _word(gain, low, high, p, margin):
@@ -95,7 +103,7 @@ def verdict(
     gains = _gains(a, b, patients)
     n = gains.shape[1]
     gain = float(gains.mean())
-    half = stats.t.ppf(0.975, n - 1) * _standard_error(gains)
+    half = _half_width(gains)
     p = _sign_test(gains.mean(0), seed)
     word = _word(gain, gain - half, gain + half, p, margin)
     out = dict(patients=n, seeds=len(gains), gain=gain, low=gain - half, high=gain + half, p=p)
