@@ -98,6 +98,7 @@ from .nets.loss import (
     DeepLoss,
     DiceCELoss,
     DiceFocalLoss,
+    RegionLoss,
     TverskyLoss,
     focal_loss,
     present_dice,
@@ -154,6 +155,7 @@ from .predict.infer import (
 from .predict.hysteresis import hysteresis, stas_levels
 from .predict.post import (
     apply_post,
+    by_regions,
     decode,
     dilate,
     fill_holes,
@@ -229,6 +231,7 @@ __all__ = [
     "browse_stain",
     "browse_thresholds",
     "build_unet",
+    "by_regions",
     "case_scores",
     "case_stats",
     "check_cohort",
@@ -365,6 +368,7 @@ __all__ = [
     "read_seg",
     "reader",
     "recall",
+    "RegionLoss",
     "remove_small",
     "resample",
     "resize",

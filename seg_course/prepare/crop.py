@@ -19,6 +19,7 @@ from edt import edt
 
 from ..files.behaviour import map_cases, step
 from ..files.cohort import read_case
+from ..files.common import ignored
 from ..files.scan import Scan, to_grid
 
 # %% ../../nbs/20_prepare.crop.ipynb #f50aeab8
@@ -374,14 +375,16 @@ def crop_losses(
 def label_mask(
     mask: Scan | None,  # label map on any grid; None: nothing
     scan: Scan,  # the grid of the result
-    labels=None,  # the labels that count, e.g. (2,4); None: all but 0
+    labels=None,  # the labels that count, e.g. (2,4); None: all but 0 and what is to be ignored
 ) -> np.ndarray:  # bool (Z,Y,X), on the grid of `scan`
     "Where some labels are in a scan"
     if mask is None:
         return np.zeros(scan.shape, bool)
     same_grid = mask.shape == scan.shape and np.allclose(mask.affine, scan.affine)
     found = mask.data[0] if same_grid else to_grid(mask, scan, order=0).data[0]
-    return found > 0 if labels is None else np.isin(found, list(labels))
+    if labels is None:
+        return (found > 0) & (found != ignored)
+    return np.isin(found, list(labels))
 
 # %% ../../nbs/20_prepare.crop.ipynb #544842ae
 def _check_size(scan, size_mm):

@@ -8,6 +8,7 @@ __all__ = ['counts', 'dice', 'iou', 'precision', 'recall', 'directed_distances',
 
 # %% ../../nbs/50_score.metric.ipynb #bdfd4988
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -49,7 +50,11 @@ def _is_whole(value):
 
 # %% ../../nbs/50_score.metric.ipynb #09577e84
 def _check_labels(labels):
-    "Refuse what is no list of label values"
+    "Refuse what is no list of label values, and no dict of such lists"
+    if isinstance(labels, dict) and any(isinstance(v, (list, tuple)) for v in labels.values()):
+        for values in labels.values():
+            _check_labels(values)
+        return
     is_list = hasattr(labels, "__len__") and not isinstance(labels, str)
     if not is_list or not len(labels) or not all(map(_is_whole, labels)):
         raise ValueError(f"labels {labels!r}: a list of whole numbers is expected, like [1, 2]")
@@ -66,6 +71,13 @@ def _without_ignored(pred, targ, ignore):
     left_out = targ == ignore
     return np.where(left_out, 0, pred), np.where(left_out, 0, targ)
 
+# %% ../../nbs/50_score.metric.ipynb #6e7e516b
+def _members(labels):
+    "name of a label or region -> function label map -> mask"
+    if isinstance(labels, dict) and all(isinstance(v, (list, tuple)) for v in labels.values()):
+        return {name: partial(np.isin, test_elements=v) for name, v in labels.items()}
+    return {c: partial(np.equal, c) for c in labels}
+
 # %% ../../nbs/50_score.metric.ipynb #effe1521
 def _check_ignore(ignore, labels):
     "Refuse what is no value of a label map, and a label that is to be scored as well"
@@ -80,7 +92,7 @@ def _check_ignore(ignore, labels):
 def counts(
     pred: np.ndarray,  # predicted labels, integers, any shape
     targ: np.ndarray,  # true labels, same shape
-    labels,  # label values to count
+    labels,  # label values to count, or regions: name -> list of values
     ignore: int = None,  # value of the truth that marks voxels nobody annotated: not counted
 ) -> np.ndarray:  # (labels, 3): voxels in both, in the prediction, in the truth
     """The voxels of each label: in both, in the prediction, in the truth.
@@ -92,7 +104,7 @@ def counts(
     _check_labels(labels)
     _check_ignore(ignore, labels)
     pred, targ = _without_ignored(pred, targ, ignore)
-    return np.array([_count(pred == c, targ == c) for c in labels])
+    return np.array([_count(m(pred), m(targ)) for m in _members(labels).values()])
 
 # %% ../../nbs/50_score.metric.ipynb #b91ef621
 def _check_empty(empty):
@@ -151,6 +163,14 @@ def iou(
     union = n[..., 1] + n[..., 2] - n[..., 0]
     return np.where(union > 0, _share(n[..., 0], union), empty)
 
+# %% ../../nbs/50_score.metric.ipynb #f61a06f7
+def _share_of(side, n, empty):
+    "What both have, as a share of what one side has: 1 the prediction, 2 the truth"
+    n = np.asarray(n, float)
+    _check_counts(n, empty)
+    something = n[..., 1:].sum(-1) > 0
+    return np.where(something, _share(n[..., 0], n[..., side]), empty)
+
 # %% ../../nbs/50_score.metric.ipynb #91920de7
 def precision(
     n: np.ndarray,  # (..., 3) from `counts`
@@ -158,10 +178,7 @@ def precision(
     empty: float,  # score where neither side has the label
 ) -> np.ndarray:  # (...), 0 to 1; 0 if nothing is predicted though there is something
     "The share of the prediction that is true: both/predicted."
-    n = np.asarray(n, float)
-    _check_counts(n, empty)
-    something = n[..., 1:].sum(-1) > 0
-    return np.where(something, _share(n[..., 0], n[..., 1]), empty)
+    return _share_of(1, n, empty)
 
 # %% ../../nbs/50_score.metric.ipynb #7082448e
 def recall(
@@ -170,10 +187,7 @@ def recall(
     empty: float,  # score where neither side has the label
 ) -> np.ndarray:  # (...), 0 to 1; 0 if something is predicted though there is nothing
     "The share of the truth that is found: both/true."
-    n = np.asarray(n, float)
-    _check_counts(n, empty)
-    something = n[..., 1:].sum(-1) > 0
-    return np.where(something, _share(n[..., 0], n[..., 2]), empty)
+    return _share_of(2, n, empty)
 
 # %% ../../nbs/50_score.metric.ipynb #33a9564e
 def _check_spacing(spacing, axes=3):
@@ -329,7 +343,7 @@ def case_scores(
     pred: np.ndarray,  # predicted labels (Z,Y,X)
     targ: np.ndarray,  # true labels (Z,Y,X)
     spacing,  # (z,y,x), mm
-    labels,  # label values to score
+    labels,  # label values to score, or regions that may overlap: name -> list of values
     *,
     empty: float,  # Dice, IoU, precision and recall of a label that neither side has
     tol_mm: float = 1.0,  # tolerance of the NSD, mm
@@ -352,13 +366,19 @@ def case_scores(
         return out
     pred, targ = _without_ignored(np.asarray(pred), np.asarray(targ), ignore)
     far = diagonal(targ.shape, spacing)
-    for c, (_, n_pred, n_true) in zip(labels, n):
+    for (c, mask), (_, n_pred, n_true) in zip(_members(labels).items(), n):
         if n_pred and n_true:
-            d = surface_scores(pred == c, targ == c, spacing, tol_mm, surface)
+            d = surface_scores(mask(pred), mask(targ), spacing, tol_mm, surface)
         else:
             d = _without_surface(n_pred or n_true, far)
         out |= {f"{kind}_{c}": v for kind, v in d.items()}
     return out
+
+# %% ../../nbs/50_score.metric.ipynb #19d8e1a5
+def _label_of(scores, column):
+    "The label, or the region, of a column like dice_1 or dice_core; '' for any other column"
+    kind, _, label = str(column).rpartition("_")
+    return label if kind and (label.isdigit() or f"dice_{label}" in scores) else ""
 
 # %% ../../nbs/50_score.metric.ipynb #d98bf4ef
 def _check_table(scores):
@@ -367,7 +387,7 @@ def _check_table(scores):
         raise ValueError(
             f"scores of type {type(scores).__name__}: a table, a row a case, is expected"
         )
-    columns = [c for c in scores if str(c).rpartition("_")[2].isdigit()]
+    columns = [c for c in scores if _label_of(scores, c)]
     if not columns:
         raise ValueError(
             f"columns {list(map(str, scores))[:8]}: no scores of labels are there, like dice_1"
@@ -387,9 +407,11 @@ def summary(
     Raises `ValueError` for a table without scores of labels, or without a row.
     """
     _check_table(scores)
-    named = [c.rpartition("_") for c in scores]
-    kinds = list(dict.fromkeys(kind for kind, _, c in named if c.isdigit()))
-    labels = sorted({int(c) for _, _, c in named if c.isdigit()})
+    named = [c.rpartition("_") for c in scores if _label_of(scores, c)]
+    kinds = list(dict.fromkeys(kind for kind, _, _ in named))
+    labels = list(dict.fromkeys(c for _, _, c in named))
+    if all(c.isdigit() for c in labels):
+        labels.sort(key=int)
     out = pd.DataFrame(
         {kind: [scores[f"{kind}_{c}"].mean() for c in labels] for kind in kinds},
         index=[f"label {c}" for c in labels],
