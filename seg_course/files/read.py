@@ -11,7 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .behaviour import label_readers, mask_readers, reader, readers
+from .behaviour import label_readers, mask_readers, readers
 from .common import check_path, few, label_map, split_series
 from .contours import drawing_kind, find_drawing, read_rtstruct, read_seg, roi_names
 from .dicom import read_dicom
@@ -30,14 +30,12 @@ _library_readers = {
     read_image: (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp"),
 }
 for _read, _ends in _library_readers.items():
-    reader(*_ends)(_read)
+    readers.add(_read, *_ends)
 
 # %% ../../nbs/10_files.read.ipynb #b771e306
 # a picture that is a label keeps its numbers, and a volume that is one needs few bits a voxel
-mask_readers.update(dict.fromkeys((".png", ".tif", ".tiff", ".bmp"), read_mask))
-_volumes = (read_nifti, read_mgh, read_nrrd, read_meta)
-_volume_ends = [end for f in _volumes for end in _library_readers[f]]
-mask_readers.update(dict.fromkeys(_volume_ends, read_volume_mask))
+for _read, _ends in _library_readers.items():
+    mask_readers.add(read_mask if _read is read_image else read_volume_mask, *_ends)
 
 # %% ../../nbs/10_files.read.ipynb #fb7e2baa
 drawing_ends = (".json", ".xml")  # outlines on a picture, a file a case
@@ -179,7 +177,7 @@ def read_label(
     labels = label_map(labels)
     if _is_contours(p):
         return _read_dicom_label(p, image, labels, str(path).endswith("#any-frame"))
-    if suffix(p) in label_readers:
+    if suffix(p) in label_readers and suffix(p) not in mask_readers.users():
         return label_readers[suffix(p)](p, image, labels)
     _check_mask_kind(p)
     check_turned(p, image)
