@@ -127,6 +127,7 @@ from .score.challenge import (
 )
 from .score.compare import paired_test, plot_paired, small_samples, whole_scores
 from .score.verdict import verdict, verdicts
+from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
 from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
 from .train.schedule import (
@@ -312,6 +313,11 @@ __all__ = [
     "paired_test",
     "verdict",
     "verdicts",
+    "join_scores",
+    "leaderboard_table",
+    "plot_ranks",
+    "rank_draws",
+    "ranking_rules",
     "patch_coords",
     "pick_rows",
     "plan_boxes",
