@@ -186,6 +186,7 @@ from .out.encoded import write_coco, write_rle_csv
 from .out.submit import (
     check_submission,
     predict_files,
+    why_useless,
     write_contours,
     write_label,
     zip_submission,
@@ -422,6 +423,7 @@ __all__ = [
     "vip_scores",
     "warp",
     "whole_scores",
+    "why_useless",
     "window",
     "write_coco",
     "write_contours",

@@ -24,7 +24,25 @@ from joblib import Parallel, delayed
 # %% ../../nbs/01_files.behaviour.ipynb #68986770
 _registries = {}  # kind -> its registry
 
-# %% ../../nbs/01_files.behaviour.ipynb #e76f9e8e
+# %% ../../nbs/01_files.behaviour.ipynb #b8b49af4
+def _code_of(f):
+    "What a function does, wherever it is defined"
+    return getattr(getattr(f, "__code__", None), "co_code", f)
+
+# %% ../../nbs/01_files.behaviour.ipynb #6d009365
+def _warn_replaced(registry, name, f):
+    "Say in one line that a function of the library is replaced by another one"
+    old = registry.get(name)
+    if old is None or _package(old) != "seg_course":
+        return
+    if _code_of(old) != _code_of(f):
+        warnings.warn(
+            f"{registry.kind} {name!r}: {f.__module__}.{name} takes the place of the library's "
+            f"{old.__module__}.{name}: rename your function if you want both",
+            stacklevel=4,
+        )
+
+# %% ../../nbs/01_files.behaviour.ipynb #4665d939
 class Registry(dict):
     "Name -> function, for functions of one kind"
 
@@ -47,6 +65,7 @@ class Registry(dict):
         if not names and not hasattr(f, "__name__"):
             raise ValueError(f"{f!r} has no name: give it one, as in add(f, 'name')")
         for name in names or (f.__name__,):
+            _warn_replaced(self, name, f)
             self[name] = f
         return f
 
@@ -60,13 +79,28 @@ def _package(f):
     return (getattr(f, "__module__", None) or "").partition(".")[0]
 
 # %% ../../nbs/01_files.behaviour.ipynb #a787db88
-def _check_describable(f, func, name, kind):
-    "Refuse a function that could not be found again"
-    if name is None:
-        raise ValueError(
-            f"{getattr(func, '__name__', func)!r} is no registered {kind}: "
-            f"write @{kind} above its definition"
+def _not_registered(func, registry):
+    "Why a function is not found, and what to do"
+    name, kind = getattr(func, "__name__", repr(func)), registry.kind
+    known = registry.get(name)
+    if known is None:
+        return f"{name!r} is no registered {kind}: write @{kind} above its definition"
+    if _package(known) == "seg_course":
+        return (
+            f"{name!r} is the name of a {kind} of the library, and yours is not registered: "
+            f"rename it, and write @{kind} above its definition"
         )
+    return (
+        f"{name!r} was defined again, and here is the older function: "
+        "run the cell that puts it into a list once more"
+    )
+
+# %% ../../nbs/01_files.behaviour.ipynb #d912a263
+def _check_describable(f, func, name, registry):
+    "Refuse a function that could not be found again"
+    kind = registry.kind
+    if name is None:
+        raise ValueError(_not_registered(func, registry))
     if isinstance(f, partial) and f.args:
         raise ValueError(f"{name}: bind arguments by name, as in partial({name}, argument=value)")
     if isinstance(f, partial) and kind in f.keywords:
@@ -74,7 +108,7 @@ def _check_describable(f, func, name, kind):
             f"{name}: {kind!r} is the key of the name, so no argument may be called so: rename it"
         )
 
-# %% ../../nbs/01_files.behaviour.ipynb #d912a263
+# %% ../../nbs/01_files.behaviour.ipynb #01cd8f64
 def describe(
     f: Callable,  # a registered function, or `partial` of one with arguments bound by name
     registry: Registry,  # where its name is found
@@ -85,7 +119,7 @@ def describe(
     bound = isinstance(f, partial)
     func = f.func if bound else f
     name = next((n for n, known in registry.items() if known is func), None)
-    _check_describable(f, func, name, registry.kind)
+    _check_describable(f, func, name, registry)
     try:
         arguments = json.loads(json.dumps(f.keywords if bound else {}))
     except TypeError as e:
@@ -107,7 +141,8 @@ def resolve(
     if name not in registry:
         raise ValueError(
             f"{kind} {name!r} is unknown: there are {sorted(registry)}; "
-            f"if it is your own, define it with @{kind} first"
+            f"if it is your own, define it with @{kind} first "
+            "(on the command line, add --with FILE, the Python file that defines it)"
         )
     arguments = {k: v for k, v in d.items() if k != kind}
     return partial(registry[name], **arguments) if arguments else registry[name]

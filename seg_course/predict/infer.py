@@ -25,7 +25,7 @@ from ..batch.whole import whole_size
 from ..files.behaviour import readers
 from ..files.cohort import read_case, read_cohort
 from ..files.common import save_npy, split_series, write_json
-from ..files.layout import named_files
+from ..files.layout import image_files
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
 from .gate import apply_gate
@@ -561,13 +561,23 @@ def _hint(folder):
     return ""
 
 # %% ../../nbs/71_predict.infer.ipynb #2ca7d256
+def _matching(pattern):
+    "The images that a pattern like test/{case}_sa.nii.gz names"
+    parts = Path(pattern).parts
+    n = next(i for i, part in enumerate(parts) if "{" in part or "*" in part)
+    df = read_cohort(Path(*parts[:n]), split="Ts", tests="/".join(parts[n:]))
+    return {r.case: Path(r.image) for r in df.itertuples()}
+
+# %% ../../nbs/71_predict.infer.ipynb #bffcfd79
 def _listed(images):
     "(name -> file, a hint where none is found)"
+    if "{case}" in str(images):
+        return _matching(images), ""
     if not images.exists():
         raise ValueError(f"{images}: no such file or folder")
     if not images.is_dir():
         return {stem(images): images}, ""
-    files, hint = named_files(images, tuple(readers)), _hint(images)
+    files, hint = image_files(images), _hint(images)
     nested = {} if hint else _nested(images)
     # a layout says which of the files are images
     known = bool(nested) and set(nested.values()) <= set(files.values())
@@ -612,7 +622,7 @@ def _image_fault(file, channels, recipe):
 
 # %% ../../nbs/71_predict.infer.ipynb #03d4df27
 def find_images(
-    images: str | Path | dict,  # image file, folder of images or of cases, or case -> file
+    images: str | Path | dict,  # image, folder, pattern like 'test/{case}.png', or case -> file
     channels: int = 1,  # that the run expects
     recipe: list[Callable] = (),  # preparation of the run: what it refuses is a fault too
 ) -> dict[str, Path]:  # name -> file
