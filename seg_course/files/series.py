@@ -11,7 +11,9 @@ __all__ = ['LPS_TO_RAS', 'element_text', 'without_patient', 'short_name', 'eleme
 import filecmp
 import os
 import re
+import zlib
 from collections.abc import Callable, Iterator
+from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
@@ -27,15 +29,25 @@ LPS_TO_RAS = np.diag([-1.0, -1, 1, 1])  # 4x4, for places (x,y,z,1) in mm; it is
 _binary = ("FD", "FL", "SL", "SS", "SV", "UL", "US", "UV")  # kinds of numbers that are no text
 
 # %% ../../nbs/05_files.series.ipynb #8ea7ec54
+@cache
+def _tag(keyword):
+    "The tag of an element; None if there is no such element"
+    from pydicom.datadict import tag_for_keyword
+    from pydicom.tag import Tag
+
+    number = tag_for_keyword(keyword)
+    return None if number is None else Tag(number)
+
+# %% ../../nbs/05_files.series.ipynb #15299e70
 def element_text(
     ds,  # header of a DICOM file
     keyword: str,  # name of the element
 ) -> str:  # its parts are separated by backslashes; '' if it is absent or empty
     "An element as it is stored"
-    from pydicom.datadict import dictionary_VR, tag_for_keyword
+    from pydicom.datadict import dictionary_VR
 
-    tag = tag_for_keyword(keyword)
-    element = ds.get_item(tag) if tag in ds else None
+    tag = _tag(keyword)
+    element = ds.get_item(tag) if tag is not None and tag in ds else None
     value = "" if element is None or element.value is None else element.value
     if isinstance(value, bytes) and (element.VR or dictionary_VR(tag)) in _binary:
         value = ds[tag].value
@@ -117,17 +129,21 @@ def _files_below(path) -> Iterator[Path]:
                 yield Path(file)
 
 # %% ../../nbs/05_files.series.ipynb #6b963214
-def _begins_like_dicom(file):
-    "Does a file begin as DICOM files do, with or without the preamble?"
+def _start(file):
+    "The first bytes of a file"
     with open(file, "rb") as f:
-        start = f.read(132)
-    if start[128:] == b"DICM":
+        return f.read(1024)
+
+# %% ../../nbs/05_files.series.ipynb #a51b5dad
+def _begins_like_dicom(start):
+    "Does a file begin as DICOM files do, with or without the preamble?"
+    if start[128:132] == b"DICM":
         return True
     group, element = (int.from_bytes(start[i : i + 2], "little") for i in (0, 2))
     # an element says its type in two capital letters, or goes on with a length
     typed = start[4:6].isalpha() and start[4:6].isupper()
     short = int.from_bytes(start[4:8], "little") < 132
-    return len(start) == 132 and group in (2, 8) and element < 0x20 and (typed or short)
+    return len(start) >= 132 and group in (2, 8) and element < 0x20 and (typed or short)
 
 # %% ../../nbs/05_files.series.ipynb #33c87c3c
 def _reason(error):
@@ -135,18 +151,51 @@ def _reason(error):
     lines = str(error).splitlines()
     return f"{type(error).__name__}: {lines[0][:120]}" if lines else type(error).__name__
 
+# %% ../../nbs/05_files.series.ipynb #27d659db
+_packed = b"1.2.840.10008.1.2.1.99"  # in the first bytes of a file that is packed by "deflate"
+_most_unpacked = 2**27  # bytes, of a file that is packed to less than a hundredth
+
+# %% ../../nbs/05_files.series.ipynb #65cfc194
+def _check_unpacked(file):
+    "Refuse a packed file that is nearly empty and would fill the memory"
+    data = file.read_bytes()
+    unpack = zlib.decompressobj(-15)
+    # the packed part begins behind the file's own header, whose length is at its beginning
+    rest, n = data[144 + int.from_bytes(data[140:144], "little") :], 0
+    while rest and not unpack.eof:
+        n += len(unpack.decompress(rest, 2**20))
+        rest = unpack.unconsumed_tail
+        if n > max(_most_unpacked, 100 * len(data)):
+            raise ValueError(
+                f"{short_name(file)} of {len(data) / 1e6:.1f} MB unpacks to more than "
+                f"{n / 1e9:.1f} GB, so nearly all of it is empty: save it without compression"
+            )
+
 # %% ../../nbs/05_files.series.ipynb #cd86be69
 _DICOMDIR = "1.2.840.10008.1.3.10"  # class of a list of files
 
 # %% ../../nbs/05_files.series.ipynb #b957667f
-def _header(file):
-    "The header of a DICOM file, with large elements still in the file; None for any other file"
+def _parsed(file):
+    "The header of a file that begins like DICOM, with large elements still in the file; or None"
     from pydicom import dcmread
 
+    start = _start(file)
+    if not _begins_like_dicom(start):
+        return None
+    if _packed in start:
+        _check_unpacked(file)
+        # there is no place in it to which one could come back for the pixels
+        return dcmread(file)
+    return dcmread(file, force=True, defer_size=65536)
+
+# %% ../../nbs/05_files.series.ipynb #7aa04d99
+def _header(file):
+    "The header of a DICOM file; None for any other file"
     try:
-        like_dicom = _begins_like_dicom(file)
-        ds = dcmread(file, force=True, defer_size=65536) if like_dicom else None
+        ds = _parsed(file)
     except Exception as e:
+        if short_name(file) in str(e):
+            raise  # one of ours
         raise ValueError(
             f"{short_name(file)} is cut off or cannot be opened ({_reason(e)}): "
             "get the file again, or remove it"
@@ -206,7 +255,9 @@ def has_dicom(
     "Is there a DICOM file in a folder?"
     for file in _files_below(path):
         try:
-            if file.suffix.lower() == ".dcm" or (file.is_file() and _begins_like_dicom(file)):
+            if file.suffix.lower() == ".dcm" or (
+                file.is_file() and _begins_like_dicom(_start(file))
+            ):
                 return True
         except OSError:
             # a slice that may not be opened: reading the folder says so
