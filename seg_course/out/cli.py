@@ -14,6 +14,7 @@ import json
 import logging
 import os
 import re
+import shlex
 import shutil
 import signal
 import sys
@@ -21,7 +22,9 @@ import threading
 import time
 import traceback
 import warnings
+from importlib.metadata import version as package_version
 from importlib.resources import files as package_files
+from importlib.util import find_spec, module_from_spec, spec_from_file_location
 from pathlib import Path
 from typing import Annotated, Optional
 
@@ -37,10 +40,15 @@ def _lesson_files():
 
 # %% ../../nbs/95_out.cli.ipynb #ddfa9ff5
 def _find_lesson(name):
-    "The notebook of a lesson"
+    "The notebook of a lesson, or a notebook of the user"
+    if name.endswith(".ipynb"):
+        if not Path(name).is_file():
+            raise ValueError(f"{name}: no such notebook")
+        return Path(name)
     known = _lesson_files()
     if name not in known:
-        raise ValueError(f"unknown lesson {name!r}: there are {', '.join(known)}")
+        more = f"; did you mean {name}.ipynb?" if Path(f"{name}.ipynb").is_file() else ""
+        raise ValueError(f"unknown lesson {name!r}: there are {', '.join(known)}{more}")
     return known[name]
 
 # %% ../../nbs/95_out.cli.ipynb #729494a6
@@ -60,6 +68,22 @@ _app = typer.Typer(
     "command, shows the traceback of any fault.",
 )
 
+# %% ../../nbs/95_out.cli.ipynb #f2511bf6
+def _print_version(wanted):
+    if wanted:
+        print(f"seg_course {package_version('seg_course')}")
+        raise typer.Exit
+
+# %% ../../nbs/95_out.cli.ipynb #c8965375
+@_app.callback()
+def _program(
+    version: Annotated[
+        bool,
+        typer.Option("--version", callback=_print_version, is_eager=True, help="say it, and end"),
+    ] = False,
+):
+    "Medical image segmentation competitions in notebooks"
+
 # %% ../../nbs/95_out.cli.ipynb #df68ac67
 @_app.command("lessons")
 def _lessons():
@@ -68,13 +92,52 @@ def _lessons():
         title, sentence = _head(path)
         print(f"{name:14} {title}\n{'':14} {sentence}")
 
-# %% ../../nbs/95_out.cli.ipynb #38b294f5
+# %% ../../nbs/95_out.cli.ipynb #181fdedd
+def _parameters_cell(path):
+    "The code of the cell of settings; refuses what is no notebook, or has no such cell"
+    from seg_course.files.common import read_json
+
+    nb = read_json(path, "name a notebook that JupyterLab has saved")
+    cells = nb.get("cells") if isinstance(nb, dict) else None
+    if not isinstance(cells, list):
+        raise ValueError(f"{path}: is no notebook: name one that JupyterLab has saved")
+    for cell in cells:
+        if "parameters" in cell.get("metadata", {}).get("tags", []):
+            return "".join(cell["source"])
+    raise ValueError(
+        f"{path}: no cell has the tag `parameters`, so it is unknown what may be set: put the "
+        "settings (out = '' among them) into one cell, and give it that tag in JupyterLab's "
+        "property inspector, the cogwheel at the right"
+    )
+
+# %% ../../nbs/95_out.cli.ipynb #fec37512
+def _value_of(node, path):
+    "The default value of a setting"
+    try:
+        return ast.literal_eval(node.value)
+    except (ValueError, SyntaxError):
+        raise ValueError(
+            f"{path}: the setting {ast.unparse(node)} is no plain value: write a number, a text, a "
+            "list or a dict, and compute with it in the next cell"
+        ) from None
+
+# %% ../../nbs/95_out.cli.ipynb #fcd9fd68
 def _lesson_params(path):
     "Default value of each setting of a lesson"
-    import papermill as pm
-
-    settings = pm.inspect_notebook(str(path))
-    return {name: ast.literal_eval(setting["default"]) for name, setting in settings.items()}
+    try:
+        body = ast.parse(_parameters_cell(path)).body
+    except SyntaxError as e:
+        raise ValueError(f"{path}: line {e.lineno} of the cell `parameters`: {e.msg}") from None
+    known = {}
+    for node in body:
+        if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name):
+            known[node.targets[0].id] = _value_of(node, path)
+    if not isinstance(known.get("out"), str):
+        raise ValueError(
+            f"{path}: the cell `parameters` has no setting out = '', which says where the run "
+            "folder is: add it"
+        )
+    return known
 
 # %% ../../nbs/95_out.cli.ipynb #5fdc8de4
 def _literal(text):
@@ -317,16 +380,15 @@ def _end_children():
 # %% ../../nbs/95_out.cli.ipynb #244bea21
 def _write_html(notebook, html):
     "Write a notebook as HTML, whole or not at all"
-    from nbconvert import HTMLExporter
-
     from seg_course.files.common import write_atomic
+    from seg_course.out.view import report_page
 
-    text = HTMLExporter(template_name="lab").from_filename(str(notebook))[0]
+    text = report_page(notebook)
     write_atomic(html, lambda part: part.write_text(text, encoding="utf-8"))
 
 # %% ../../nbs/95_out.cli.ipynb #76f90099
 def run_lesson(
-    lesson: str,  # name, see `seg_course lessons`
+    lesson: str,  # name, see `seg_course lessons`, or the path of a notebook of your own
     params: dict = None,  # settings: name -> value, typed or as text; None: the defaults
     out: str | Path = "",  # run folder; '' makes runs/<lesson>/<date-time>
 ) -> Path:  # the run folder, with notebook.ipynb and report.html in it
@@ -343,14 +405,15 @@ def run_lesson(
     if params.get("data"):
         _check_data(params["data"])
     stamp = time.strftime("%Y%m%d-%H%M%S")
-    out = Path(out or params.get("out") or f"runs/{lesson}/{stamp}")
+    name = path.stem if lesson.endswith(".ipynb") else lesson
+    out = Path(out or params.get("out") or f"runs/{name}/{stamp}")
     made = _make_folder(out)
     before = _contents(out)
     again = f"the same command with --out {out} continues"
     part = out / f".part{os.getpid()}.notebook.ipynb"
     with _alone(out):
         _sweep(out)
-        print(f"{lesson} -> {out}  (interrupted? {again})", flush=True)
+        print(f"{name} -> {out}  (interrupted? {again})", flush=True)
         try:
             _execute(path, part, params | dict(out=str(out)))
         except PapermillExecutionError as e:
@@ -381,7 +444,9 @@ class _Stopped(Exception):
 # %% ../../nbs/95_out.cli.ipynb #83a719dd
 @_app.command("run")
 def _run(
-    lesson: Annotated[str, typer.Argument(help="see `seg_course lessons`")],
+    lesson: Annotated[
+        str, typer.Argument(help="see `seg_course lessons`; or a notebook of your own, x.ipynb")
+    ],
     p: Annotated[
         Optional[list[str]],
         typer.Option(
@@ -392,7 +457,7 @@ def _run(
     data: Annotated[str, typer.Option(help="folder of the data")] = "",
     out: Annotated[str, typer.Option(help="run folder; an interrupted one is continued")] = "",
 ):
-    "Execute a lesson; leaves model, scores, submission and an HTML report in its run folder"
+    "Execute a lesson or your notebook; model, scores and an HTML report go to its run folder"
     known = _lesson_params(_find_lesson(lesson))
     given = _given_params(p, params, data)
     try:
@@ -509,13 +574,29 @@ def _say_private(out, images):
         )
 
 # %% ../../nbs/95_out.cli.ipynb #9100e462
+def _run_own(file):
+    "Run a Python file of the user, which registers steps, rules and readers"
+    if not file.is_file():
+        raise ValueError(f"--with {file}: no such file")
+    spec = spec_from_file_location(file.stem, file)
+    if spec is None:
+        raise ValueError(f"--with {file}: a Python file is expected, as steps.py")
+    module = module_from_spec(spec)
+    sys.modules.setdefault(file.stem, module)  # its functions travel to worker processes
+    try:
+        spec.loader.exec_module(module)
+    except Exception as e:
+        raise ValueError(f"--with {file}: {type(e).__name__}: {e}") from None
+
+# %% ../../nbs/95_out.cli.ipynb #d800102d
 @_app.command("predict")
 def _predict(
     run: Annotated[str, typer.Argument(help="run folder")],
     images: Annotated[
         str,
         typer.Argument(
-            help="an image, a folder of them, or a folder of cases (DICOM, SegTHOR, MM-WHS)"
+            help="an image, a folder of them, a folder of cases (DICOM, SegTHOR, MM-WHS), "
+            "or a pattern like 'test/{case}_sa.nii.gz'"
         ),
     ],
     out: Annotated[str, typer.Argument(help="folder to write")],
@@ -529,8 +610,14 @@ def _predict(
     ] = False,
     rle: Annotated[str, typer.Option(help="for pictures: CSV file of run-length codes too")] = "",
     coco: Annotated[str, typer.Option(help="for pictures: COCO file (JSON) too")] = "",
+    own: Annotated[
+        Optional[list[Path]],
+        typer.Option("--with", help="Python file with steps, rules or readers of your own"),
+    ] = None,
 ):
     "Write a label map for every image, on the grid of the image"
+    for file in own or []:
+        _run_own(file)
     from seg_course.out.submit import predict_files
 
     begun = time.time()
@@ -617,6 +704,15 @@ def _score(
         raise typer.Exit(1)
 
 # %% ../../nbs/95_out.cli.ipynb #a0a03f5f
+def _how_to_open(path):
+    "How a notebook is opened and run; what is to be installed, if JupyterLab is not"
+    name = shlex.quote(str(path))
+    lab = f"jupyter lab {name}"
+    if find_spec("jupyterlab") is None:
+        lab = f"pip install jupyterlab && {lab}"
+    return f"To work in it:\n  {lab}\nTo run it without a browser:\n  seg_course run {name}"
+
+# %% ../../nbs/95_out.cli.ipynb #220c4bef
 @_app.command("new")
 def _new(
     name: Annotated[str, typer.Argument(help="of the competition; NAME.ipynb is written here")],
@@ -641,7 +737,7 @@ def _new(
     except OSError as e:
         e.filename, e.filename2 = str(path), None
         raise ValueError(_os_text(e)) from None
-    print(f"{path}: open it in JupyterLab; it runs as it stands, on a phantom")
+    print(f"{path}: it runs as it stands, on a phantom. {_how_to_open(path)}")
 
 # %% ../../nbs/95_out.cli.ipynb #41726b81
 def _join_params(args):
