@@ -67,7 +67,7 @@ def start_run(
         _check_params(run, read_facts(file, "use a new --out folder"), params)
         print(f"continuing {run.name}")
     write_json(file, params)
-    write_json(run / "versions.json", _versions())
+    write_json(run / "versions.json", dict(lesson=lesson) | _versions())
     return run
 
 # %% ../../nbs/61_train.runfolder.ipynb #656db100
