@@ -1,17 +1,20 @@
-"""A lesson in a real browser: JupyterLab, headless Chromium, all cells run, a slider moved, screenshots compared.
+"""A lesson in a real browser: JupyterLab, headless Chromium, all cells run, a slider moved, screenshots compared; its report asks for nothing.
 
 usage: python .ci/browser.py [FOLDER]      screenshots go to FOLDER (default: runs/browser); needs `chromium` on the path
 """
 
 import json
 import os
+import re
 import shutil
 import socket
 import subprocess
 import sys
 import tempfile
+import threading
 import time
 import urllib.request
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -89,6 +92,54 @@ def run_all(page, file, seconds):
     )
 
 
+class Listener(BaseHTTPRequestHandler):
+    "Answers every request, and counts them"
+
+    seen = []
+
+    def do_GET(self):
+        self.seen.append(self.path)
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *args):
+        pass
+
+
+def open_page(browser, text, file):
+    "(requests to other places, pictures that are shown) of a page"
+    file.write_text(text, encoding="utf-8")
+    page, asked = browser.new_page(), []
+    page.on("request", lambda request: asked.append(request.url))
+    page.goto(file.as_uri())
+    page.wait_for_timeout(3000)
+    pictures = page.evaluate("[...document.images].filter(i => i.naturalWidth > 1).length")
+    page.close()
+    return [url for url in asked if not url.startswith(("data:", "file:"))], pictures
+
+
+def check_report(browser, notebook, folder):
+    "The HTML report of a lesson asks for nothing, not even if something in it wants to"
+    from seg_course.out.view import report_page
+
+    page = report_page(notebook)
+    asked, pictures = open_page(browser, page, folder / "report.html")
+    assert not asked, f"the report asks for {asked}"
+    assert pictures, "the report shows no picture"
+    server = ThreadingHTTPServer(("127.0.0.1", 0), Listener)
+    threading.Thread(target=server.serve_forever, daemon=True).start()
+    here = f"http://127.0.0.1:{server.server_port}"
+    tries = f"<script src='{here}/a.js'></script><img src='{here}/b.png'>"
+    tries += f"<link rel='stylesheet' href='{here}/c.css'><iframe src='{here}/d.html'></iframe>"
+    open_page(browser, page.replace("</body>", f"{tries}</body>"), folder / "tries.html")
+    assert not Listener.seen, f"the browser was let out to {Listener.seen}"
+    free = re.sub("<meta http-equiv=.Content-Security-Policy.*?>", "", page)
+    open_page(browser, free.replace("</body>", f"{tries}</body>"), folder / "free.html")
+    assert len(Listener.seen) == 4, "without the policy, all of them go out: the listener is awake"
+    server.shutdown()
+    print(f"report: no request, {pictures} pictures; 4 that were planted are refused")
+
+
 def main(out):
     chromium = next(
         (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
@@ -158,6 +209,7 @@ def main(out):
             assert shown, "the notebook shows no figure"
             assert figures() == shown, "a figure that no control belongs to has changed"
             page.screenshot(path=out / "page.png")
+            check_report(browser, folder / "lesson.ipynb", folder)
             browser.close()
         print(f"browser test passed: screenshots in {out}")
     finally:
