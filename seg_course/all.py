@@ -142,6 +142,7 @@ from .train.schedule import (
 )
 from .train.learner import fold_sources, seg_learner
 from .train.fit import fit_fold
+from .train.runs import compare_runs, find_runs, plot_runs, run_scores, runs_table
 from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
 from .predict.infer import (
     first_mask,
@@ -277,6 +278,11 @@ __all__ = [
     "first_mask",
     "first_slice",
     "fit_fold",
+    "compare_runs",
+    "find_runs",
+    "plot_runs",
+    "run_scores",
+    "runs_table",
     "flip_axes",
     "focal_loss",
     "fold_sources",
