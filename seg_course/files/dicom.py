@@ -199,16 +199,19 @@ def _way_to_decode(syntax, available):
     return "get the file again"
 
 # %% ../../nbs/06_files.dicom.ipynb #fff8c774
-def _decoder_available(syntax):
-    "Is a package installed that decodes this transfer syntax?"
+def _decoder_available(syntax, bits=8):
+    "Is a package installed that decodes this transfer syntax with so many bits?"
     from pydicom.pixels import get_decoder
 
     try:
-        return get_decoder(syntax).is_available
+        plugins = get_decoder(syntax).available_plugins
     except NotImplementedError:
         return False
+    # Pillow decodes JPEG of 8 bits only
+    few_bits = _decoders.get(syntax.removeprefix("1.2.840.10008.1.2.4.")) == _jpeg and bits > 8
+    return any(name != "pillow" or not few_bits for name in plugins)
 
-# %% ../../nbs/06_files.dicom.ipynb #23ce8e7b
+# %% ../../nbs/06_files.dicom.ipynb #7dadd52b
 def _decode(file, ds, frame=0):
     "The stored values of a picture (Y,X); not a copy where that is possible"
     from pydicom.pixels import pixel_array
@@ -220,7 +223,7 @@ def _decode(file, ds, frame=0):
         reason = str(e).split("\n")[0].replace(": ", ", ")[:120]
         raise ValueError(
             f"{short_name(file)} cannot be decoded ({type(e).__name__}, {reason}): "
-            f"{_way_to_decode(syntax, _decoder_available(syntax))}"
+            f"{_way_to_decode(syntax, _decoder_available(syntax, ds.get('BitsStored') or 8))}"
         ) from None
     if a.ndim != 2:
         raise ValueError(
@@ -246,6 +249,11 @@ def _rescale(file, ds):
         raise ValueError(
             f"{short_name(file)} has RescaleSlope 0 or a table of values (ModalityLUTSequence): "
             "convert it to NIfTI with dcm2niix"
+        )
+    if max(abs(slope), abs(intercept)) > 1e30:
+        raise ValueError(
+            f"{short_name(file)} has RescaleSlope {slope:g} and RescaleIntercept {intercept:g}, "
+            "which lead to numbers that float32 cannot express: correct the header"
         )
     return slope, intercept
 

@@ -162,8 +162,10 @@ def _check_empty(path, stored, need):
 def _check_shape(path, stored):
     "Refuse what is no volume of numbers"
     if stored.dtype.kind not in "iufb":
+        kind = "RGB" if stored.dtype.names else stored.dtype
         raise ValueError(
-            f"{path.name} contains {stored.dtype} voxels: numbers are expected, a channel a colour"
+            f"{path.name} contains {kind} voxels: numbers are expected, "
+            "save each colour as a channel (fourth axis)"
         )
     if len(stored.shape) not in (3, 4):
         raise ValueError(

@@ -266,7 +266,13 @@ def _floats(fields, keys, default):
     "The numbers of the first of these fields that is there"
     for key in keys:
         if key in fields:
-            return np.array(fields[key].split(), float)
+            try:
+                return np.array(fields[key].split(), float)
+            except ValueError:
+                raise ValueError(
+                    f"{key} is {fields[key][:80]!r}, where numbers with decimal points and spaces "
+                    "between them belong"
+                ) from None
     return np.array(default, float)
 
 # %% ../../nbs/04_files.nrrd.ipynb #8a2cb2a6
@@ -364,7 +370,9 @@ def read_meta(
     except ValueError as e:
         if path.name in str(e):
             raise
-        raise ValueError(f"{path.name} cannot be read (header: {e}): get the file again") from None
+        raise ValueError(
+            f"{path.name} cannot be read (header: {e}): correct the header, or get the file again"
+        ) from None
     stored.label = label
     return stored_scan(path, stored, affine, channel_axis)
 
