@@ -358,9 +358,13 @@ def check_turned(
 
     Raises `ValueError` if one of both is turned, and the other one is not."""
     one, two = orientation(label), orientation(image.path)
+    if one == two:
+        return
     height, width = image.shape[1:]
-    shapes_decide = (one > 4) != (two > 4) and height != width
-    if one != two and not shapes_decide:
+    with _opened(Path(label)) as im:
+        fits = (im.size if one > 4 else im.size[::-1]) == (height, width)
+    shapes_decide = (one > 4) != (two > 4) and height != width and fits
+    if not shapes_decide:
         raise ValueError(
             f"{Path(label).name}: EXIF data turn the image (orientation {two}) and the label "
             f"(orientation {one}) in different ways: look at both, turn them alike, and save them "
