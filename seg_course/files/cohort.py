@@ -10,6 +10,7 @@ import json
 import os
 import re
 import shlex
+import warnings
 from collections import Counter
 from pathlib import Path
 
@@ -349,6 +350,9 @@ def _check_csv(df, path):
             f"{path}: column {', '.join(lost)} is missing (there are {', '.join(df)}): "
             "case and image are needed, label, group, split and label_map may be there"
         )
+    twice = [c for c in ("case", "image", "label", "group", "split") if f"{c}.1" in df]
+    if twice:
+        raise ValueError(f"{path}: column {', '.join(twice)} is there twice: remove one of them")
     if (df.case == "").any():
         line = int((df.case == "").argmax()) + 2
         raise ValueError(f"{path}: line {line} has no case: give each case a name")
@@ -372,10 +376,19 @@ def _rows_of_split(df, split, path):
     return df[words.map(_sides) == split].drop(columns="split", errors="ignore")
 
 # %% ../../nbs/12_files.cohort.ipynb #7766b93a
+def _csv_table(path):
+    "A CSV file as texts; spreadsheet programs in many countries separate the columns by semicolons"
+    kw = dict(dtype=str, keep_default_na=False, index_col=False, on_bad_lines="error")
+    kw["skipinitialspace"] = True
+    head = read_table(path, "save it again", nrows=0, **kw)
+    sep = ";" if len(head.columns) == 1 and ";" in head.columns[0] else ","
+    df = read_table(path, "save it again", sep=sep, **kw)
+    return df.rename(columns=str.strip).apply(lambda column: column.str.strip())
+
+# %% ../../nbs/12_files.cohort.ipynb #85c50207
 def _csv_cohort(path, split):
     "The rows of a CSV file, with all its columns"
-    kw = dict(dtype=str, keep_default_na=False, index_col=False, on_bad_lines="error")
-    df = read_table(path, "save it again", **kw)
+    df = _csv_table(path)
     _check_csv(df, path)
     df = _rows_of_split(df, split, path).copy()
     if "group" in df:
@@ -449,6 +462,9 @@ def _with_patterns(path, patterns):
     )
 
 # %% ../../nbs/12_files.cohort.ipynb #863ce0a9
+_archives = (".zip", ".tar", ".tgz", ".7z", ".rar")
+
+# %% ../../nbs/12_files.cohort.ipynb #b9aa5c09
 def _check_found(got, path, split):
     "Refuse a folder without cases"
     if got is None and split == "Ts":
@@ -458,7 +474,10 @@ def _check_found(got, path, split):
             "images, or give a pattern, like tests='test/{case}.png'"
         )
     if got is None:
+        packed = [f.name for f in visible_files(path) if f.suffix.lower() in _archives]
         guess = _guess_patterns(path)
+        if packed and not guess:
+            raise ValueError(f"{path}: no known layout: unpack {few(packed, 3)} first")
         if guess:
             raise ValueError(
                 f"{path}: no known layout, but the names fit patterns: "
@@ -472,17 +491,17 @@ def _check_found(got, path, split):
             "case, image, label"
         )
     if not got[0]:
-        raise ValueError(f"{path}: no image in it")
+        raise ValueError(f"{path}: no image in it: look whether the data were unpacked there")
 
 # %% ../../nbs/12_files.cohort.ipynb #05270667
 def _check_labels_found(rows, path, split):
     "Refuse images without any label, if files that look like their labels are elsewhere"
-    if split == "Ts" or any(row["label"] for row in rows):
+    if split == "Ts" or any(row["label"] and row["image"] for row in rows):
         return
     guess = _guess_patterns(path)
     if guess:
         raise ValueError(
-            f"{path}: no label in a folder labels, but the names fit patterns: "
+            f"{path}: no label has the name of an image, but the names fit patterns: "
             f"{_with_patterns(path, guess)}"
         )
 
@@ -494,6 +513,14 @@ def _check_cases(df, path):
     if twice:
         raise ValueError(
             f"{path}: cases {few(twice)} are there more than once: give each its own name"
+        )
+    plain = df.case.str.casefold()
+    alike = df.case[plain.duplicated(keep=False)].tolist()
+    if alike:
+        warnings.warn(
+            f"{path}: cases {few(alike)} differ in capitals only: on Windows and macOS one file "
+            "would replace the other, so give them other names",
+            stacklevel=4,
         )
 
 # %% ../../nbs/12_files.cohort.ipynb #5454e47c

@@ -15,7 +15,7 @@ import numpy as np
 
 from .behaviour import readers
 from .common import few, read_json, read_table
-from .image import check_turned, orientation, read_drawing
+from .image import orientation, read_drawing
 from .scan import Scan
 
 # %% ../../nbs/09_files.encoded.ipynb #42f16806
@@ -379,7 +379,8 @@ def _coco_lists(path, *stamp):
         names = {c["id"]: str(c["name"]) for c in info["categories"]}
         pictures = {}
         for image in info["images"]:
-            pictures.setdefault(Path(image["file_name"]).name, []).append(image)
+            name = image["file_name"].replace("\\", "/")  # as Windows writes it
+            pictures.setdefault(Path(name).name, []).append(image | dict(file_name=name))
         annotations = _by_image(info)
     except (TypeError, KeyError, AttributeError) as e:
         raise ValueError(
@@ -440,6 +441,18 @@ def _annotation_runs(annotation, shape, name):
         ) from None
 
 # %% ../../nbs/09_files.encoded.ipynb #c368dbc8
+def _check_upright(file, picture, sized):
+    "Refuse a picture that EXIF data turn, unless its size, which was `sized`, tells how it is meant"
+    turn = orientation(picture)
+    height, width = sized
+    if turn == 1 or (turn > 4 and height != width):
+        return
+    raise ValueError(
+        f"{file.name}: EXIF data turn the image {Path(picture).name} (orientation {turn}), and "
+        "nothing says whether the masks are turned: turn the picture, and save it without EXIF data"
+    )
+
+# %% ../../nbs/09_files.encoded.ipynb #6d529f3c
 def _check_entry(entry, image, path):
     "Refuse a picture that a COCO file does not know, or of another size"
     if entry is None:
@@ -450,7 +463,7 @@ def _check_entry(entry, image, path):
             f"{path.name} is about a picture of {was[0]}x{was[1]} pixels, "
             f"{Path(image.path).name} has {now[0]}x{now[1]}: use the original picture"
         )
-    check_turned(path, image)
+    _check_upright(path, image.path, was)
 
 # %% ../../nbs/09_files.encoded.ipynb #e1539180
 def read_coco(

@@ -8,7 +8,9 @@ __all__ = ['segthor_labels', 'mmwhs_values', 'layouts', 'dataset_json', 'image_f
 # %% ../../nbs/11_files.layout.ipynb #64d5a52e
 import os
 import re
+import unicodedata
 import warnings
+from collections import Counter
 from pathlib import Path
 
 import pandas as pd
@@ -92,9 +94,31 @@ def _labels_in(folder):
     "name of the case -> label, in a folder of labels"
     return _named(folder, (*mask_readers, *drawing_ends, ".jpg", ".jpeg"), True)
 
+# %% ../../nbs/11_files.layout.ipynb #c4319c40
+def _plain_name(name):
+    "A name without capitals, and with each letter as one sign"
+    return unicodedata.normalize("NFC", name).casefold()
+
+# %% ../../nbs/11_files.layout.ipynb #c7f01e7b
+def _partners(images, labels):
+    "name of an image -> name of a label that is the same but for capitals and signs"
+    alone = [sorted(set(a) - set(b)) for a, b in ((images, labels), (labels, images))]
+    found = [{name: _plain_name(name) for name in names} for names in alone]
+    once = [Counter(names.values()) for names in found]
+    by_name = {plain: name for name, plain in found[1].items()}
+    return {
+        name: by_name[plain]
+        for name, plain in found[0].items()
+        if once[0][plain] == once[1][plain] == 1
+    }
+
 # %% ../../nbs/11_files.layout.ipynb #0cc86091
 def _pairs(images, labels):
     "The cases that have an image, a label, or both"
+    partners = _partners(images, labels)
+    labels = {c: f for c, f in labels.items() if c not in partners.values()} | {
+        image: labels[label] for image, label in partners.items()
+    }
     rows = []
     for case in sorted({*images, *labels}):
         image, label = images.get(case, ""), labels.get(case, "")
