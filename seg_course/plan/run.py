@@ -121,7 +121,8 @@ def fit_plan(
     **kw,  # passed to `fit_fold`
 ) -> pd.DataFrame:  # a row for each epoch
     "Train one fold as a plan says"
-    settings = dict(epochs=plan["epochs"], lr=plan["lr"], schedule=plan["schedule"])
+    names = "epochs", "lr", "schedule", "freeze_epochs"
+    settings = {name: plan[name] for name in names}
     return fit_fold(learn, folder, seed=seed, **settings | kw)
 
 # %% ../../nbs/77_plan.run.ipynb #d739de12

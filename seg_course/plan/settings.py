@@ -239,8 +239,9 @@ def _plan_patch(plan, facts, minutes, device):
     context = int(facts["kind"] == "volumes" and plan["dims"] == 2)
     plan.put("context", context, "a neighbour on each side" if context else "no neighbours")
     area = float(np.prod(plan["size"]))
-    bs = 4 if plan["dims"] == 3 else int(np.clip(16 * 160**2 // area, 4, 32))
-    plan.put("bs", bs, f"{bs * area / 1e3:.0f} k voxels a batch")
+    bs = 4 if device == "cpu" else int(np.clip(limit["voxels"] * 2 // area, 4, 32))
+    why = "small batches: in few minutes the number of steps counts" if device == "cpu" else ""
+    plan.put("bs", bs, why or f"{bs * area / 1e3:.0f} k voxels keep the device busy")
 
 # %% ../../nbs/76_plan.settings.ipynb #ed5b6e51
 def _plan_sampling(plan, facts, minutes, device):
@@ -324,6 +325,9 @@ def _plan_training(plan, facts, minutes, device):
     plan.put("loss", "dice_ce", "Dice and cross-entropy: overlap counts, and each voxel too")
     plan.put("lr", 5e-3 if plan["dims"] == 3 else 4e-3, "highest rate of one cycle")
     plan.put("schedule", "one_cycle", "it ends with a small rate whenever the minutes are over")
+    plan.put(
+        "freeze_epochs", 0, "every minute trains all layers; the encoder at a tenth of the rate"
+    )
     plan.put("ema", 0.99, "the mean of the last hundred steps is better than the last one")
     plan.put("empty", 1.0, "Dice of a label on neither side; look at the rules of the challenge")
     labels = {"0": "background"} | {c: v["name"] for c, v in facts["labels"].items()}
