@@ -111,8 +111,9 @@ def leaderboard_table(
 ) -> pd.DataFrame:  # a row a submission: mean, and ranks under each rule
     """A leaderboard with its uncertainty, sorted by the first rule
 
-    Beside each rank stand the ranks of 95 % of the draws; `first` is the share of the draws in which a submission wins under the first rule. Raises
-    `ValueError` for fewer than two submissions or three cases, and for missing scores."""
+    Beside each rank stand the ranks of 95 % of the draws; `first` is the share of the draws in
+    which a submission wins under the first rule. Raises `ValueError` for fewer than two
+    submissions or three cases, and for missing scores."""
     _check_scores(table)
     rules = ranking_rules if rules is None else rules
     first = next(iter(rules))
