@@ -166,14 +166,19 @@ def _item(**elements):
 
 # %% ../../nbs/82_draw.dicom.ipynb #a1f8a0fe
 def _image_item(reference):
-    "A slice, from its (class, identifier)"
-    return _item(ReferencedSOPClassUID=reference[0], ReferencedSOPInstanceUID=reference[1])
+    "A slice, from its (class, identifier, number in a file with many pictures or None)"
+    item = _item(ReferencedSOPClassUID=reference[0], ReferencedSOPInstanceUID=reference[1])
+    if reference[2] is not None:
+        item.ReferencedFrameNumber = reference[2]
+    return item
 
 # %% ../../nbs/82_draw.dicom.ipynb #9344a122
 def _frame_item(frame, study, series, references):
     "The frame of reference that contours count in, and the series that they were drawn on"
     item = _item(FrameOfReferenceUID=frame)
-    images = [_image_item(reference) for reference in references if reference is not None]
+    # of a file with many pictures, the file is named once
+    files = dict.fromkeys((*reference[:2], None) for reference in references if reference)
+    images = [_image_item(file) for file in files]
     if images:
         # a series without its slices is not allowed
         drawn_on = _item(SeriesInstanceUID=series, ContourImageSequence=images)
@@ -187,7 +192,7 @@ def _frame_item(frame, study, series, references):
 
 # %% ../../nbs/82_draw.dicom.ipynb #e6e0e04d
 def _contour_item(points, reference):
-    "A contour (n,3), mm, and (class, identifier) of the slice on which it was drawn, or None"
+    "A contour (n,3), mm, and the reference of the slice on which it was drawn, or None"
     item = _item(
         ContourGeometricType="CLOSED_PLANAR",
         NumberOfContourPoints=len(points),
@@ -231,12 +236,15 @@ def _add_roi(ds, n, roi, contours):
 
 # %% ../../nbs/82_draw.dicom.ipynb #58fea852
 def _references(n, name, uids, series, like):
-    "(class, identifier) of each of n slices; None where there is none"
+    "(class, identifier, number in a file or None) of each of n slices; None where there is none"
     if like:
-        return [h and (str(h.SOPClassUID), str(h.SOPInstanceUID)) for h in like]
+        return [
+            h and (str(h.SOPClassUID), str(h.SOPInstanceUID), h.get("ReferencedFrameNumber"))
+            for h in like
+        ]
     if uids is None and not series:
         uids = [new_uid(name, "1", k) for k in range(n)]
-    return [(_classes["CT"], uid) if uid else None for uid in uids or [None] * n]
+    return [(_classes["CT"], uid, None) if uid else None for uid in uids or [None] * n]
 
 # %% ../../nbs/82_draw.dicom.ipynb #6d832581
 def _drawing_uid(masks, name, header):

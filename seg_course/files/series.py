@@ -396,6 +396,8 @@ def frame_headers(
         header = Dataset()
         header.update(common)
         _add_groups(header, groups)
+        # by this number others refer to the picture
+        header.ReferencedFrameNumber = len(out) + 1
         out.append(header)
     return out
 
