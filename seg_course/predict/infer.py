@@ -429,9 +429,15 @@ def _read_origin(folder):
         return None, {}
 
 # %% ../../nbs/71_predict.infer.ipynb #236379ed
-def _image_mark(path):
+def _image_mark(case, path):
     "Name, size and date of an image"
-    found = os.stat(split_series(path)[0])
+    try:
+        found = os.stat(split_series(path)[0])
+    except OSError:
+        raise ValueError(
+            f"case {case}: its image {str(path)!r} is not there: read the cohort again, from the "
+            "folder where the images are now"
+        ) from None
     return [Path(path).name, found.st_size, found.st_mtime_ns]
 
 # %% ../../nbs/71_predict.infer.ipynb #eba55eed
@@ -482,7 +488,7 @@ def predict_oof(
     out.mkdir(parents=True, exist_ok=True)
     marks = _kept(out, origin)
     rows = list(df[df.fold == fold].itertuples())
-    todo = [r for r in rows if marks.get(r.case) != _image_mark(r.image)]
+    todo = [r for r in rows if marks.get(r.case) != _image_mark(r.case, r.image)]
     if not todo:
         return out
     model = load_run(run, device, [fold], post=False)
@@ -490,7 +496,7 @@ def predict_oof(
         p = predict_probs(model, read_scan(r.image), tta)
         _is_whole(out / f"{r.case}.npy")  # a folder of this name is refused
         save_npy(out / f"{r.case}.npy", p.data.astype(np.float16))
-        marks[r.case] = _image_mark(r.image)
+        marks[r.case] = _image_mark(r.case, r.image)
         write_json(out / "origin.json", dict(origin=origin, images=marks))
     return out
 

@@ -81,8 +81,10 @@ def fold_sources(
     layout = dict(overlap=overlap, pad=pad, most=most)
     valid = WholeCases(store, val_idx, bs=val_bs, tfms=val_tfms, **layout, **common)
     print(f"training on {train}")
-    if valid.cases.tier != train.cases.tier or len(valid.shape) < valid.n_cases:
-        print(f"validating on {valid}, of {valid.n_cases} cases in the fold")
+    if valid.cases.tier != train.cases.tier:
+        print(f"validating on {valid}")
+    if len(valid.shape) < valid.n_cases:
+        print(f"{len(valid.shape)} of the {valid.n_cases} cases of the fold validate each epoch")
     return DataLoaders(train, valid, device=torch.device(device))
 
 # %% ../../nbs/64_train.learner.ipynb #aadd2013

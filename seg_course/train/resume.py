@@ -211,7 +211,8 @@ class Resume(Callback):
             row = self.rows[-1]
             done = f"epoch {self.epoch + 1} of {self.n_epoch}"
             score = f"{self.score} {row[self.score]:.4f}"
-            print(f"{done}: {score}, {row['seconds']:.0f} s", flush=True)
+            left = row["seconds"] * (self.n_epoch - self.epoch - 1) / 60
+            print(f"{done}: {score}, {row['seconds']:.0f} s, {left:.1f} minutes left", flush=True)
         self.save()
         self.write(figure=time.time() - self.drawn > 10)
 
