@@ -380,9 +380,10 @@ def _csv_table(path):
     "A CSV file as texts; spreadsheet programs in many countries separate the columns by semicolons"
     kw = dict(dtype=str, keep_default_na=False, index_col=False, on_bad_lines="error")
     kw["skipinitialspace"] = True
-    head = read_table(path, "save it again", nrows=0, **kw)
+    remedy = "save it again, as CSV in UTF-8"
+    head = read_table(path, remedy, nrows=0, **kw)
     sep = ";" if len(head.columns) == 1 and ";" in head.columns[0] else ","
-    df = read_table(path, "save it again", sep=sep, **kw)
+    df = read_table(path, remedy, sep=sep, **kw)
     return df.rename(columns=str.strip).apply(lambda column: column.str.strip())
 
 # %% ../../nbs/12_files.cohort.ipynb #85c50207

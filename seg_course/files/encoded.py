@@ -442,7 +442,7 @@ def _annotation_runs(annotation, shape, name):
 
 # %% ../../nbs/09_files.encoded.ipynb #c368dbc8
 def _check_upright(file, picture, sized):
-    "Refuse a picture that EXIF data turn, unless its size, which was `sized`, tells how it is meant"
+    "Refuse a picture that EXIF data turn, unless the size in the file says how it is meant"
     turn = orientation(picture)
     height, width = sized
     if turn == 1 or (turn > 4 and height != width):
