@@ -348,11 +348,17 @@ def _read_recipe(run, kept):
 # %% ../../nbs/61_train.runfolder.ipynb #7c7aefc5
 def _read_post(run):
     "The content of post.json; `post_from_json` makes functions of it"
-    return read_facts(
-        run / "post.json",
-        "finish the run first (an empty list [] stands for no post-processing)",
-        list,
-    )
+    file = run / "post.json"
+    remedy = "finish the run first (an empty list [] stands for no post-processing)"
+    post = read_facts(file, remedy, object)
+    if isinstance(post, dict) and {"rules", "fg_weight", "decode"} & set(post):
+        raise ValueError(
+            f"{file}: is of an earlier version: run the lesson again, whose tuning writes it anew "
+            "(the networks stay)"
+        )
+    if not isinstance(post, list):
+        raise ValueError(f"{file}: contains a {type(post).__name__}, not a list: {remedy}")
+    return post
 
 # %% ../../nbs/61_train.runfolder.ipynb #13d3ad14
 def _faults_of(info, arch):
