@@ -168,7 +168,7 @@ from .predict.post import (
     threshold,
 )
 from .predict.tune import draw_hysteresis, threshold_table, tune_post
-from .plan.fingerprint import fingerprint, guess_groups
+from .plan.fingerprint import find_patients, fingerprint, guess_groups
 from .plan.run import (
     fit_plan,
     keep_plan,
@@ -441,6 +441,7 @@ __all__ = [
     "zip_submission",
     "fingerprint",
     "guess_groups",
+    "find_patients",
     "fit_plan",
     "keep_plan",
     "plan_learner",

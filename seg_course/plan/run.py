@@ -77,7 +77,9 @@ def plan_learner(
     fold: int,  # validates; all others train
     seed: int = 42,  # same seed, same result
     device: str = "cpu",  # 'cpu' or 'cuda'
-    loss_func: Callable | None = None,  # None: what the plan says
+    loss_func: Callable | None = None,  # None: Dice + cross-entropy
+    rule: Callable | None = None,  # sampling rule, instead of the plan's `fg_share`
+    tfms: list | None = None,  # functions (x, y, generator), instead of the plan's
     **kw,  # passed to `seg_learner`: metric, cbs ...
 ) -> Learner:  # with the sources, the network and the loss of the plan
     "The learner that a plan describes"
@@ -89,9 +91,10 @@ def plan_learner(
         tuple(plan["size"]),
         bs=plan["bs"],
         context=plan["context"] if plan["dims"] == 2 else None,
-        fg_share=plan["fg_share"],
+        fg_share=plan["fg_share"] if rule is None else None,
+        rule=rule,
         pad=_pad(plan),
-        tfms=plan_transforms(plan),
+        tfms=plan_transforms(plan) if tfms is None else tfms,
         n_batches=plan["batches"],
         seed=seed,
         device=device,
@@ -210,7 +213,7 @@ def _plan_epochs(plan, seconds, n_held, minutes):
     batches = plan.settings.get("batches") or int(np.clip(9 * validate / step, least, most))
     # of many cases, those validate for which a fifth of the epoch is enough
     epoch = batches * step + min(validate, 0.25 * batches * step)
-    epochs = int(budget // epoch)
+    epochs = plan.settings.get("epochs") or int(budget // epoch)
     if epochs < 1:
         raise ValueError(
             f"{minutes:g} minutes are too short for one epoch of {batches} batches, which takes "

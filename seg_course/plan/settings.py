@@ -18,7 +18,7 @@ from ..files.common import write_json
 from ..train.weights import read_facts
 
 # %% ../../nbs/76_plan.settings.ipynb #fa977ac9
-@dataclass
+@dataclass(repr=False)
 class Plan:
     "Settings, the reason for each, and the facts that they stand on"
 
@@ -44,6 +44,9 @@ class Plan:
         "The plan as a table, a row for each setting"
         rows = [(k, str(v), self.reasons.get(k, "")) for k, v in self.settings.items()]
         return pd.DataFrame(rows, columns=["setting", "value", "reason"])
+
+    def __repr__(self):
+        return self.table().to_string(index=False, max_colwidth=100)
 
     def _repr_html_(self):
         return self.table().to_html(index=False)
