@@ -143,6 +143,7 @@ from .train.schedule import (
 from .train.learner import fold_sources, seg_learner
 from .train.fit import fit_fold
 from .train.runs import compare_runs, find_runs, plot_runs, run_scores, runs_table
+from .train.sweep import grid_points, point_name, sweep, sweep_table
 from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
 from .predict.infer import (
     first_mask,
@@ -283,6 +284,10 @@ __all__ = [
     "plot_runs",
     "run_scores",
     "runs_table",
+    "grid_points",
+    "point_name",
+    "sweep",
+    "sweep_table",
     "flip_axes",
     "focal_loss",
     "fold_sources",
