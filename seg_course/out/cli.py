@@ -239,6 +239,12 @@ def _os_text(e):
     reason = e.strerror or str(e) or type(e).__name__
     return f"{_short(name)}: {reason}: {remedy}" if name else f"{reason}: {remedy}"
 
+# %% ../../nbs/95_out.cli.ipynb #7d3684b8
+_files_of_a_run = (
+    "params.json versions.json cohort.csv run.json post.json scores.csv ablation.csv submission.zip "
+    "preview.gif notebook.ipynb report.html"
+).split()
+
 # %% ../../nbs/95_out.cli.ipynb #b1ae7c81
 def _make_folder(out):
     "Make a run folder and try to write in it; the folders that were not there before, `out` first"
@@ -248,6 +254,12 @@ def _make_folder(out):
     try:
         if out.exists() and not out.is_dir():
             raise ValueError(f"{_short(out)}: is a file; name a folder to write to")
+        taken = [name for name in _files_of_a_run if (out / name).is_dir()]
+        if taken:
+            raise ValueError(
+                f"--out {_short(out)}: {taken[0]} is a folder, and a run writes a file of this "
+                "name: remove it, or choose another --out folder"
+            )
         made = [folder for folder in (out, *out.parents) if not folder.exists()]
         out.mkdir(parents=True, exist_ok=True)
         (out / f".{os.getpid()}.try").touch()
@@ -380,10 +392,11 @@ def _end_children():
 # %% ../../nbs/95_out.cli.ipynb #244bea21
 def _write_html(notebook, html):
     "Write a notebook as HTML, whole or not at all"
-    from seg_course.files.common import write_atomic
-    from seg_course.out.view import report_page
+    from nbconvert import HTMLExporter
 
-    text = report_page(notebook)
+    from seg_course.files.common import write_atomic
+
+    text = HTMLExporter(template_name="lab").from_filename(str(notebook))[0]
     write_atomic(html, lambda part: part.write_text(text, encoding="utf-8"))
 
 # %% ../../nbs/95_out.cli.ipynb #76f90099
