@@ -1,0 +1,221 @@
+"""Wrong input over all commands and functions: is every call answered by one clear line?
+
+usage: python benchmarks/storm.py [GROUP ...] [--all] [--signatures]
+
+Each call runs in a process of its own (a copy of this one), two at a time, with a limit of 60 seconds.
+Its answer is a *line* (a `ValueError`, or exit code 1 or 2 and one line), *right* (it returned, and
+the call says why that is right), *returned* (it returned, and nothing says that it should have),
+*raw* (words of Python or of a library without a way out), a *traceback*, a *hang*, or *memory* (over
+2 GB). One line for each call that was not answered well, `--all` for every call; the counts come
+last. The exit code is 1 if there is any that was not.
+
+`storm_calls.py` contains the calls. With `--signatures`, the calls are made from the signatures of
+all public functions instead (`storm_signatures.py`): each required argument is None, a text, NaN ...
+"""
+
+import json
+import os
+import re
+import resource
+import shutil
+import signal
+import sys
+import tempfile
+import time
+import traceback
+import warnings
+from collections import Counter
+from pathlib import Path
+from types import SimpleNamespace
+
+os.environ |= dict(OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore", MPLBACKEND="agg")
+
+SECONDS, GIGABYTES = 60, 2
+GOOD = ("line", "right")
+RAW = re.compile(
+    r"\[Errno|has no attribute|codec can't|not supported between|NoneType|enforce fail|SVD did not"
+    r"|Expecting value|invalid literal|object is not|Singular matrix|unexpected keyword|positional arg"
+    r"|list index|out of bounds|could not be broadcast|cannot reshape|loop with signature"
+    r"|unsupported operand|Cannot work out file type|dimension must be|size mismatch|unhashable"
+)
+
+WAY_OUT = re.compile(
+    r"(: |; |, |\()(correct|give|use|choose|delete|remove|train|get|name|write|finish|call|leave|set|run|check"
+    r"|make|repair|ask|for boxes choose|build)\b| (is|are) expected|expected like|expected to be like"
+)
+
+
+def is_raw(text):
+    "Words of Python, and nothing that says what to do"
+    return not text or bool(RAW.search(text)) and not WAY_OUT.search(text)
+
+
+def as_nobody():
+    "Give up the rights of root in this process"
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    os.environ["HOME"] = "/nonexistent"
+
+
+def answer_of(error):
+    "(kind, text) of an exception"
+    text = " ".join(str(error).split())
+    frames = traceback.extract_tb(error.__traceback__)
+    if type(error) is ValueError or type(error).__module__.startswith("seg_course"):
+        return ("raw" if is_raw(text) else "line"), text
+    if isinstance(error, TypeError) and len(frames) <= 2 and "argument" in text:
+        return "line", text  # Python's own, about the call itself
+    if isinstance(error, MemoryError):
+        return "memory", text
+    where = f"{Path(frames[-1].filename).name}:{frames[-1].lineno}"
+    own = [f"{Path(f.filename).name}:{f.lineno}" for f in frames if "seg_course/" in f.filename]
+    return "traceback", f"{type(error).__name__} {text[:150]} ({where}, {' '.join(own[-2:])})"
+
+
+def call_function(f):
+    "(kind, text) of a call of a function"
+    try:
+        result = f()
+    except Exception as e:
+        return answer_of(e)
+    return "returned", " ".join(repr(result).split())[:150]
+
+
+def call_command(args, said):
+    "(kind, text) of a command; `said`: file to which its output goes"
+    from seg_course.out import cli
+
+    try:
+        cli.main([str(a) for a in args])
+    except SystemExit as e:
+        code = e.code
+    sys.stdout.flush()
+    sys.stderr.flush()
+    lines = said.read_text(errors="replace").splitlines()
+    words = [line for line in lines if line.startswith("seg_course: ")]
+    if any(line.startswith("Traceback") for line in lines):
+        return "traceback", " ".join(lines[-2:])
+    if code == 0:
+        return "returned", " ".join(lines[-2:])
+    told = [line for line in lines if line.endswith("are faulty") or " not scored: " in line]
+    if code == 1 and not words and told:  # the tables of `check` and `score`
+        text = " ".join(" ".join(lines).split())
+        return ("raw" if is_raw(text) else "line"), text
+    if code not in (1, 2) or len(words) != 1:
+        return "traceback", f"exit code {code}: {' '.join(words)}"
+    return ("raw" if is_raw(words[0]) else "line"), words[0].removeprefix("seg_course: ")
+
+
+def in_child(job, folder):
+    "What the process of a call does"
+    os.setsid()
+    os.chdir(folder)
+    said = folder / "said.txt"
+    fd = os.open(said, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
+    os.dup2(fd, 1)
+    os.dup2(fd, 2)
+    sys.stdout, sys.stderr = open(1, "w", closefd=False), open(2, "w", closefd=False)
+    resource.setrlimit(resource.RLIMIT_AS, (2**34, 2**34))
+    out = os.open("answer.json", os.O_WRONLY | os.O_CREAT)
+    try:
+        f = job.build()  # what is read or written is made now, for this call alone
+        if job.nobody:
+            os.chmod(folder, 0o755)
+            as_nobody()
+        kind, text = call_command(f, said) if isinstance(f, (list, tuple)) else call_function(f)
+    except BaseException as e:
+        kind, text = "broken", "".join(traceback.format_exception(e))[-700:]
+    os.write(out, json.dumps([kind, text[:2000]]).encode())
+    os._exit(0)
+
+
+def finish(job, folder, usage, killed):
+    "The answer of a call that has ended"
+    kind, text = "traceback", "the process died"
+    if (folder / "answer.json").exists() and (folder / "answer.json").stat().st_size:
+        kind, text = json.loads((folder / "answer.json").read_text())
+    job.gigabytes = usage.ru_maxrss / 1e6
+    if killed:
+        kind, text = "hang", f"over {SECONDS} s"
+    elif job.gigabytes > GIGABYTES:
+        kind, text = "memory", f"{job.gigabytes:.1f} GB; {text}"
+    if kind == "returned" and job.right:
+        kind = "right"
+    job.kind, job.text = kind, text.replace(str(folder), "...")
+    shutil.rmtree(folder, ignore_errors=True)
+
+
+def run_all(jobs, work, at_once=2):
+    "Run every call in a copy of this process"
+    waiting, running = list(enumerate(jobs)), {}
+    while waiting or running:
+        while waiting and len(running) < at_once:
+            i, job = waiting.pop(0)
+            folder = work / f"call{i}"
+            folder.mkdir()
+            sys.stdout.flush()
+            pid = os.fork()
+            if not pid:
+                in_child(job, folder)
+            running[pid] = SimpleNamespace(job=job, folder=folder, begun=time.time())
+        for pid, r in list(running.items()):
+            late = time.time() - r.begun > SECONDS
+            if late:
+                os.killpg(pid, signal.SIGKILL)
+            done, _, usage = os.wait4(pid, 0 if late else os.WNOHANG)
+            if done:
+                r.job.seconds = time.time() - r.begun
+                try:
+                    os.killpg(pid, signal.SIGKILL)  # a kernel that was left
+                except ProcessLookupError:
+                    pass
+                finish(r.job, r.folder, usage, late)
+                del running[pid]
+                yield r.job
+        time.sleep(0.005)
+
+
+def main(words):
+    show, groups = "--all" in words, [w for w in words if not w.startswith("--")]
+    warnings.simplefilter("ignore")
+    begun = time.time()
+    with tempfile.TemporaryDirectory() as tmp:
+        work = Path(tmp).resolve()
+        os.chmod(work, 0o755)
+        import logging.config  # noqa: F401  what a user without rights could not import
+        import multiprocessing.managers  # noqa: F401
+
+        import monai.apps  # noqa: F401
+        import nbclient  # noqa: F401
+        import papermill  # noqa: F401
+        import storm_calls
+        import storm_signatures
+
+        known = storm_calls.all_calls(work)
+        if "--signatures" in words:
+            known = storm_signatures.all_calls()
+        jobs = [job for job in known if not groups or job.group in groups]
+        if os.geteuid():
+            jobs = [job for job in jobs if not job.nobody]
+            print("not root: calls as another user are left out")
+        counts = Counter()
+        for job in run_all(jobs, work):
+            counts[job.group, job.kind] += 1
+            if show or job.kind not in GOOD:
+                print(f"{job.kind:9} {job.group:10} {job.name:40} {job.text[:230]}", flush=True)
+    kinds = sorted({kind for _, kind in counts})
+    print(f"{'':12}" + "".join(f"{kind:>10}" for kind in kinds))
+    for group in dict.fromkeys(job.group for job in jobs):
+        print(f"{group:12}" + "".join(f"{counts[group, kind]:10}" for kind in kinds))
+    bad = sum(n for (_, kind), n in counts.items() if kind not in GOOD)
+    print(
+        f"{len(jobs)} calls, {bad} not answered well, longest {max(j.seconds for j in jobs):.0f} s, "
+        f"most {max(j.gigabytes for j in jobs):.2f} GB, {time.time() - begun:.0f} s in all"
+    )
+    return bool(bad)
+
+
+if __name__ == "__main__":
+    sys.path.insert(0, str(Path(__file__).parent))
+    sys.exit(main(sys.argv[1:]))
