@@ -132,6 +132,13 @@ def _train(learn, fit, resume, cbs, epochs):
             _make_room(learn, resume.folder, e)
             start = resume.load(learn)
             print(f"{resume.folder.name}: continues after epoch {start} of {epochs}")
+        except ValueError as e:
+            if "more than 1 value per channel" not in str(e):
+                raise
+            raise ValueError(
+                "a batch norm sees one value of each channel only: use bs=2 or larger slices, or a "
+                "network of less depth"
+            ) from e
         finally:
             _leave_autocast(learn.dls.device.type)
 
