@@ -241,8 +241,8 @@ def _os_text(e):
 
 # %% ../../nbs/95_out.cli.ipynb #7d3684b8
 _files_of_a_run = (
-    "params.json versions.json cohort.csv run.json post.json scores.csv ablation.csv submission.zip "
-    "preview.gif notebook.ipynb report.html"
+    "params.json versions.json plan.json cohort.csv run.json post.json scores.csv ablation.csv "
+    "submission.zip preview.gif notebook.ipynb report.html"
 ).split()
 
 # %% ../../nbs/95_out.cli.ipynb #b1ae7c81
@@ -505,8 +505,8 @@ def _check(
     labels: Annotated[
         str,
         typer.Option(
-            help="label map as JSON, e.g. '{\"255\":1}' or '{\"GTV1\":1}'; or a pattern of the label "
-            "files, e.g. 'train/{case}_gt.nii.gz'"
+            help="label map as JSON, e.g. '{\"255\":1}' or '{\"GTV1\":1}'; or a pattern of the "
+            "label files, e.g. 'train/{case}_gt.nii.gz'"
         ),
     ] = "",
     allow_empty: Annotated[
