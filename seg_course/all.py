@@ -1,27 +1,42 @@
 "Everything of the library that people use, for lessons: `from seg_course.all import *`"
 
-from .files.common import few, split_series, write_json
+from .batch.augment import (
+    affine_maps,
+    plane_grid,
+    rand_affine,
+    rand_elastic,
+    rand_flip,
+    rand_intensity,
+    rand_noise,
+    rand_warp,
+    warp,
+)
+from .batch.autoaugment import rand_autoaugment
+from .batch.oversample import (
+    drawn_shares,
+    has_fg,
+    plan_boxes,
+    plan_slices,
+    sampling_plan,
+    slice_weights,
+)
+from .batch.patch import box_coords
+from .batch.source import BatchSource
+from .draw.data import data_path, fetch_data
+from .draw.dicom import write_dicom, write_rtstruct
+from .draw.phantom import make_phantom
 from .files.behaviour import decoder, map_cases, reader, rule, step
-from .files.scan import Scan, to_grid
+from .files.cohort import read_case, read_cohort
+from .files.common import few, split_series, write_json
+from .files.contours import read_rtstruct, read_seg, roi_names
+from .files.dicom import read_dicom, slice_headers
+from .files.encoded import read_coco, read_rle, rle_decode, rle_encode
+from .files.image import read_drawing, read_image
+from .files.layout import layouts, mmwhs_values
 from .files.nifti import read_mgh, read_nifti
 from .files.nrrd import read_meta, read_nrrd
-from .files.dicom import read_dicom, slice_headers
-from .files.contours import read_rtstruct, read_seg, roi_names
-from .files.image import read_drawing, read_image
-from .files.encoded import read_coco, read_rle, rle_decode, rle_encode
 from .files.read import read_label, read_scan
-from .files.layout import layouts, mmwhs_values
-from .files.cohort import read_case, read_cohort
-from .look.check import check_cohort, fault_table, sound_cohort
-from .look.explore import (
-    case_stats,
-    class_names,
-    fg_ratio,
-    mask_targets,
-    slice_stats,
-    suspicious,
-    target_stats,
-)
+from .files.scan import Scan, to_grid
 from .look.chart import (
     colour,
     contact_sheet,
@@ -41,59 +56,18 @@ from .look.chart import (
     show_slice,
     stas_bins,
 )
-from .prepare.crop import (
-    box_of,
-    crop,
-    crop_about,
-    crop_middle,
-    crop_body,
-    crop_losses,
-    crop_lungs,
-    crop_slices,
-    find_body,
-    find_lungs,
-    lung_box,
-    plot_box,
-    threshold_tumour,
+from .look.check import check_cohort, fault_table, sound_cohort
+from .look.explore import (
+    case_stats,
+    class_names,
+    fg_ratio,
+    mask_targets,
+    slice_stats,
+    suspicious,
+    target_stats,
 )
-from .prepare.intensity import adaptive_window, normalise, organ_level, window
-from .prepare.stain import macenko, rand_stain, stains
-from .prepare.recipe import apply_recipe, orient, resample, resize
-from .prepare.store import load_case, prepare
-from .prepare.split import check_leaks, hold_out, make_folds, plot_folds
-from .batch.patch import box_coords
-from .batch.oversample import (
-    drawn_shares,
-    has_fg,
-    plan_boxes,
-    plan_slices,
-    sampling_plan,
-    slice_weights,
-)
-from .batch.source import BatchSource
-from .batch.augment import (
-    affine_maps,
-    plane_grid,
-    rand_affine,
-    rand_elastic,
-    rand_flip,
-    rand_intensity,
-    rand_noise,
-    rand_warp,
-    warp,
-)
-from .batch.autoaugment import rand_autoaugment
-from .nets.unet2d import (
-    imagenet_weights,
-    lite0_weights,
-    seg_unet,
-    slice_classifier,
-    timm_encoder,
-    tiny,
-)
-from .nets.decoder import activations, nearest_unet
-from .nets.unet3d import dilated3d, patch_coords, unet3d
 from .nets.build import build_unet, move_net, unets
+from .nets.decoder import activations, nearest_unet
 from .nets.loss import (
     DeepLoss,
     DiceCELoss,
@@ -104,47 +78,50 @@ from .nets.loss import (
     present_dice,
     soft_dice,
 )
-from .score.metric import (
-    CaseDice,
-    case_scores,
-    conventions,
-    counts,
-    dice,
-    iou,
-    precision,
-    recall,
-    score_files,
-    summary,
-    surface_scores,
+from .nets.unet2d import (
+    imagenet_weights,
+    lite0_weights,
+    seg_unet,
+    slice_classifier,
+    timm_encoder,
+    tiny,
 )
-from .score.challenge import (
-    cohort_lesions,
-    dice_by,
-    find_lesions,
-    pooled_soft_dice,
-    slice_rule,
-    vip_scores,
+from .nets.unet3d import dilated3d, patch_coords, unet3d
+from .out.encoded import write_coco, write_rle_csv
+from .out.experiment import ablation_table, pick_rows
+from .out.privacy import check_private, find_private
+from .out.signature import is_interactive, show_arguments
+from .out.submit import (
+    check_submission,
+    predict_files,
+    why_useless,
+    write_contours,
+    write_label,
+    zip_submission,
 )
-from .score.compare import paired_test, plot_paired, small_samples, whole_scores
-from .score.verdict import verdict, verdicts
-from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
-from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
-from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
-from .train.schedule import (
-    Ema,
-    Fade,
-    HalfPrecision,
-    Retire,
-    StopAtNan,
-    has_bf16,
-    plot_history,
-    schedules,
+from .out.view import (
+    browse,
+    browse_stain,
+    browse_thresholds,
+    compare_movie,
+    draw_slice,
+    draw_thresholds,
+    first_slice,
 )
-from .train.learner import fold_sources, seg_learner
-from .train.fit import fit_fold
-from .train.runs import compare_runs, find_runs, plot_runs, run_scores, runs_table
-from .train.sweep import grid_points, point_name, sweep, sweep_table
+from .plan.fingerprint import find_patients, fingerprint, guess_groups
+from .plan.run import (
+    fit_plan,
+    keep_plan,
+    plan_learner,
+    plan_recipe,
+    plan_run,
+    plan_transforms,
+    save_plan_run,
+    time_plan,
+)
+from .plan.settings import Plan, load_plan, plan_settings, save_plan
 from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
+from .predict.hysteresis import hysteresis, stas_levels
 from .predict.infer import (
     first_mask,
     flip_axes,
@@ -155,7 +132,6 @@ from .predict.infer import (
     predict_scan,
     presence_probs,
 )
-from .predict.hysteresis import hysteresis, stas_levels
 from .predict.post import (
     apply_post,
     by_regions,
@@ -169,41 +145,66 @@ from .predict.post import (
     threshold,
 )
 from .predict.tune import draw_hysteresis, threshold_table, tune_post
-from .plan.fingerprint import find_patients, fingerprint, guess_groups
-from .plan.run import (
-    fit_plan,
-    keep_plan,
-    plan_learner,
-    plan_recipe,
-    plan_run,
-    plan_transforms,
-    save_plan_run,
-    time_plan,
+from .prepare.crop import (
+    box_of,
+    crop,
+    crop_about,
+    crop_body,
+    crop_losses,
+    crop_lungs,
+    crop_middle,
+    crop_slices,
+    find_body,
+    find_lungs,
+    lung_box,
+    plot_box,
+    threshold_tumour,
 )
-from .plan.settings import Plan, load_plan, plan_settings, save_plan
-from .draw.dicom import write_dicom, write_rtstruct
-from .draw.phantom import make_phantom
-from .draw.data import data_path, fetch_data
-from .out.encoded import write_coco, write_rle_csv
-from .out.submit import (
-    check_submission,
-    predict_files,
-    why_useless,
-    write_contours,
-    write_label,
-    zip_submission,
+from .prepare.intensity import adaptive_window, normalise, organ_level, window
+from .prepare.recipe import apply_recipe, orient, resample, resize
+from .prepare.split import check_leaks, hold_out, make_folds, plot_folds
+from .prepare.stain import macenko, rand_stain, stains
+from .prepare.store import load_case, prepare
+from .score.challenge import (
+    cohort_lesions,
+    dice_by,
+    find_lesions,
+    pooled_soft_dice,
+    slice_rule,
+    vip_scores,
 )
-from .out.privacy import check_private, find_private
-from .out.view import (
-    browse,
-    browse_stain,
-    browse_thresholds,
-    compare_movie,
-    draw_slice,
-    draw_thresholds,
-    first_slice,
+from .score.compare import paired_test, plot_paired, small_samples, whole_scores
+from .score.metric import (
+    CaseDice,
+    case_scores,
+    conventions,
+    counts,
+    dice,
+    iou,
+    precision,
+    recall,
+    score_files,
+    summary,
+    surface_scores,
 )
-from .out.experiment import ablation_table, pick_rows
+from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
+from .score.verdict import verdict, verdicts
+from .train.fit import fit_fold
+from .train.learner import fold_sources, seg_learner
+from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
+from .train.runs import compare_runs, find_runs, plot_runs, run_scores, runs_table
+from .train.schedule import (
+    Ema,
+    Fade,
+    HalfPrecision,
+    Retire,
+    StopAtNan,
+    has_bf16,
+    plot_history,
+    schedules,
+)
+from .train.sweep import grid_points, point_name, sweep, sweep_table
+from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
 
 __all__ = [
     "BatchSource",
@@ -460,3 +461,6 @@ __all__ = [
     "plan_settings",
     "save_plan",
 ]
+
+if is_interactive():
+    show_arguments(f for f in map(globals().get, __all__) if callable(f))
