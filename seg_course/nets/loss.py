@@ -7,9 +7,12 @@ __all__ = ['soft_dice', 'present_dice', 'DiceCELoss', 'focal_loss', 'DiceFocalLo
            'region_labels', 'decode_regions', 'RegionLoss', 'DeepLoss']
 
 # %% ../../nbs/44_nets.loss.ipynb #e71f653a
+from functools import partial
+
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from fastcore.foundation import L
 
 # %% ../../nbs/44_nets.loss.ipynb #c454563d
 def _one_hot(targ, like):  # labels (B,*spatial) -> (B,C,*spatial), 0 or 1, in the type of `like`
@@ -123,6 +126,22 @@ def _check_numbers(least=0.0, **numbers):
         if not isinstance(value, (int, float)) or not least <= value < float("inf"):
             raise ValueError(f"{name} {value!r}: a number of at least {least:g} is expected")
 
+# %% ../../nbs/44_nets.loss.ipynb #740483fc
+def _each(f, pred):
+    "`f` on a batch, or on each sample (C,*spatial) of a list"
+    if isinstance(pred, torch.Tensor):
+        return f(pred)
+    return L(f(one[None])[0] for one in pred)
+
+# %% ../../nbs/44_nets.loss.ipynb #fe10e09d
+def _reduced(f, pred, targ, reduction):
+    "Loss `f` of a batch, or with 'none' of each of its samples (B,)"
+    if reduction == "mean":
+        return f(pred, targ)
+    if reduction == "none":
+        return torch.stack([f(p[None], t[None]) for p, t in zip(pred, targ)])
+    raise ValueError(f"reduction {reduction!r}: choose 'mean' or 'none' (of each sample)")
+
 # %% ../../nbs/44_nets.loss.ipynb #0ccc4d9e
 _dice_settings = dict(batch=bool, background=bool, smooth=(int, float), squared=bool)
 
@@ -138,6 +157,9 @@ def _check_dice_settings(kw):
 # %% ../../nbs/44_nets.loss.ipynb #105e30b5
 class DiceCELoss(nn.Module):
     "`1 - soft Dice` of the foreground classes + cross-entropy, on logits; a mean, never a sum"
+
+    y_int = True  # fastai's MixUp mixes losses, and not labels
+    reduction = "mean"  # 'none': the loss of each sample (B,)
 
     def __init__(
         self,
@@ -160,7 +182,9 @@ class DiceCELoss(nn.Module):
         pred: torch.Tensor,  # logits (B,C,*spatial)
         targ: torch.Tensor,  # integer labels (B,*spatial)
     ) -> torch.Tensor:  # one number, from 0
-        pred, targ = _plain(pred, targ, self.ignore)
+        return _reduced(self._of_batch, *_plain(pred, targ, self.ignore), self.reduction)
+
+    def _of_batch(self, pred, targ):
         overlap = self._overlap(pred.softmax(1), targ)
         return self.ce * self._pixels(pred, targ) + overlap
 
@@ -178,11 +202,11 @@ class DiceCELoss(nn.Module):
 
     def activation(self, pred: torch.Tensor) -> torch.Tensor:
         "Logits to probabilities"
-        return pred.softmax(1)
+        return _each(partial(torch.softmax, dim=1), pred)
 
     def decodes(self, pred: torch.Tensor) -> torch.Tensor:
-        "Logits to labels"
-        return pred.argmax(1)
+        "Logits, or probabilities, to labels"
+        return _each(partial(torch.argmax, dim=1), pred)
 
 # %% ../../nbs/44_nets.loss.ipynb #aa787302
 def focal_loss(
@@ -251,12 +275,7 @@ class TverskyLoss(DiceCELoss):
         self.fp, self.fn = fp, fn
         self.gamma, self.smooth = gamma, smooth
 
-    def forward(
-        self,
-        pred: torch.Tensor,  # logits (B,C,*spatial)
-        targ: torch.Tensor,  # integer labels (B,*spatial)
-    ) -> torch.Tensor:  # one number, 0 to 1
-        pred, targ = _plain(pred, targ, self.ignore)
+    def _of_batch(self, pred, targ):
         # the ignored voxels have p = t = 0, and so they are neither false nor missed
         p, t = (x[:, 1:] for x in _known(pred.softmax(1), targ, self.ignore))
         dims = [0, *range(2, p.ndim)]
@@ -312,6 +331,9 @@ def decode_regions(
 class RegionLoss(nn.Module):
     "`1 - soft Dice` of regions + binary cross-entropy, on logits with a channel a region"
 
+    y_int = True  # fastai's MixUp mixes losses, and not labels
+    reduction = "mean"  # 'none': the loss of each sample (B,)
+
     def __init__(
         self,
         regions: dict,  # name -> labels that belong to it, larger regions first
@@ -329,7 +351,9 @@ class RegionLoss(nn.Module):
         pred: torch.Tensor,  # logits (B,regions,*spatial)
         targ: torch.Tensor,  # integer labels (B,*spatial)
     ) -> torch.Tensor:  # one number, from 0
-        pred, targ = self._checked(pred, targ)
+        return _reduced(self._of_batch, *self._checked(pred, targ), self.reduction)
+
+    def _of_batch(self, pred, targ):
         t = region_masks(targ, self.regions).float()
         each = F.binary_cross_entropy_with_logits(pred, t, reduction="none").mean(1)
         known = 1.0 if self.ignore is None else (targ != self.ignore)[:, None]
@@ -348,15 +372,17 @@ class RegionLoss(nn.Module):
 
     def activation(self, pred: torch.Tensor) -> torch.Tensor:
         "Logits to probabilities, one a region"
-        return pred.sigmoid()
+        return _each(torch.sigmoid, pred)
 
     def decodes(self, pred: torch.Tensor) -> torch.Tensor:
-        "Logits to labels"
-        return decode_regions(pred.sigmoid() > 0.5, self.regions)
+        "Probabilities, as fastai passes them, to labels"
+        return _each(lambda probs: decode_regions(probs > 0.5, self.regions), pred)
 
 # %% ../../nbs/44_nets.loss.ipynb #8569d3cb
 class DeepLoss(nn.Module):
     "A loss on several resolutions; a single answer, as in validation, costs its own loss only"
+
+    y_int = True  # fastai's MixUp mixes losses, and not labels
 
     def __init__(
         self,
@@ -367,6 +393,15 @@ class DeepLoss(nn.Module):
         self.loss, self.weights = loss, tuple(weights)
         # scales all weights but the first, see `Retire`
         self.helpers = 1.0
+
+    @property
+    def reduction(self) -> str:
+        "That of the loss inside: 'mean' or 'none'"
+        return self.loss.reduction
+
+    @reduction.setter
+    def reduction(self, value: str):
+        self.loss.reduction = value
 
     def forward(
         self,

@@ -15,10 +15,33 @@ from pathlib import Path
 import timm
 import torch
 import torch.nn as nn
+import torch.nn.functional as F
 from fastai.vision.models.unet import DynamicUnet
 from fastcore.meta import delegates
+from timm.models import is_model_in_modules
 
 # %% ../../nbs/40_nets.unet2d.ipynb #15245b14
+def _up_to(n, multiple):
+    "The smallest multiple that is at least n"
+    return -(-n // multiple) * multiple
+
+# %% ../../nbs/40_nets.unet2d.ipynb #7169ce5c
+def _padded(x, multiple):
+    "The picture (B,C,Y,X), with zeros on the right and below up to multiples"
+    if multiple == 1:
+        return x
+    ny, nx = x.shape[2:]
+    return F.pad(x, (0, _up_to(nx, multiple) - nx, 0, _up_to(ny, multiple) - ny))
+
+# %% ../../nbs/40_nets.unet2d.ipynb #7fefa129
+def _cropped(f, size, multiple):
+    "Features (B,C,Y,X) of a padded picture, without what is beyond the picture of this size (Y,X)"
+    if multiple == 1:
+        return f
+    inside = [-(-m * n // _up_to(n, multiple)) for m, n in zip(f.shape[2:], size)]
+    return f[:, :, : inside[0], : inside[1]]
+
+# %% ../../nbs/40_nets.unet2d.ipynb #24f43413
 class Encoder(nn.Module):
     "Runs a timm network, keeps its features for the levels that follow, and passes the picture on"
 
@@ -27,15 +50,21 @@ class Encoder(nn.Module):
         net: nn.Module,  # a timm network with `features_only=True`
         name: str = "",  # its architecture, for messages
         n_in: int = 3,  # channels of the picture
+        multiple: int = 1,  # the sides that `net` takes are multiples of it, px
     ):
         super().__init__()
         self.net, self.name, self.n_in = net, name, n_in
+        self.multiple = multiple
+        self.channels_last = getattr(net, "output_fmt", "NCHW") == "NHWC"
         self.feats = []
 
     def forward(self, x: torch.Tensor) -> torch.Tensor:
         # a plain tensor: fastai's typed ones cost time in every operation
         x = x.as_subclass(torch.Tensor)
-        self.feats[:] = self.net(x)
+        feats = self.net(_padded(x, self.multiple))
+        if self.channels_last:
+            feats = [f.movedim(-1, 1).contiguous() for f in feats]
+        self.feats[:] = [_cropped(f, x.shape[2:], self.multiple) for f in feats]
         return x
 
     def __getstate__(self):
@@ -97,7 +126,10 @@ def _why_not_built(
 def _create(name, n_in, pretrained, depth, kw):  # a timm network that returns its levels
     if depth is not None and depth < 0:
         raise ValueError(f"depth {depth}: a number of levels from 1 is expected, or None for all")
-    settings = dict(features_only=True, in_chans=n_in) | kw
+    settings = dict(features_only=True, in_chans=n_in)
+    if is_model_in_modules(name, ("swin_transformer", "swin_transformer_v2")):
+        settings["strict_img_size"] = False  # else it takes one size only
+    settings |= kw
     if depth:
         settings["out_indices"] = tuple(range(depth))
     try:
@@ -152,6 +184,15 @@ def _load_weights(net, path):  # all names and shapes must agree, but for the fi
         raise ValueError(f"{path}: the weights do not fit or cannot be read ({reason})") from None
 
 # %% ../../nbs/40_nets.unet2d.ipynb #c83b6925
+@torch.no_grad()
+def _multiple(net, n_in):  # of which the sides of a picture must be: 1, or 32
+    try:
+        net.eval()(torch.zeros(1, n_in, 101, 77))
+    except (AssertionError, RuntimeError):
+        return 32
+    return 1
+
+# %% ../../nbs/40_nets.unet2d.ipynb #5db38e1b
 def timm_encoder(
     name: str,  # a timm architecture
     n_in: int = 3,  # channels of the picture
@@ -183,7 +224,7 @@ def timm_encoder(
             f"{len(widths)} widths for the {len(channels)} levels of {name} {channels}: "
             "give one a level"
         )
-    enc = Encoder(net, name, n_in)
+    enc = Encoder(net, name, n_in, _multiple(net, n_in))
     levels = [_Level(enc, i, c, w) for i, (c, w) in enumerate(zip(channels, widths))]
     return nn.Sequential(enc, *levels)
 
@@ -191,11 +232,10 @@ def timm_encoder(
 _advice = "choose a convolutional encoder, e.g. resnet34, efficientnet_b0 or convnext_tiny"
 
 # %% ../../nbs/40_nets.unet2d.ipynb #c5339253
-def _check_pyramid(enc):  # what a U-Net needs of an `Encoder`: levels, channels first
-    if getattr(enc.net, "output_fmt", "NCHW") != "NCHW":
-        raise ValueError(
-            f"{enc.name} stores its channels last (B,Y,X,C), which is not supported yet: {_advice}"
-        )
+def _check_pyramid(enc):  # what a U-Net needs of an `Encoder`: pictures, of several sizes
+    fmt = getattr(enc.net, "output_fmt", "NCHW")
+    if fmt not in ("NCHW", "NHWC"):
+        raise ValueError(f"{enc.name} returns features in the order {fmt}, not pictures: {_advice}")
     reduction = enc.net.feature_info.reduction()
     if len(set(reduction)) == 1 < len(reduction):
         raise ValueError(
