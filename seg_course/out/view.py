@@ -7,17 +7,21 @@ __all__ = ['draw_slice', 'first_slice', 'browse', 'browse_stain', 'draw_threshol
            'report_page']
 
 # %% ../../nbs/93_out.view.ipynb #cb0756c0
+import html
 import io
 import json
 import re
+from functools import cache, partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import NamedTuple
 
 import imageio.v3 as iio
 import matplotlib.pyplot as plt
 import numpy as np
 
 from ..files.scan import Scan
-from ..look.chart import planes, row_origin, show_slice
+from ..look.chart import colour, planes, row_origin, show_slice
 from ..predict.hysteresis import hysteresis_map
 from ..score.metric import counts, dice
 
@@ -124,6 +128,273 @@ def draw_slice(
     fig.tight_layout()
     return fig
 
+# %% ../../nbs/93_out.view.ipynb #a9427165
+def _grey_levels(img, limits):
+    "(Y,X) or (Y,X,3) as colours (Y,X,3), 0 to 255; colours stay as they are"
+    if img.ndim == 3:
+        return np.clip(img, 0, 255).astype(np.uint8)
+    low, high = limits
+    scaled = (np.nan_to_num(img) - low) * (255 / ((high - low) or 1))
+    return np.repeat(np.clip(scaled, 0, 255).astype(np.uint8)[..., None], 3, -1)
+
+# %% ../../nbs/93_out.view.ipynb #a63a69ea
+def _colour_table(maps, palette=None):
+    "Colours (labels + 1, 3), 0 to 255, of background and every label"
+    most = max([0, *(int(m.max()) for m in maps.values())])
+    names = [palette[(c - 1) % len(palette)] if palette else colour(c) for c in range(1, most + 1)]
+    rgb = [plt.matplotlib.colors.to_rgb(name) for name in names]
+    return np.array([(0, 0, 0), *rgb]) * 255
+
+# %% ../../nbs/93_out.view.ipynb #67c07963
+def _tint(rgb, msk, table, alpha, classes=None):
+    "Mix the colours of labels (Y,X) into (Y,X,3), in place"
+    shown = np.isin(np.arange(len(table)), range(1, len(table)) if classes is None else classes)
+    shown[0] = False
+    msk = msk.astype(np.intp)
+    on = shown[msk]
+    rgb[on] = (1 - alpha) * rgb[on] + alpha * table[msk[on]]
+    return rgb
+
+# %% ../../nbs/93_out.view.ipynb #88476d31
+def _ends(scan, axis):
+    "Letters of the first and the last voxel along an axis of (Z,Y,X)"
+    v = scan.affine[:3, 2 - axis]
+    main = np.abs(v).argmax()
+    first, last = ("LR", "PA", "IS")[main]
+    return (first, last) if v[main] > 0 else (last, first)
+
+# %% ../../nbs/93_out.view.ipynb #b74ba6cf
+def _in_plane(scan, plane):
+    "Of rows and of columns of a slice: axis of (Z,Y,X), number, size in mm"
+    axes = [axis for axis in range(3) if axis != planes[plane]]
+    return [(axis, scan.shape[axis], float(scan.spacing[axis])) for axis in axes]
+
+# %% ../../nbs/93_out.view.ipynb #676083a8
+def _pixel_size(
+    scan,
+    plane,
+    least=320,  # pixels of the longer side, or more
+    most=1600,  # pixels of the longer side, or fewer: only large pictures are drawn smaller
+):
+    "(width, height) of a slice in pixels: one or more for each voxel, and mm alike in both"
+    (_, rows, rows_mm), (_, cols, cols_mm) = _in_plane(scan, plane)
+    finest = min(rows_mm, cols_mm)
+    width, height = cols * cols_mm / finest, rows * rows_mm / finest
+    longer = max(width, height)
+    factor = most / longer if longer > most else max(1, np.ceil(least / longer))
+    return max(1, round(width * factor)), max(1, round(height * factor))
+
+# %% ../../nbs/93_out.view.ipynb #0a5d78ba
+def _film_size(
+    scan,
+    plane,
+    width,  # pixels
+):
+    "(width, height) of a slice in pixels, as wide as requested"
+    (_, rows, rows_mm), (_, cols, cols_mm) = _in_plane(scan, plane)
+    return round(width), max(1, round(width * rows * rows_mm / (cols * cols_mm)))
+
+# %% ../../nbs/93_out.view.ipynb #eefafb5d
+class _Panel(NamedTuple):
+    "One picture of a canvas: what it shows and, in pixels, where"
+
+    name: str  # 'image', or the name of a label map
+    plane: str
+    left: int
+    top: int
+    width: int
+    height: int
+
+# %% ../../nbs/93_out.view.ipynb #d3586d2f
+_title_px, _gap_px = 22, 8
+
+# %% ../../nbs/93_out.view.ipynb #f108d1f9
+def _layout(
+    scan,
+    shown,  # (name, plane) of each picture
+    size,  # plane -> (width, height) in pixels
+    widest=1100,  # pixels of a row
+):
+    "Pictures from left to right, in as many rows as they need; the size of the canvas"
+    panels, left, top, tallest = [], 0, 0, 0
+    for name, plane in shown:
+        width, height = size(plane)
+        if left and left + width > widest:
+            left, top, tallest = 0, top + tallest + _title_px + _gap_px, 0
+        panels.append(_Panel(name, plane, left, top + _title_px, width, height))
+        left += max(width, 120) + _gap_px
+        tallest = max(tallest, height)
+    right = max(p.left + max(p.width, 120) for p in panels)
+    return panels, (max(right, 400), top + tallest + _title_px)
+
+# %% ../../nbs/93_out.view.ipynb #ba9f2f61
+@cache
+def _font(px):
+    "The font of matplotlib, which has Greek and Cyrillic letters too"
+    from PIL import ImageFont
+
+    return ImageFont.truetype(plt.matplotlib.get_data_path() + "/fonts/ttf/DejaVuSans.ttf", px)
+
+# %% ../../nbs/93_out.view.ipynb #aa7e91d2
+def _fitted(text, width, px=13):
+    "(text, font) no wider than `width` pixels: smaller letters first, then fewer"
+    while px > 9 and _font(px).getlength(text) > width:
+        px -= 1
+    if _font(px).getlength(text) > width:
+        while text and _font(px).getlength(text + "…") > width:
+            text = text[:-1]
+        text += "…"
+    return text, _font(px)
+
+# %% ../../nbs/93_out.view.ipynb #d2ce516e
+def _colour_key(table, classes, names, width):
+    "(rows, width, 3): a square and a name for each label"
+    from PIL import Image, ImageDraw
+
+    names = names or {}
+    entries = [(c, *_fitted(str(names.get(c, f"label {c}")), width - 24)) for c in classes]
+    places, left, top = [], 2, 4
+    for c, text, font in entries:
+        wide = 34 + round(font.getlength(text))
+        if left > 2 and left + wide - 12 > width:
+            left, top = 2, top + 20
+        places.append((c, text, font, left, top))
+        left += wide
+    key = Image.new("RGB", (width, top + 20 if places else 0))
+    draw = ImageDraw.Draw(key)
+    for c, text, font, left, top in places:
+        fill = tuple(int(v) for v in table[c])
+        draw.rectangle((left, top + 1, left + 12, top + 13), fill=fill)
+        draw.text((left + 18, top - 1), text, fill="white", font=font)
+    return np.asarray(key)
+
+# %% ../../nbs/93_out.view.ipynb #2d7d849a
+def _round_length(most):
+    "The largest of 1, 2, 5, 10, 20, 50, ... that is no longer than `most`"
+    power = 10.0 ** np.floor(np.log10(most))
+    return max(factor * power for factor in (1, 2, 5) if factor * power <= most)
+
+# %% ../../nbs/93_out.view.ipynb #e008fcac
+def _write(draw, place, text, anchor):
+    "White letters with a black rim, legible on bone and on air"
+    style = dict(fill="white", stroke_width=2, stroke_fill="black", font=_font(13))
+    draw.text(place, text, anchor=anchor, **style)
+
+# %% ../../nbs/93_out.view.ipynb #99286df5
+def _is_flipped(scan, plane):
+    "Is the first row of a slice drawn at the bottom?"
+    return row_origin(scan, plane) == "lower"
+
+# %% ../../nbs/93_out.view.ipynb #69e6d287
+def _write_sides(draw, scan, panel):
+    "The sides of the patient at the four edges"
+    (rows, _, _), (cols, _, _) = _in_plane(scan, panel.plane)
+    up, down = _ends(scan, rows)[:: -1 if _is_flipped(scan, panel.plane) else 1]
+    left, right = _ends(scan, cols)
+    x, y = panel.left + panel.width / 2, panel.top + panel.height / 2
+    _write(draw, (x, panel.top + 3), up, "mt")
+    _write(draw, (x, panel.top + panel.height - 3), down, "mb")
+    _write(draw, (panel.left + 4, y), left, "lm")
+    _write(draw, (panel.left + panel.width - 4, y), right, "rm")
+
+# %% ../../nbs/93_out.view.ipynb #ce5354be
+def _write_bar(draw, scan, panel):
+    "A scale bar; a picture without mm counts in pixels"
+    _, (_, cols, cols_mm) = _in_plane(scan, panel.plane)
+    length = _round_length(cols * cols_mm / 3)
+    wide = length / (cols * cols_mm) * panel.width
+    x, y = panel.left + 6, panel.top + panel.height - 8
+    draw.line((x - 1, y, x + wide + 1, y), fill="black", width=5)
+    draw.line((x, y, x + wide, y), fill="white", width=3)
+    unit = "px" if scan.shape[0] == 1 and cols_mm == 1 else "mm"
+    _write(draw, (x, y - 5), f"{length:g} {unit}", "ls")
+
+# %% ../../nbs/93_out.view.ipynb #7385b185
+def _to_pixel(scan, panel, point):
+    "Where the middle of a voxel (z,y,x) is drawn: (column, row) of the canvas"
+    (rows, n_rows, _), (cols, n_cols, _) = _in_plane(scan, panel.plane)
+    row = n_rows - 1 - point[rows] if _is_flipped(scan, panel.plane) else point[rows]
+    across = (point[cols] + 0.5) * panel.width / n_cols
+    return panel.left + across, panel.top + (row + 0.5) * panel.height / n_rows
+
+# %% ../../nbs/93_out.view.ipynb #0f4e9df5
+def _panel_at(panels, place):
+    "The picture under a pixel (column, row) of the canvas, or None"
+    for p in panels:
+        column, row = place[0] - p.left, place[1] - p.top
+        if 0 <= column < p.width and 0 <= row < p.height:
+            return p
+
+# %% ../../nbs/93_out.view.ipynb #a6cf5924
+def _to_voxel(scan, panel, place, point):
+    "The voxel (z,y,x) drawn at a pixel (column, row) of the canvas, in the slice of `point`"
+    (rows, n_rows, _), (cols, n_cols, _) = _in_plane(scan, panel.plane)
+    row = int((place[1] - panel.top) * n_rows / panel.height)
+    point = list(point)
+    point[rows] = n_rows - 1 - row if _is_flipped(scan, panel.plane) else row
+    point[cols] = int((place[0] - panel.left) * n_cols / panel.width)
+    return tuple(point)
+
+# %% ../../nbs/93_out.view.ipynb #7ea69cfa
+def _write_cross(draw, scan, panel, point, gap=9):
+    "Two thin lines that meet at a voxel, and leave it free"
+    x, y = _to_pixel(scan, panel, point)
+    right, bottom = panel.left + panel.width - 1, panel.top + panel.height - 1
+    for line in (
+        (panel.left, y, x - gap, y),
+        (x + gap, y, right, y),
+        (x, panel.top, x, y - gap),
+        (x, y + gap, x, bottom),
+    ):
+        if line[0] <= line[2] and line[1] <= line[3]:
+            draw.line(line, fill=(255, 255, 0), width=1)
+
+# %% ../../nbs/93_out.view.ipynb #a7b56a3f
+def _paint_panel(canvas, scan, maps, panel, point, look):
+    "One picture, pasted into a canvas"
+    from PIL import Image
+
+    i = point[planes[panel.plane]]
+    rgb = _grey_levels(_picture(scan, panel.plane, i, look.get("channel", 0)), look["limits"])
+    if panel.name in maps:
+        msk = _cut(maps[panel.name], panel.plane, i)
+        rgb = _tint(rgb, msk, look["table"], look.get("alpha", 0.45), look.get("classes"))
+    if _is_flipped(scan, panel.plane):
+        rgb = rgb[::-1]
+    size = panel.width, panel.height
+    smaller = panel.width < rgb.shape[1] or panel.height < rgb.shape[0]
+    how = Image.Resampling.BOX if smaller else Image.Resampling.NEAREST
+    canvas.paste(Image.fromarray(rgb).resize(size, how), (panel.left, panel.top))
+
+# %% ../../nbs/93_out.view.ipynb #3003817f
+def _paint(
+    scan,
+    maps,  # name -> labels (Z,Y,X)
+    layout,  # from `_layout`
+    point,  # (z,y,x): gives the slice in each plane, and the cross-hair
+    look,  # limits, table, key; and if wanted alpha, classes, channel, cross
+):
+    "The canvas as an image of Pillow"
+    from PIL import Image, ImageDraw
+
+    panels, (width, height) = layout
+    key = look["key"]
+    canvas = Image.new("RGB", (width, height + len(key)))
+    draw = ImageDraw.Draw(canvas)
+    for p in panels:
+        _paint_panel(canvas, scan, maps, p, point, look)
+        n, i = scan.shape[planes[p.plane]], point[planes[p.plane]]
+        title, font = _fitted(f"{p.name}, {p.plane} {i}" if n > 1 else p.name, max(p.width, 120))
+        draw.text((p.left + 2, p.top - 18), title, fill="white", font=font)
+        if min(scan.shape) > 1:
+            _write_sides(draw, scan, p)
+        _write_bar(draw, scan, p)
+        if look.get("cross"):
+            _write_cross(draw, scan, p, point)
+    if len(key):
+        canvas.paste(Image.fromarray(key), (0, height))
+    return canvas
+
 # %% ../../nbs/93_out.view.ipynb #136850fa
 def _foreground(labels, plane):
     "(slices,) the foreground voxels of all label maps"
@@ -144,11 +415,24 @@ def first_slice(
     return scan.shape[planes[plane]] // 2
 
 # %% ../../nbs/93_out.view.ipynb #af27af18
-def _png(fig):
-    "A figure as the bytes of a PNG file; it is closed"
+def _first_point(scan, maps):
+    "The voxel (z,y,x) to start from"
+    z = first_slice(scan, maps)
+    on = np.argwhere(np.any([m[z] > 0 for m in maps.values()], axis=0)) if maps else []
+    if not len(on):
+        return z, scan.shape[1] // 2, scan.shape[2] // 2
+    y, x = on[((on - on.mean(0)) ** 2).sum(1).argmin()]
+    return z, int(y), int(x)
+
+# %% ../../nbs/93_out.view.ipynb #5f63f1af
+def _png(picture):
+    "A figure, which is closed, or an image of Pillow as the bytes of a PNG file"
     buffer = io.BytesIO()
-    fig.savefig(buffer, format="png")
-    plt.close(fig)
+    if isinstance(picture, plt.Figure):
+        picture.savefig(buffer, format="png")
+        plt.close(picture)
+    else:
+        picture.save(buffer, format="png", compress_level=1)
     return buffer.getvalue()
 
 # %% ../../nbs/93_out.view.ipynb #af7d241e
@@ -166,58 +450,211 @@ def _switch(name):
     return w.Checkbox(True, description=name, indent=False, layout=dict(width="auto"))
 
 # %% ../../nbs/93_out.view.ipynb #6864248f
-def _position(scan, labels):
-    "The two controls of the place: plane and slice"
+_script = """
+function render({ model, el }) {
+  const img = document.createElement("img");
+  img.tabIndex = 0;
+  img.draggable = false;
+  img.style.cssText = "cursor: crosshair; max-width: none; touch-action: none";
+  el.style.overflow = "auto";
+  el.setAttribute("data-lm-suppress-shortcuts", "true");
+  const show = () => {
+    const old = img.src;
+    img.src = URL.createObjectURL(new Blob([model.get("value")], { type: "image/png" }));
+    if (old) URL.revokeObjectURL(old);
+  };
+  const name = () => { img.alt = model.get("alt"); };
+  let last = [0, 0];
+  const place = (e) => {
+    const box = img.getBoundingClientRect();
+    last = [(e.clientX - box.left) * img.naturalWidth / box.width,
+            (e.clientY - box.top) * img.naturalHeight / box.height];
+    return last;
+  };
+  const point = (e) => { model.set("at", place(e)); model.save_changes(); };
+  img.addEventListener("pointerdown", (e) => { img.setPointerCapture(e.pointerId); point(e); });
+  img.addEventListener("pointermove", (e) => { if (e.buttons & 1) point(e); });
+  const step = (by) => model.send({ by, at: last });
+  const keys = { ArrowLeft: [-1, 0, 0], ArrowRight: [1, 0, 0], ArrowUp: [0, -1, 0],
+                 ArrowDown: [0, 1, 0], PageUp: [0, 0, 1], PageDown: [0, 0, -1] };
+  img.addEventListener("keydown", (e) => {
+    if (!keys[e.key]) return;
+    e.preventDefault();
+    e.stopPropagation();
+    step(keys[e.key]);
+  });
+  img.addEventListener("wheel", (e) => {
+    if (document.activeElement !== img) return;
+    e.preventDefault();
+    place(e);
+    step([0, 0, e.deltaY < 0 ? 1 : -1]);
+  }, { passive: false });
+  model.on("change:value", show);
+  model.on("change:alt", name);
+  show();
+  name();
+  el.appendChild(img);
+}
+export default { render };
+"""
+
+# %% ../../nbs/93_out.view.ipynb #daf0d0b8
+def _screen():
+    "A widget with a picture (PNG), its alternative text and the place of the pointer"
+    import ipywidgets as w
+    import traitlets as t
+
+    try:
+        import anywidget
+    except ImportError:
+        return type("Screen", (w.Image,), dict(alt=t.Unicode(), at=t.List()))(format="png")
+
+    traits = dict(value=t.Bytes().tag(sync=True), alt=t.Unicode().tag(sync=True))
+    traits["at"] = t.List().tag(sync=True)
+    return type("Screen", (anywidget.AnyWidget,), dict(_esm=_script, **traits))()
+
+# %% ../../nbs/93_out.view.ipynb #ccd44da1
+def _controls(scan, maps, names):
+    "The widgets of a browser, by name"
     import ipywidgets as w
 
     flat = scan.shape[0] == 1
-    plane = w.ToggleButtons(
-        options=["axial"] if flat else list(planes),
-        value="axial",
-        description="plane",
-        style=dict(button_width="80px"),
+    found = sorted(set().union(*(np.unique(m).tolist() for m in maps.values())) - {0})
+    is_ct = scan.data.min() < -500
+    narrow = dict(layout=dict(width="310px"), style=dict(description_width="60px"))
+    start = _first_point(scan, maps)
+    slices = {
+        plane: w.IntSlider(start[k], 0, scan.shape[k] - 1, description=plane, **narrow)
+        for plane, k in planes.items()
+    }
+    slices["axial"].disabled = flat
+    return SimpleNamespace(
+        plane=w.ToggleButtons(
+            options=["axial"] if flat else [*planes, "three planes"],
+            description="plane",
+            style=dict(button_width="90px"),
+        ),
+        shown=w.Dropdown(options=["side by side", *maps], description="labels"),
+        slices=slices,
+        window=w.Dropdown(
+            options=list(_windows) if is_ct else ["whole scan"], description="window"
+        ),
+        alpha=_slider(0.45, "opacity", step=0.05),
+        cross=_switch("cross-hair"),
+        switches={c: _switch((names or {}).get(c, f"label {c}")) for c in found},
+        screen=_screen(),
+        words=w.HTML(),
+        unit="HU" if is_ct else "",
     )
-    start, last = first_slice(scan, labels), scan.shape[0] - 1
-    return plane, w.IntSlider(start, 0, last, description="slice", disabled=flat)
 
-# %% ../../nbs/93_out.view.ipynb #daf0d0b8
+# %% ../../nbs/93_out.view.ipynb #8146bded
+def _pictures_shown(maps, view, which):
+    "(name, plane) of each picture: image and maps side by side, or one map, or three planes"
+    names = ["image", *maps] if which == "side by side" else [which]
+    if view != "three planes":
+        return [(name, view) for name in names]
+    with_labels = [name for name in names if name in maps] or names
+    return [(name, plane) for name in with_labels for plane in planes]
+
+# %% ../../nbs/93_out.view.ipynb #8d2c2c26
+def _words(scan, maps, point, names, unit):
+    "What is at a voxel, in words"
+    z, y, x = point
+    values = ", ".join(f"{v:.4g}" for v in scan.data[:, z, y, x])
+    words = [f"x {x}, y {y}, z {z}", f"value {values} {unit}".strip()]
+    for name, m in maps.items():
+        c = int(m[z, y, x])
+        words.append(f"{name}: {(names or {}).get(c, f'label {c}') if c else 'background'}")
+    return "; ".join(words)
+
+# %% ../../nbs/93_out.view.ipynb #ed071c67
+def _moved(scan, panels, point, message):
+    "The voxel after steps `by` (right, down, slices) in the picture at `at`; None: no such step"
+    panel = _panel_at(panels, message["at"]) or panels[0]
+    right, down, through = message["by"]
+    rows, cols = (axis for axis, _, _ in _in_plane(scan, panel.plane))
+    point = list(point)
+    point[cols] += right
+    point[rows] += -down if _is_flipped(scan, panel.plane) else down
+    point[planes[panel.plane]] += through
+    return tuple(int(np.clip(v, 0, n - 1)) for v, n in zip(point, scan.shape))
+
+# %% ../../nbs/93_out.view.ipynb #04a0a3d2
+def _connect(scan, maps, names, c):
+    "Make the controls of a browser change its picture"
+    whole = _limits(scan, "whole scan", 0) if len(scan.data) != 3 else None
+    look = dict(table=_colour_table(maps))
+    state = {}
+
+    def point():
+        return tuple(s.value for s in c.slices.values())
+
+    def redraw(_=None):
+        look["limits"] = _windows[c.window.value] or whole
+        look["alpha"], look["cross"] = c.alpha.value, c.cross.value
+        look["classes"] = [k for k, switch in c.switches.items() if switch.value]
+        c.screen.value = _png(_paint(scan, maps, state["layout"], point(), look))
+        text = _words(scan, maps, point(), names, c.unit)
+        c.words.value = html.escape(text)
+        c.screen.alt = (
+            f"{c.plane.value} view of a scan, window {c.window.value}. Cross-hair: {text}"
+        )
+
+    def arrange(_=None):
+        shown = _pictures_shown(maps, c.plane.value, c.shown.value)
+        state["layout"] = _layout(scan, shown, partial(_pixel_size, scan))
+        look["key"] = _colour_key(look["table"], c.switches, names, state["layout"][1][0])
+        redraw()
+
+    def move(to):
+        sliders = list(zip(c.slices.values(), to))
+        for slider, _ in sliders:
+            slider.unobserve(redraw, "value")
+        for slider, value in sliders:
+            slider.value = value
+        for slider, _ in sliders:
+            slider.observe(redraw, "value")
+        redraw()  # one picture, not three
+
+    def pointed(change):
+        panel = _panel_at(state["layout"][0], change.new)
+        if panel:
+            move(_to_voxel(scan, panel, change.new, point()))
+
+    for control in (*c.slices.values(), c.alpha, c.window, c.cross, *c.switches.values()):
+        control.observe(redraw, "value")
+    c.plane.observe(arrange, "value")
+    c.shown.observe(arrange, "value")
+    c.screen.observe(pointed, "at")
+    c.screen.on_msg(lambda _, said, __: move(_moved(scan, state["layout"][0], point(), said)))
+    arrange()
+
+# %% ../../nbs/93_out.view.ipynb #1e80a4c0
 def browse(
-    scan: Scan,  # image
+    scan: Scan,  # image; three channels are colours
     labels: dict = None,  # name -> labels (Z,Y,X) or a Scan: truth and predictions side by side
-    names: dict = None,  # label -> name, for the switches
+    names: dict = None,  # label -> name, for the switches and the colour key
 ) -> object:  # a `VBox` of ipywidgets
-    """Plane, slice, window, opacity, and a switch for each label.
+    """One plane or three, slices, window, opacity, and a switch for each label.
 
-    The arrow keys step through the slices when the slider has the focus.
+    The arrow keys step through the slices when a slider has the focus. With anywidget installed,
+    a click or a drag in a picture moves the cross-hair; when the picture has the focus, so do the
+    arrow keys, and the wheel and the keys page up and down step through the slices.
     """
     import ipywidgets as w
 
     maps = _as_maps(labels, scan)
-    found = sorted(set().union(*(np.unique(m).tolist() for m in maps.values())) - {0})
-    is_ct = scan.data.min() < -500
-    plane, i = _position(scan, maps)
-    alpha = _slider(0.45, "opacity", step=0.05)
-    win = w.Dropdown(options=list(_windows) if is_ct else ["whole scan"], description="window")
-    switches = {c: _switch((names or {}).get(c, f"label {c}")) for c in found}
-    out = w.Image(format="png")
-
-    def redraw(_=None):
-        on = [c for c, switch in switches.items() if switch.value]
-        view = dict(alpha=alpha.value, window=win.value, classes=on, size=3.2)
-        out.value = _png(draw_slice(scan, maps, plane.value, i.value, **view))
-
-    def turn(change):
-        i.unobserve(redraw, "value")
-        i.max = scan.shape[planes[change.new]] - 1
-        i.value = first_slice(scan, maps, change.new)
-        i.observe(redraw, "value")
-        redraw()  # one picture, not three
-
-    for control in (i, alpha, win, *switches.values()):
-        control.observe(redraw, "value")
-    plane.observe(turn, "value")
-    redraw()
-    return w.VBox([w.HBox([plane, i]), w.HBox([win, alpha, *switches.values()]), out])
+    c = _controls(scan, maps, names)
+    _connect(scan, maps, names, c)
+    return w.VBox(
+        [
+            w.HBox([c.plane, c.shown]),
+            w.HBox([*c.slices.values()]),
+            w.HBox([c.window, c.alpha, c.cross, *c.switches.values()]),
+            c.screen,
+            c.words,
+        ]
+    )
 
 # %% ../../nbs/93_out.view.ipynb #3606b396
 def _stain_part(scan, part):
@@ -236,17 +673,28 @@ def _stain_part(scan, part):
 def browse_stain(
     scan: Scan,  # picture (3,1,Y,X), 0 to 255
     labels: dict = None,  # name -> labels (1,Y,X) or a Scan
+    names: dict = None,  # label -> name, for the colour key
 ) -> object:  # a `VBox` of ipywidgets
     "The picture, its haematoxylin or its eosin, with the labels."
     import ipywidgets as w
 
-    part = w.ToggleButtons(options=["picture", "haematoxylin", "eosin"], description="stain")
+    maps = _as_maps(labels, scan)
+    parts = {part: _stain_part(scan, part) for part in ("picture", "haematoxylin", "eosin")}
+    limits = {part: _limits(s, "whole scan", 0) for part, s in parts.items()}
+    layout = _layout(
+        scan, _pictures_shown(maps, "axial", "side by side"), partial(_pixel_size, scan)
+    )
+    look = dict(table=_colour_table(maps))
+    classes = range(1, len(look["table"]))
+    look["key"] = _colour_key(look["table"], classes, names, layout[1][0])
+    part = w.ToggleButtons(options=list(parts), description="stain")
     alpha = _slider(0.3, "opacity", step=0.05)
-    out = w.Image(format="png")
+    out = _screen()
 
     def redraw(_=None):
-        stain = _stain_part(scan, part.value)
-        out.value = _png(draw_slice(stain, labels, alpha=alpha.value, size=5))
+        look["limits"], look["alpha"] = limits[part.value], alpha.value
+        out.value = _png(_paint(parts[part.value], maps, layout, (0, 0, 0), look))
+        out.alt = f"{part.value} of a stained section: {', '.join(p.name for p in layout[0])}"
 
     part.observe(redraw, "value")
     alpha.observe(redraw, "value")
@@ -351,9 +799,12 @@ def compare_movie(
     plane: str = "axial",  # 'axial', 'coronal' or 'sagittal'
     fps: int = 8,  # slices a second
     margin: int = 2,  # slices shown beyond the labels
-    size: float = 1.7,  # width of a picture, inches
+    size: float = 1.7,  # width of a picture, in 72 pixels; the film has at least 400 pixels
     step: int = 1,  # from one shown slice to the next: 2 makes a film of half the size
-    **kw,  # passed to `draw_slice`
+    window: str = "whole scan",  # 'whole scan'; for a CT 'lung', 'mediastinum' or 'bone'
+    alpha: float = 0.45,  # opacity of the labels, 0 to 1
+    palette: list = None,  # colours of labels 1, 2, ...; None: those of `colour`
+    names: dict = None,  # label -> name, for the colour key
 ) -> Path:  # the path
     """Truth and predictions side by side, slice after slice, where any of them has foreground.
 
@@ -362,11 +813,20 @@ def compare_movie(
     path = Path(path)
     maps = _as_maps(labels, scan)
     _check_movie(path, maps, plane)
+    table = _colour_table(maps, palette)
+    width = max(size * 72, 400 / (len(maps) + 1))
+    shown = _pictures_shown(maps, plane, "side by side")
+    layout = _layout(scan, shown, partial(_film_size, scan, width=width), widest=np.inf)
+    look = dict(
+        limits=_limits(scan, window, 0),
+        table=table,
+        alpha=alpha,
+        key=_colour_key(table, range(1, len(table)), names, layout[1][0]),
+    )
     first, end = _film_slices(scan, maps, plane, margin)
-    frames = []
-    for k in range(first, end, step):
-        fig = draw_slice(scan, maps, plane, k, size=size, **kw)
-        frames.append(iio.imread(_png(fig))[..., :3])
+    frames = [
+        np.asarray(_paint(scan, maps, layout, (k, k, k), look)) for k in range(first, end, step)
+    ]
     _write_film(path, np.stack(frames), fps)
     return path
 
