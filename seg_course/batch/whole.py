@@ -65,9 +65,12 @@ def box_starts(
 def _cost(rows, size, overlap):
     "Pixels that go through the network for one case; `rows` are its slices"
     if len(size) == 2:
-        return sum(math.prod(whole_size(shape, size)) for shape in zip(rows.ny, rows.nx))
-    shape = len(rows), int(rows.ny.iloc[0]), int(rows.nx.iloc[0])
-    return len(box_starts(shape, size, overlap)) * math.prod(size)
+        whole = [whole_size(shape, size) for shape in zip(rows.ny, rows.nx)]
+        return sum(map(math.prod, whole))
+    first = rows.iloc[0]
+    shape = len(rows), int(first.ny), int(first.nx)
+    n_boxes = len(box_starts(shape, size, overlap))
+    return n_boxes * math.prod(size)
 
 # %% ../../nbs/36_batch.whole.ipynb #4a40a708
 def _affordable(idx, size, overlap, most):

@@ -457,8 +457,8 @@ class CaseDice(Metric):
         self.n, self.i, self.is_number = None, 0, True
 
     def accumulate(self, learn):
-        if learn.dl.train:
-            return  # drawn patches are no cases
+        if getattr(learn.dl, "train", True):
+            return  # drawn patches are no cases, and neither is a list of batches
         # the arg-max of NaN would be background
         self.is_number &= not learn.pred.isnan().any().item()
         pred = learn.pred.as_subclass(torch.Tensor)
