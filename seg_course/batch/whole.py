@@ -24,7 +24,10 @@ def whole_size(
     size: tuple,  # (Y,X) of training, px
 ) -> tuple:  # (Y,X) to which the slice is padded
     "The size in which a whole slice goes through a network"
-    return tuple(s if n <= s else -(-n // 32) * 32 for n, s in zip(shape, size))
+    out = []
+    for n, side in zip(shape, size):
+        out.append(side if n <= side else 32 * math.ceil(n / 32))
+    return tuple(out)
 
 # %% ../../nbs/36_batch.whole.ipynb #94921cfd
 def _mirror(n, full):
@@ -49,7 +52,8 @@ def _starts(n, size, overlap):
     if n <= size:
         return [-((size - n) // 2)]
     step = max(1, int(size * (1 - overlap)))
-    return [*range(0, n - size, step), n - size]
+    last = n - size
+    return [*range(0, last, step), last]
 
 # %% ../../nbs/36_batch.whole.ipynb #b71225fb
 def box_starts(
@@ -80,7 +84,8 @@ def _affordable(idx, size, overlap, most):
         return cases
     costs = [_cost(rows, size, overlap) for _, rows in idx.groupby("case")]
     n = int(np.clip(most // np.mean(costs), 1, len(cases)))
-    return cases[((np.arange(n) + 0.5) * len(cases) / n).astype(int)]
+    middles = (np.arange(n) + 0.5) * len(cases) / n
+    return cases[middles.astype(int)]
 
 # %% ../../nbs/36_batch.whole.ipynb #5bb3aafb
 def _check_layout(overlap, pad):
@@ -119,12 +124,18 @@ class WholeCases(BatchSource):
 
     def __len__(self) -> int:
         "Batches"
-        return sum(-(-len(where) // n) for (where, _), n in zip(self.groups, self._batch_sizes()))
+        total = 0
+        for (where, _), n in zip(self.groups, self._batch_sizes()):
+            total += math.ceil(len(where) / n)
+        return total
 
     def _boxes(self):
-        shapes = enumerate(self.shape.tolist())
-        where = [(i, *at) for i, s in shapes for at in box_starts(s, self.size, self.overlap)]
-        return [(torch.tensor(where, device=self.shape.device), self.size)]
+        where = []
+        for i, shape in enumerate(self.shape.tolist()):
+            starts = box_starts(shape, self.size, self.overlap)
+            where += [(i, *at) for at in starts]
+        where = torch.tensor(where, device=self.shape.device)
+        return [(where, self.size)]
 
     def _slices(self):
         "Slices that are padded to one size go together"
@@ -132,9 +143,11 @@ class WholeCases(BatchSource):
         shapes = self.shape.tolist()
         groups = {}
         for i, z in zip(case.tolist(), self.idx.z.tolist()):
-            full = whole_size(shapes[i][1:], self.size)
-            at = [-((m - n) // 2) for n, m in zip(shapes[i][1:], full)]
-            groups.setdefault(full, []).append((i, z, *at))
+            ny, nx = shapes[i][1:]
+            full = whole_size((ny, nx), self.size)
+            y = -((full[0] - ny) // 2)
+            x = -((full[1] - nx) // 2)
+            groups.setdefault(full, []).append((i, z, y, x))
         device = self.shape.device
         return [(torch.tensor(where, device=device), full) for full, where in groups.items()]
 
@@ -208,7 +221,9 @@ class JoinBoxes:
             if case != self.case:
                 self._begin(case, p, t)
             here, box = _inside(at, self.size, self.shapes[case])
-            self.probs[(slice(None), *here)] += (p * self.weight)[(slice(None), *box)]
+            every = slice(None)
+            weighted = p * self.weight
+            self.probs[(every, *here)] += weighted[(every, *box)]
             self.targ[here] = t[box]
             self.left[case] -= 1
             if not self.left[case]:
