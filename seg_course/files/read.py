@@ -20,6 +20,7 @@ from .image import check_turned, read_drawing, read_image, read_mask
 from .nifti import read_mgh, read_nifti
 from .nrrd import read_meta, read_nrrd, read_volume_mask
 from .scan import Scan, fit_label, grid_map
+from .series import without_patient
 
 # %% ../../nbs/10_files.read.ipynb #cd69c0b5
 _library_readers = {
@@ -137,9 +138,10 @@ def _is_contours(p):
 def _check_named(file, ds, labels):
     "Refuse a drawing without a label map"
     if not labels and (roi_names(ds) or drawing_kind(ds) == "RTSTRUCT"):
+        names = [without_patient(name, ds) for name in roi_names(ds)]
         raise ValueError(
             f"{file.name} is a DICOM {drawing_kind(ds)}: contours have names, "
-            f"{few(roi_names(ds))}, not numbers, so "
+            f"{few(names)}, not numbers, so "
             'say which are meant, like labels={"GTV1":1}'
         )
 
