@@ -121,6 +121,7 @@ class WholeCases(BatchSource):
         self.overlap = overlap
         self.groups = self._boxes() if self.box else self._slices()
         self.todo = torch.cat([where for where, _ in self.groups])
+        self.renumber()
 
     def __len__(self) -> int:
         "Batches"
@@ -150,6 +151,15 @@ class WholeCases(BatchSource):
             groups.setdefault(full, []).append((i, z, y, x))
         device = self.shape.device
         return [(torch.tensor(where, device=device), full) for full, where in groups.items()]
+
+    def _part(self, rows):
+        part = super()._part(rows)
+        shapes = self.shape.tolist()
+        part.groups = [(where[None], self._full(shapes[where[0]])) for where in part.todo]
+        return part
+
+    def _full(self, shape):
+        return self.size if self.box else whole_size(shape[1:], self.size)
 
     def _batch_sizes(self):
         room = self.bs * math.prod(self.size)
