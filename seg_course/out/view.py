@@ -7,6 +7,7 @@ __all__ = ['draw_slice', 'first_slice', 'browse', 'browse_stain', 'draw_threshol
            'report_page']
 
 # %% ../../nbs/93_out.view.ipynb #cb0756c0
+import base64
 import html
 import io
 import json
@@ -19,6 +20,7 @@ from typing import NamedTuple
 import imageio.v3 as iio
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 
 from ..files.scan import Scan
 from ..look.chart import colour, planes, row_origin, show_slice
@@ -275,9 +277,10 @@ def _round_length(most):
     return max(factor * power for factor in (1, 2, 5) if factor * power <= most)
 
 # %% ../../nbs/93_out.view.ipynb #e008fcac
-def _write(draw, place, text, anchor):
-    "White letters with a black rim, legible on bone and on air"
-    style = dict(fill="white", stroke_width=2, stroke_fill="black", font=_font(13))
+def _write(draw, panel, place, text, anchor):
+    "White letters with a black rim, legible on bone and on air; small ones in a small picture"
+    font = _font(13 if panel.width >= 250 else 9)
+    style = dict(fill="white", stroke_width=2, stroke_fill="black", font=font)
     draw.text(place, text, anchor=anchor, **style)
 
 # %% ../../nbs/93_out.view.ipynb #99286df5
@@ -292,10 +295,10 @@ def _write_sides(draw, scan, panel):
     up, down = _ends(scan, rows)[:: -1 if _is_flipped(scan, panel.plane) else 1]
     left, right = _ends(scan, cols)
     x, y = panel.left + panel.width / 2, panel.top + panel.height / 2
-    _write(draw, (x, panel.top + 3), up, "mt")
-    _write(draw, (x, panel.top + panel.height - 3), down, "mb")
-    _write(draw, (panel.left + 4, y), left, "lm")
-    _write(draw, (panel.left + panel.width - 4, y), right, "rm")
+    _write(draw, panel, (x, panel.top + 3), up, "mt")
+    _write(draw, panel, (x, panel.top + panel.height - 3), down, "mb")
+    _write(draw, panel, (panel.left + 4, y), left, "lm")
+    _write(draw, panel, (panel.left + panel.width - 4, y), right, "rm")
 
 # %% ../../nbs/93_out.view.ipynb #ce5354be
 def _write_bar(draw, scan, panel):
@@ -307,7 +310,7 @@ def _write_bar(draw, scan, panel):
     draw.line((x - 1, y, x + wide + 1, y), fill="black", width=5)
     draw.line((x, y, x + wide, y), fill="white", width=3)
     unit = "px" if scan.shape[0] == 1 and cols_mm == 1 else "mm"
-    _write(draw, (x, y - 5), f"{length:g} {unit}", "ls")
+    _write(draw, panel, (x, y - 5), f"{length:g} {unit}", "ls")
 
 # %% ../../nbs/93_out.view.ipynb #7385b185
 def _to_pixel(scan, panel, point):
@@ -395,6 +398,17 @@ def _paint(
         canvas.paste(Image.fromarray(key), (0, height))
     return canvas
 
+# %% ../../nbs/93_out.view.ipynb #5f63f1af
+def _png(picture):
+    "A figure, which is closed, or an image of Pillow as the bytes of a PNG file"
+    buffer = io.BytesIO()
+    if isinstance(picture, plt.Figure):
+        picture.savefig(buffer, format="png")
+        plt.close(picture)
+    else:
+        picture.save(buffer, format="png", compress_level=1)
+    return buffer.getvalue()
+
 # %% ../../nbs/93_out.view.ipynb #136850fa
 def _foreground(labels, plane):
     "(slices,) the foreground voxels of all label maps"
@@ -423,17 +437,6 @@ def _first_point(scan, maps):
         return z, scan.shape[1] // 2, scan.shape[2] // 2
     y, x = on[((on - on.mean(0)) ** 2).sum(1).argmin()]
     return z, int(y), int(x)
-
-# %% ../../nbs/93_out.view.ipynb #5f63f1af
-def _png(picture):
-    "A figure, which is closed, or an image of Pillow as the bytes of a PNG file"
-    buffer = io.BytesIO()
-    if isinstance(picture, plt.Figure):
-        picture.savefig(buffer, format="png")
-        plt.close(picture)
-    else:
-        picture.save(buffer, format="png", compress_level=1)
-    return buffer.getvalue()
 
 # %% ../../nbs/93_out.view.ipynb #af7d241e
 def _slider(value, name, high=1.0, step=0.01):
@@ -834,8 +837,9 @@ def compare_movie(
 def _pictures_in(state, model, depth=8):
     "Pictures (base64) of a widget and of those in it, as a notebook keeps them"
     facts = state.get(model, {})
-    if "Image" in str(facts.get("model_name")):
-        return [b["data"] for b in facts.get("buffers", []) if b.get("path") == ["value"]]
+    own = [b["data"] for b in facts.get("buffers", []) if b.get("path") == ["value"]]
+    if own:
+        return own
     inner = re.findall(r"IPY_MODEL_(\w+)", json.dumps(facts.get("state", {}).get("children", [])))
     return [p for name in inner for p in _pictures_in(state, name, depth - 1)] if depth else []
 
@@ -852,21 +856,186 @@ def _without_viewers(nb):
     return nb
 
 # %% ../../nbs/93_out.view.ipynb #dfa8ec42
+def _sentences(source):
+    "Of the prose of a markdown cell, as plain words; headings, tables and quotes are no prose"
+    lines = [line for line in source.splitlines() if not re.match(r"\s*[#|>]", line)]
+    text = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", " ".join(lines))
+    text = re.sub(r"[*`$]", "", text).strip()
+    return re.split(r"(?<=[.:?!]) +", text) if text else []
+
+# %% ../../nbs/93_out.view.ipynb #55499cae
+def _picture_words(before, code, after):
+    "What a picture shows: the sentence below it, the one that announces it, or what draws it"
+    below = [] if after.startswith("#") else _sentences(after)
+    if below and not below[0].endswith(":"):  # a colon speaks of what comes next
+        return below[0]
+    above = _sentences(before)
+    if above and above[-1].endswith(":"):
+        return above[-1][:-1] + "."
+    drawn_by = dict.fromkeys(re.findall(r"\b((?:plot|show|draw|browse|compare)\w*)\(", code))
+    return f"Drawn by {', '.join(drawn_by)}." if drawn_by else ""
+
+# %% ../../nbs/93_out.view.ipynb #d456fb73
+def _to_image(data, words):
+    "A picture among the data of an output, as an HTML image; None if there is no picture"
+    for kind in ("image/png", "image/gif", "image/jpeg"):
+        if kind in data:
+            code = "".join(data[kind]).replace("\n", "")
+            source = f"data:{kind};base64,{code}"
+            return {"text/html": f'<img alt="{html.escape(words)}" src="{source}">'}
+
+# %% ../../nbs/93_out.view.ipynb #40e4589e
+def _describe_pictures(nb):
+    "Every picture of a notebook as an HTML image with an alternative text; changed in place"
+    section, before, n = "", "", 0
+    sources = [c.source if c.cell_type == "markdown" else "" for c in nb.cells]
+    for cell, source, after in zip(nb.cells, sources, [*sources[1:], ""]):
+        before = source or before
+        section = (re.findall(r"^#+ (.*)$", source, re.M) or [section])[-1]
+        for output in cell.get("outputs", []):
+            words = (
+                f"Figure {n + 1}, {section}. {_picture_words(before, cell.source, after)}".strip()
+            )
+            image = _to_image(output.get("data", {}), words)
+            if image:
+                n += 1
+                output["data"] = image
+    return nb
+
+# %% ../../nbs/93_out.view.ipynb #095eb4db
+def _score_table(folder):
+    "Mean, lowest and highest of each score of a run folder, as HTML; '' if it has none"
+    file = next(
+        (f for f in (folder / "test_scores.csv", folder / "scores.csv") if f.exists()), None
+    )
+    if file is None:
+        return ""
+    table = pd.read_csv(file)
+    if "case" not in table or not len(table):
+        return ""
+    scores = table.set_index("case").select_dtypes("number").dropna(axis=1, how="all")
+    columns = dict(mean=scores.mean(), lowest=scores.min(), in_case=scores.idxmin())
+    columns |= dict(highest=scores.max(), in_the_case=scores.idxmax())
+    rows = pd.DataFrame(columns).rename(columns=dict(in_case="in case", in_the_case="in case"))
+    words = f"<p>{len(table)} cases of {file.name}."
+    each = scores.filter(like="dice").mean(axis=1)
+    if len(each.dropna()):
+        best, worst = (html.escape(str(i)) for i in (each.idxmax(), each.idxmin()))
+        words += f" Best case by mean Dice: {best} ({each.max():.3f}); worst: {worst}"
+        words += f" ({each.min():.3f})."
+    return words + "</p>" + rows.to_html(float_format="{:.3f}".format, border=0)
+
+# %% ../../nbs/93_out.view.ipynb #ec47ed23
+def _fact_table(folder, name, title):
+    "A JSON file of a run folder with names and values, as HTML; '' if there is none"
+    file = folder / name
+    if not file.exists():
+        return ""
+    facts = json.loads(file.read_text(encoding="utf-8"))
+    cell = "<tr><th>{}</th><td>{}</td></tr>"
+    rows = [cell.format(*(html.escape(str(v)) for v in fact)) for fact in facts.items()]
+    return f"<h3>{title}</h3><table>{''.join(rows)}</table>"
+
+# %% ../../nbs/93_out.view.ipynb #663a1b0a
+def _film_figures(folder):
+    "Films and pictures that a run left in its folder, as HTML"
+    figures = []
+    for file in sorted([*folder.glob("*.gif"), *folder.glob("*.png")]):
+        code = base64.b64encode(file.read_bytes()).decode()
+        name = html.escape(file.name)
+        source = f"data:image/{file.suffix[1:]};base64,{code}"
+        words = f'<img alt="{name} of the run: see the section that draws it" src="{source}">'
+        figures.append(f"<figure>{words}<figcaption>{name}</figcaption></figure>")
+    return "".join(figures)
+
+# %% ../../nbs/93_out.view.ipynb #ebe876b2
+def _contents(page):
+    "Table of contents of a page, from its headings of the second level"
+    heads = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page, re.S)
+    items = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in heads)
+    return f'<nav aria-label="Contents"><h2>Contents</h2><ol>{items}</ol></nav>' if items else ""
+
+# %% ../../nbs/93_out.view.ipynb #99fa4394
+def _front(folder, title, page):
+    "What stands before the notebook: title, summary, contents"
+    summary = _score_table(folder) + _film_figures(folder)
+    summary += _fact_table(folder, "params.json", "Settings")
+    summary += _fact_table(folder, "versions.json", "Versions")
+    summary = f"<h2>Summary</h2>{summary}" if summary else ""
+    content = f"<h1>{html.escape(title)}: report</h1>{summary}{_contents(page)}"
+    return f'<header class="report jp-RenderedHTMLCommon">{content}</header>'
+
+# %% ../../nbs/93_out.view.ipynb #9c649606
+def _without_dead_links(page, folder):
+    "Links to places that the page and its folder do not have become plain text"
+    names = set(re.findall(r'\bid="([^"]+)"', page))
+
+    def checked(link):
+        target = html.unescape(link[1])
+        if re.match(r"[a-z]+:", target):
+            return link[0]
+        file, _, name = target.partition("#")
+        alive = (folder / file).exists() if file else html.escape(name) in names or name in names
+        return link[0] if alive else link[2]
+
+    return re.sub(r'<a\b[^>]*?href="([^"]*)"[^>]*>(.*?)</a>', checked, page, flags=re.S)
+
+# %% ../../nbs/93_out.view.ipynb #c29dc71b
 _policy = (
     '<meta http-equiv="Content-Security-Policy" content="default-src \'none\'; img-src data:; '
     "media-src data:; font-src data:; style-src 'unsafe-inline'\">"
 )
+_style = """
+.report { max-width: 1000px; margin: 0 auto; padding: 1em 2em; }
+.report figure { margin: 1em 0; }
+.report table { display: block; overflow-x: auto; }
+main { max-width: 1100px; margin: 0 auto; }
+body { background: var(--jp-layout-color0); color: var(--jp-content-font-color1); }
+img { max-width: 100%; height: auto; }
+pre, code { white-space: pre-wrap !important; overflow-wrap: anywhere; }
+.jp-OutputArea-output { overflow-x: auto; }
+@media screen and (prefers-color-scheme: dark) {
+  img { background: white; }
+  th { background: transparent !important; }
+}
+@media print {
+  .jp-OutputArea-output, .report table { overflow: visible !important; display: revert; }
+  .jp-Cell, .jp-OutputArea-child { display: block; break-inside: auto; }
+  table { font-size: 8px !important; width: 100%; table-layout: auto; }
+  th, td { white-space: normal !important; overflow-wrap: anywhere; padding: 2px !important; }
+  tr, img, figure { break-inside: avoid; }
+  thead { display: table-header-group; }
+  h1, h2, h3 { break-after: avoid; }
+}
+"""
 
-# %% ../../nbs/93_out.view.ipynb #cd48a67d
+# %% ../../nbs/93_out.view.ipynb #eab40041
+def _styles(exporter):
+    "Style sheet of a report, with the dark theme of nbconvert for readers who want it dark"
+    files = [Path(p) / "static/theme-dark.css" for p in exporter.template_paths]
+    dark = next((f.read_text(encoding="utf-8") for f in files if f.exists()), "")
+    screen = "@media screen and (prefers-color-scheme: dark)"
+    return f"<style>{screen} {{ {dark} }}\n{_style}</style>"
+
+# %% ../../nbs/93_out.view.ipynb #17ff1f11
 def report_page(
-    notebook: str | Path,  # executed notebook
+    notebook: str | Path,  # executed notebook; files of the run stand in its folder
 ) -> str:  # HTML
-    "A notebook as a page that contains all it needs: no script, no request to any address"
+    """A notebook as a page that contains all it needs: no script, no request to any address.
+
+    Scores, films and settings of the run come first, if the notebook stands in a run folder.
+    """
     import nbformat
     from nbconvert import HTMLExporter
 
-    nb = _without_viewers(nbformat.read(notebook, as_version=4))
-    resources = dict(metadata=dict(name=Path(notebook).stem))
-    page = HTMLExporter(template_name="lab").from_notebook_node(nb, resources)[0]
+    folder = Path(notebook).parent
+    nb = _describe_pictures(_without_viewers(nbformat.read(notebook, as_version=4)))
+    titles = [re.search(r"^# (.*)$", c.source, re.M) for c in nb.cells if c.cell_type == "markdown"]
+    title = next((found[1] for found in titles if found), Path(notebook).stem)
+    exporter = HTMLExporter(template_name="lab")
+    page = exporter.from_notebook_node(nb, dict(metadata=dict(name=title)))[0]
     page = re.sub(r"<script\b.*?</script>", "", page, flags=re.S | re.I)
-    return re.sub(r"<head>", f"<head>{_policy}", page, count=1)
+    page = page.replace("<head>", f"<head>{_policy}", 1)
+    page = page.replace("</head>", f"{_styles(exporter)}</head>", 1)
+    page = page.replace("<main>", f"{_front(folder, title, page)}<main>", 1)
+    return _without_dead_links(page, folder)
