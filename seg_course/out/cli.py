@@ -41,6 +41,8 @@ def _lesson_files():
 # %% ../../nbs/95_out.cli.ipynb #ddfa9ff5
 def _find_lesson(name):
     "The notebook of a lesson, or a notebook of the user"
+    if not isinstance(name, str):
+        raise ValueError(f"lesson {name!r}: the name of a lesson or of a notebook is expected")
     if name.endswith(".ipynb"):
         if not Path(name).is_file():
             raise ValueError(f"{name}: no such notebook")
@@ -767,7 +769,10 @@ def _plan(
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         cohort = find_patients(cohort)
         plan = plan_run(cohort, minutes, device, **_planned_values(p))
-    _print_table(plan.table(), as_json)
+    if as_json:
+        _print_table(plan.table(), as_json)
+    else:
+        print(plan)
     if out:
         save_plan(plan, out)
 

@@ -18,6 +18,12 @@ from ..files.common import write_json
 from ..train.weights import read_facts
 
 # %% ../../nbs/76_plan.settings.ipynb #fa977ac9
+def _short(value, n):
+    "A value in n characters, filled up with blanks"
+    text = str(value)
+    return f"{text if len(text) <= n else text[: n - 3] + '...':<{n}}"
+
+# %% ../../nbs/76_plan.settings.ipynb #b2a02210
 @dataclass(repr=False)
 class Plan:
     "Settings, the reason for each, and the facts that they stand on"
@@ -46,7 +52,8 @@ class Plan:
         return pd.DataFrame(rows, columns=["setting", "value", "reason"])
 
     def __repr__(self):
-        return self.table().to_string(index=False, max_colwidth=100)
+        lines = (f"{_short(k, 16)} {_short(v, 34)} {why}" for k, v, why in self.table().values)
+        return "\n".join(lines)
 
     def _repr_html_(self):
         return self.table().to_html(index=False)
