@@ -467,6 +467,8 @@ class CaseDice(Metric):
             self.n = torch.zeros(len(learn.dl.shape), pred.shape[1] - 1, 3)
             self.join = JoinBoxes(learn.dl) if learn.dl.box else None
         todo = learn.dl.todo[self.i : self.i + len(targ)]
+        if not len(todo):
+            return  # a callback has asked for a batch again, after the last one
         self.i += len(targ)
         if self.join is None:
             self._count(todo[:, 0], pred.argmax(1), targ, learn.dl.first_seen(todo))
