@@ -13,22 +13,24 @@ from functools import partial
 from pathlib import Path
 
 import fastai.callback.schedule  # gives Learner fit_one_cycle and lr_find  # noqa: F401
+import fastai.vision.learner  # shows pictures, answers and the worst losses  # noqa: F401
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
 from fastai.data.core import DataLoaders
+from fastai.data.load import DataLoader
 from fastai.learner import Learner, Metric
 from fastai.optimizer import OptimWrapper
 from fastcore.meta import delegates
 
 from ..batch.oversample import sampling_plan
-from ..batch.source import BatchSource
+from ..batch.source import BatchSource, LoaderSource
 from ..batch.whole import WholeCases
 from ..files.common import ignored
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss
 from ..nets.unet2d import seg_unet
-from ..score.metric import CaseDice
+from ..score.metric import CaseDice, dice
 from .weights import check_arch
 
 # %% ../../nbs/64_train.learner.ipynb #b623de69
@@ -90,6 +92,8 @@ def fold_sources(
 # %% ../../nbs/64_train.learner.ipynb #aadd2013
 def _check_labels(dls, n_out):
     "Refuse a store with labels that the network does not know"
+    if not isinstance(dls.train, BatchSource):
+        return  # the loss looks
     seen = [int(c[2:]) for c in dls.train.idx if c.startswith("n_")]
     if seen and max(seen) >= n_out:
         raise ValueError(
@@ -100,9 +104,10 @@ def _check_labels(dls, n_out):
 # %% ../../nbs/64_train.learner.ipynb #0cd83069
 def _check_places(dls, coord):
     "Refuse a network that expects places without a source that gives them, and the reverse"
-    if dls.train.coords != (coord == "absolute"):
+    given = getattr(dls.train, "coords", False) is True
+    if given != (coord == "absolute"):
         raise ValueError(
-            f"coords={dls.train.coords} of the batch source and coord={coord!r} of the network: "
+            f"coords={given} of the batch source and coord={coord!r} of the network: "
             "coords=True and coord='absolute' belong together"
         )
 
@@ -134,7 +139,8 @@ def _as_built(arch, net):
 # %% ../../nbs/64_train.learner.ipynb #50019dd8
 def _ignored(dls):
     "The label of voxels that nobody annotated, if the store has any"
-    has_some = any("ignored" in source.idx and source.idx.ignored.any() for source in dls)
+    rows = [source.idx for source in dls if isinstance(source, BatchSource)]
+    has_some = any("ignored" in idx and idx.ignored.any() for idx in rows)
     return ignored if has_some else None
 
 # %% ../../nbs/64_train.learner.ipynb #05b29ffe
@@ -145,6 +151,50 @@ def _check_empty(empty, metric):
             "empty is missing: challenges differ in the Dice of a label that a case has neither in "
             "prediction nor in truth, so give empty=1, 0 or nan (or a metric of your own)"
         )
+
+# %% ../../nbs/64_train.learner.ipynb #b4953fa5
+class _SampleDice(Metric):
+    "The mean Dice over the samples of all batches and the foreground labels"
+
+    name = "dice"
+
+    def __init__(self, empty):
+        self.empty = empty
+
+    def reset(self):
+        self.n = []
+
+    def accumulate(self, learn):
+        pred, targ = (t.as_subclass(torch.Tensor) for t in (learn.pred, learn.y))
+        labels = pred.argmax(1)
+        for c in range(1, pred.shape[1]):
+            p, t = labels == c, targ == c
+            counted = torch.stack([m.flatten(1).sum(1) for m in (p & t, p, t)], 1)
+            # the arg-max of NaN would be background
+            self.n.append(torch.where(pred.isnan().any(), torch.nan, counted.double()).cpu())
+
+    @property
+    def value(self):
+        if not self.n:  # pictures without labels
+            return float("nan")
+        n = torch.cat(self.n)
+        return float("nan") if n.isnan().any() else float(dice(n.numpy(), empty=self.empty).mean())
+
+# %% ../../nbs/64_train.learner.ipynb #055c0925
+def _score(dls, empty, ignore):
+    "The Dice of cases, where the source knows cases"
+    if isinstance(dls.valid, BatchSource):
+        return CaseDice(empty=empty, ignore=ignore)
+    return _SampleDice(empty)
+
+# %% ../../nbs/64_train.learner.ipynb #d77200e2
+def _for_fastai(dls):
+    "The same loaders; those of PyTorch and MONAI as sources that fastai can show"
+    if all(isinstance(dl, DataLoader) for dl in dls):
+        return dls
+    device = getattr(dls, "device", None) or "cpu"
+    taken = [dl if isinstance(dl, DataLoader) else LoaderSource(dl, device=device) for dl in dls]
+    return DataLoaders(*taken, device=torch.device(device))
 
 # %% ../../nbs/64_train.learner.ipynb #71e393d4
 def _check_loss(loss_func, ignore):
@@ -163,7 +213,7 @@ def _check_loss(loss_func, ignore):
 # %% ../../nbs/64_train.learner.ipynb #a0296235
 @delegates(seg_unet)
 def seg_learner(
-    dls: DataLoaders,  # from `fold_sources`
+    dls: DataLoaders,  # from `fold_sources`, or of any loaders: fastai's, PyTorch's, MONAI's
     name: str | None = None,  # a timm architecture; None: resnet34 for slices, none for boxes
     n_out: int = 2,  # classes with background
     pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
@@ -174,7 +224,8 @@ def seg_learner(
     seed: int = 0,  # of the random weights
     empty: float
     | None = None,  # Dice of a label on neither side: 1, 0 or nan; needed for `CaseDice`
-    metric: Metric | None = None,  # None: `CaseDice`, with `empty`
+    metric: Metric
+    | None = None,  # None: `CaseDice` (other loaders: Dice of a sample), with `empty`
     cbs: Callback | list | None = None,  # fastai callbacks
     compile: bool = False,  # torch.compile the encoder, or a 3D network?
     path: str | Path = ".",  # where fastai may write
@@ -187,6 +238,7 @@ def seg_learner(
     accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source and a network that
     do not go together."""
     _check_empty(empty, metric)
+    dls = _for_fastai(dls)
     _check_labels(dls, n_out)
     _check_places(dls, kwargs.get("coord"))
     ignore = _ignored(dls)
@@ -205,10 +257,11 @@ def seg_learner(
         lr=lr,
         wd=wd,
         splitter=unet_split,
-        metrics=metric or CaseDice(empty=empty, ignore=ignore),
+        metrics=metric or _score(dls, empty, ignore),
         cbs=cbs,
         path=path,
-        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True)),
+        # settings of None would stop fastai's TensorBoardCallback
+        opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True, foreach=False)),
         train_bn=True,
     )
     learn.arch = _as_built(arch, net)
