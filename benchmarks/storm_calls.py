@@ -1105,6 +1105,14 @@ calls(
     fit_accumulate=partial(fit, accumulate=0),
     fit_keep=partial(fit, keep=-1),
     fit_file=lambda: (Path("f").write_text("x"), fit("f")),
+    fit_one=lambda: fit_fold(
+        seg_learner(
+            trained(size=(32, 32), bs=1), name="resnet18", pretrained=False, empty=1, depth=5
+        ),
+        "f",
+        1,
+        1e-3,
+    ),
     fit_none=partial(fit_fold, None, "f", 1, 1e-3),
     settings=partial(check_settings, folds=[9], n_folds=3),
     settings_neg=partial(check_settings, epochs=-1, bs=0),
@@ -1128,6 +1136,7 @@ calls(
     start=partial(start_run, "x", "a\0b"),
     keep=partial(keep_cohort, "nowhere", patients),
     history=partial(plot_history, "nowhere.csv"),
+    right=dict(save_unknown="run.json may say more than `predict` needs"),
 )
 menu = {"reference": {}, "more": dict(a=1)}
 calls(

@@ -67,6 +67,14 @@ def _no_memory(e):
         return True
     return any(said in str(e).lower() for said in ("out of memory", "can't allocate memory"))
 
+# %% ../../nbs/31_batch.memory.ipynb #1f2da624
+def _device(name):
+    "A device by its name"
+    try:
+        return torch.device(name)
+    except RuntimeError:
+        raise ValueError(f"device {name!r}: 'cpu' or 'cuda' is expected") from None
+
 # %% ../../nbs/31_batch.memory.ipynb #c2dc7cf8
 class CaseMemory:
     "Prepared cases in the fastest memory that they fit into, and the batches cut out of them"
@@ -80,7 +88,7 @@ class CaseMemory:
     ):
         if memory not in ("auto", *_tiers):
             raise ValueError(f"memory {memory!r}: one of auto, {', '.join(_tiers)} is expected")
-        self.device = torch.device(device)
+        self.device = _device(device)
         cases = [load_case(store, c) for c in names]
         self.maps = [[torch.from_numpy(a) for a in arrays] for arrays in zip(*cases)]
         self.files = [Path(store) / f"{c}.{k}.npy" for c in names for k in ("img", "lab")]

@@ -17,7 +17,15 @@ from pathlib import Path
 import pandas as pd
 
 from .behaviour import mask_readers, readers
-from .common import check_names, few, ignored, ignored_label, label_map, read_table
+from seg_course.files.common import (
+    check_names,
+    check_path,
+    few,
+    ignored,
+    ignored_label,
+    label_map,
+    read_table,
+)
 from .layout import dataset_json, layouts, visible_files
 from .read import read_label, read_scan, suffix
 
@@ -430,7 +438,11 @@ def _groups(df, group):
     "The patient of each case"
     if not group:
         return df.get("group", df.case).fillna(df.case)
-    if not re.compile(group).groups:
+    try:
+        brackets = re.compile(group).groups
+    except re.error as e:
+        raise ValueError(f"group {group!r} is no regular expression ({e}): correct it") from None
+    if not brackets:
         raise ValueError(
             f"group {group!r} has no bracket: put one around the patient, as '(p[0-9]+)_'"
         )
@@ -592,6 +604,7 @@ def read_cohort(
     or None), channels (a number or None) and channel_names.
     Raises `ValueError` if no layout knows the folder, if two cases have one name, if a pattern fits
     no file or a file twice, or if a CSV file names files outside of its folder."""
+    check_path(path)
     path = Path(path)
     label_files, labels = _label_pattern(labels, label_map, images)
     patterns = dict(images=images, labels=label_files, tests=tests)
@@ -619,7 +632,13 @@ def read_cohort(
 def read_case(
     row,  # of a cohort, from `itertuples` or `.loc`, with image, label and perhaps label_map
 ) -> tuple:  # (image, label or None): two `Scan`s on one grid
-    "Image and label of a case"
+    """Image and label of a case
+
+    Raises `ValueError` for what is no row of a cohort."""
+    if not (hasattr(row, "image") and hasattr(row, "label")):
+        raise ValueError(
+            f"{type(row).__name__}: a row of a cohort, with image and label, is expected"
+        )
     image = read_scan(row.image)
     if not row.label:
         return image, None

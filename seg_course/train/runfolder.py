@@ -415,6 +415,7 @@ def load_run(
     the validation cases either. Raises `ValueError` if a file is missing or damaged or says
     something that no run says, if no fold is finished, or if the recipe contains a step that is not
     registered in this process."""
+    check_device(device)
     run = Path(run)
     info = _load_pass(run, device, folds)
     info["post"] = _read_post(run) if post else []
