@@ -70,6 +70,16 @@ def start_lab(folder, port):
     raise SystemExit("JupyterLab did not start:\n" + (folder / "lab.log").read_text()[-2000:])
 
 
+def read_notebook(file):
+    "A notebook that JupyterLab may be saving at this moment: read again until it is whole"
+    for _ in range(50):
+        try:
+            return json.loads(file.read_text(encoding="utf-8"))
+        except json.JSONDecodeError:
+            time.sleep(0.1)
+    raise AssertionError(f"{file.name} is no whole notebook, 5 s after it was saved")
+
+
 def run_all(page, file, seconds):
     "Run all cells from the menu; done when the saved notebook says so"
     for menu, item in (("Edit", "Clear Outputs of All Cells"), ("Run", "Run All Cells")):
@@ -79,7 +89,7 @@ def run_all(page, file, seconds):
         page.wait_for_timeout(3000)
         page.keyboard.press("Control+s")
         page.wait_for_timeout(500)
-        code = [c for c in json.loads(file.read_text())["cells"] if c["cell_type"] == "code"]
+        code = [c for c in read_notebook(file)["cells"] if c["cell_type"] == "code"]
         failed = [o for c in code for o in c["outputs"] if o["output_type"] == "error"]
         if failed:
             raise AssertionError(
@@ -140,6 +150,153 @@ def check_report(browser, notebook, folder):
     print(f"report: no request, {pictures} pictures; 4 that were planted are refused")
 
 
+WIDGETS = """
+import numpy as np
+from seg_course.draw.tissue import tissue
+from seg_course.files.scan import Scan
+from seg_course.out.view import browse, browse_thresholds
+rgb, targets = tissue(np.random.default_rng(1))
+picture = Scan(rgb.transpose(2, 0, 1)[:, None], np.diag([-1.0, -1, 1, 1]))
+truth = np.any(targets, axis=0)[None].astype(np.uint8)
+probs = np.stack([1 - 0.8 * truth, 0.8 * truth])
+browse_thresholds(picture, probs, truth)
+---
+noise = np.random.default_rng(0).normal(-200, 300, (1, 134, 512, 512)).astype(np.float32)
+masses = np.zeros((134, 512, 512), np.uint8)
+masses[40:90, 200:300, 200:330] = 1
+browse(Scan(noise, np.diag([-0.8, -0.8, 2.5, 1])), dict(truth=masses), {1: "mass"})
+---
+import ipywidgets
+step, said = ipywidgets.IntSlider(description="empty"), ipywidgets.Label("0")
+step.observe(lambda change: setattr(said, "value", str(change.new)), "value")
+ipywidgets.VBox([step, said])
+"""
+
+# resolves, in ms, when the picture or the text of an output has changed after a key
+CHANGED = """
+({ output, key }) => new Promise((done) => {
+  const handle = output.querySelector(".noUi-handle");
+  const start = performance.now();
+  const finish = () => { watch.disconnect(); done(performance.now() - start); };
+  const picture = output.querySelector("img");
+  const said = [...output.querySelectorAll(".widget-label")].pop();
+  const state = () => (picture ? picture.src : said.textContent);
+  const before = state();
+  const watch = new MutationObserver(() => {
+    if (state() === before) return;
+    if (picture) picture.decode().then(finish, finish); else finish();
+  });
+  watch.observe(output, { subtree: true, attributes: true, childList: true, characterData: true });
+  handle.dispatchEvent(new KeyboardEvent("keydown", { key, bubbles: true }));
+})
+"""
+
+
+def widgets_notebook(file):
+    "A notebook with the widgets that the lesson does not have"
+    code = [
+        dict(
+            cell_type="code",
+            source=text.strip(),
+            metadata={},
+            outputs=[],
+            execution_count=None,
+            id=f"w{i}",
+        )
+        for i, text in enumerate(WIDGETS.split("---\n"))
+    ]
+    kernel = dict(name="python3", display_name="Python 3")
+    book = dict(cells=code, metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5)
+    file.write_text(json.dumps(book))
+
+
+def open_notebook(browser, url):
+    page = browser.new_page(viewport=dict(width=1400, height=1000))
+    page.goto(url)
+    page.wait_for_selector(".jp-CodeCell", timeout=90_000)
+    page.wait_for_timeout(3000)
+    return page
+
+
+def check_pointer(page, viewer, picture):
+    "A click in the picture moves the cross-hair, and so do the keys"
+    try:
+        import anywidget  # noqa: F401
+    except ImportError:
+        print("pointer: anywidget is not installed, left out")
+        return
+    words = viewer.locator(".widget-html-content").last
+    assert "Cross-hair: x " in picture.get_attribute("alt"), "no alternative text"
+    before = words.inner_text()
+    picture.click(position=dict(x=100, y=150))
+    page.wait_for_timeout(1500)
+    clicked = words.inner_text()
+    assert clicked != before, "a click in the picture did not move the cross-hair"
+    page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(1500)
+    moved = words.inner_text()
+    x = [int(re.search(r"x (\d+)", text)[1]) for text in (clicked, moved)]
+    assert x[1] == x[0] + 1, f"an arrow key in the picture: x {x[0]} to {x[1]}"
+    page.keyboard.press("PageUp")
+    page.wait_for_timeout(1500)
+    z = [int(re.search(r"z (\d+)", text)[1]) for text in (moved, words.inner_text())]
+    assert z[1] == z[0] + 1, f"page up in the picture: z {z[0]} to {z[1]}"
+    print(f"pointer: {before} -> {clicked}")
+
+
+def check_widgets(browser, url, folder, out):
+    "Thresholds; the pointer; and how long a key takes, beside a widget that draws nothing"
+    file = folder / "widgets.ipynb"
+    widgets_notebook(file)
+    page = open_notebook(browser, f"{url}/lab/tree/widgets.ipynb")
+    run_all(page, file, 120)
+    cells = page.locator(".jp-CodeCell")
+    outputs = [
+        cells.nth(i).locator(".jp-OutputArea-output:has(.noUi-handle)").first for i in range(3)
+    ]
+    picture = outputs[0].locator("img").first
+    picture.scroll_into_view_if_needed()
+    before = picture.screenshot()
+    outputs[0].locator(".noUi-handle").first.focus()
+    for _ in range(80):
+        page.keyboard.press("ArrowRight")
+    page.wait_for_timeout(3000)
+    after = picture.screenshot(path=out / "thresholds.png")
+    assert after != before, "the threshold `drop` changes nothing"
+    picture = outputs[1].locator("img").first
+    picture.scroll_into_view_if_needed()
+    check_pointer(page, outputs[1], picture)
+    picture.screenshot(path=out / "large.png")
+    medians = []
+    for output in outputs[1:]:
+        output.scroll_into_view_if_needed()
+        handle = output.element_handle()
+        times = []
+        for _ in range(9):
+            times.append(page.evaluate(CHANGED, dict(output=handle, key="ArrowRight")))
+            page.wait_for_timeout(300)
+        medians.append(sorted(times)[4])
+    slice_ms, empty_ms = medians
+    print(
+        f"a key changes a slice of 512x512x134 in {slice_ms:.0f} ms, an empty widget in "
+        f"{empty_ms:.0f} ms: ratio {slice_ms / empty_ms:.1f}"
+    )
+    page.screenshot(path=out / "widgets.png")
+    page.close()
+
+
+def check_stain(page, out):
+    "The stains of the lesson"
+    cell = page.locator('.jp-CodeCell:has-text("browse_stain(pic")').first
+    viewer = cell.locator(".jp-OutputArea-output:has(.noUi-handle)").first
+    picture = viewer.locator("img").first
+    picture.scroll_into_view_if_needed()
+    before = picture.screenshot()
+    viewer.get_by_role("button", name="eosin").click()
+    page.wait_for_timeout(2500)
+    assert picture.screenshot(path=out / "eosin.png") != before, "the button eosin did nothing"
+
+
 def main(out):
     chromium = next(
         (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
@@ -160,14 +317,13 @@ def main(out):
             browser = p.chromium.launch(
                 executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
             )
-            page = browser.new_page(viewport=dict(width=1400, height=1000))
-            page.goto(f"http://127.0.0.1:{port}/lab/tree/lesson.ipynb")
-            page.wait_for_selector(".jp-CodeCell", timeout=90_000)
-            page.wait_for_timeout(3000)
+            url = f"http://127.0.0.1:{port}"
+            check_widgets(browser, url, folder, out)
+            page = open_notebook(browser, f"{url}/lab/tree/lesson.ipynb")
             run_all(page, folder / "lesson.ipynb", 300)
             cell = page.locator('.jp-CodeCell:has-text("browse(img")').first
             cell.scroll_into_view_if_needed()
-            viewer = cell.locator(".jp-OutputArea-output:has(.widget-image)").first
+            viewer = cell.locator(".jp-OutputArea-output:has(.noUi-handle)").first
             viewer.wait_for(timeout=20_000)
             page.wait_for_timeout(1500)
             picture = viewer.locator("img").first
@@ -189,16 +345,21 @@ def main(out):
             page.wait_for_timeout(2500)
             coronal = shoot("coronal")
             assert coronal != after, "the button coronal did nothing"
-            viewer.locator("select").select_option("mediastinum")
+            viewer.locator("select:has(option[value=mediastinum])").select_option("mediastinum")
             page.wait_for_timeout(2500)
             assert shoot("mediastinum") != coronal, "the window did not change"
+
+            viewer.get_by_role("button", name="three planes").click()
+            page.wait_for_timeout(2500)
+            shoot("three_planes")
+            check_stain(page, out)
 
             def figures():  # of all other cells, as saved
                 page.keyboard.press("Control+s")
                 page.wait_for_timeout(1500)
                 return [
                     o["data"]["image/png"]
-                    for c in json.loads((folder / "lesson.ipynb").read_text())["cells"]
+                    for c in read_notebook(folder / "lesson.ipynb")["cells"]
                     for o in c.get("outputs", ())
                     if "image/png" in o.get("data", {})
                 ]
