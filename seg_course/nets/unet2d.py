@@ -190,6 +190,8 @@ def _multiple(net, n_in):  # of which the sides of a picture must be: 1, or 32
         net.eval()(torch.zeros(1, n_in, 101, 77))
     except (AssertionError, RuntimeError):
         return 32
+    finally:
+        net.train()
     return 1
 
 # %% ../../nbs/40_nets.unet2d.ipynb #5db38e1b
