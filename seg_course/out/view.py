@@ -510,7 +510,9 @@ def _screen():
     try:
         import anywidget
     except ImportError:
-        return type("Screen", (w.Image,), dict(alt=t.Unicode(), at=t.List()))(format="png")
+        return type("Screen", (w.Image,), dict(alt=t.Unicode(), at=t.List()))(
+            format="png", layout=dict(align_self="flex-start")
+        )
 
     traits = dict(value=t.Bytes().tag(sync=True), alt=t.Unicode().tag(sync=True))
     traits["at"] = t.List().tag(sync=True)
@@ -535,7 +537,7 @@ def _controls(scan, maps, names):
         plane=w.ToggleButtons(
             options=["axial"] if flat else [*planes, "three planes"],
             description="plane",
-            style=dict(button_width="90px"),
+            style=dict(button_width="110px"),
         ),
         shown=w.Dropdown(options=["side by side", *maps], description="labels"),
         slices=slices,
@@ -927,13 +929,13 @@ def _score_table(folder):
 
 # %% ../../nbs/93_out.view.ipynb #ec47ed23
 def _fact_table(folder, name, title):
-    "A JSON file of a run folder with names and values, as HTML; '' if there is none that is sound"
-    try:
-        facts = json.loads((folder / name).read_text(encoding="utf-8")).items()
-    except (OSError, ValueError, AttributeError):  # a report is written all the same
+    "A JSON file of a run folder with names and values, as HTML; '' if there is none"
+    file = folder / name
+    if not file.exists():
         return ""
+    facts = json.loads(file.read_text(encoding="utf-8"))
     cell = "<tr><th>{}</th><td>{}</td></tr>"
-    rows = [cell.format(*(html.escape(str(v)) for v in fact)) for fact in facts]
+    rows = [cell.format(*(html.escape(str(v)) for v in fact)) for fact in facts.items()]
     return f"<h3>{title}</h3><table>{''.join(rows)}</table>"
 
 # %% ../../nbs/93_out.view.ipynb #663a1b0a
