@@ -929,13 +929,13 @@ def _score_table(folder):
 
 # %% ../../nbs/93_out.view.ipynb #ec47ed23
 def _fact_table(folder, name, title):
-    "A JSON file of a run folder with names and values, as HTML; '' if there is none"
-    file = folder / name
-    if not file.exists():
+    "A JSON file of a run folder with names and values, as HTML; '' if there is none that is sound"
+    try:
+        facts = json.loads((folder / name).read_text(encoding="utf-8")).items()
+    except (OSError, ValueError, AttributeError):  # a report is written all the same
         return ""
-    facts = json.loads(file.read_text(encoding="utf-8"))
     cell = "<tr><th>{}</th><td>{}</td></tr>"
-    rows = [cell.format(*(html.escape(str(v)) for v in fact)) for fact in facts.items()]
+    rows = [cell.format(*(html.escape(str(v)) for v in fact)) for fact in facts]
     return f"<h3>{title}</h3><table>{''.join(rows)}</table>"
 
 # %% ../../nbs/93_out.view.ipynb #663a1b0a
