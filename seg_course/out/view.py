@@ -585,54 +585,76 @@ def _moved(scan, panels, point, message):
     return tuple(int(np.clip(v, 0, n - 1)) for v, n in zip(point, scan.shape))
 
 # %% ../../nbs/93_out.view.ipynb #04a0a3d2
-def _connect(scan, maps, names, c):
-    "Make the controls of a browser change its picture"
-    whole = _limits(scan, "whole scan", 0) if len(scan.data) != 3 else None
-    look = dict(table=_colour_table(maps))
-    state = {}
+class _Browser:
+    "A picture, and what the controls of a browser do to it"
 
-    def point():
-        return tuple(s.value for s in c.slices.values())
+    def __init__(self, scan, maps, names, controls):
+        self.scan = scan
+        self.maps = maps
+        self.names = names
+        self.controls = controls
+        self.whole = _limits(scan, "whole scan", 0) if len(scan.data) != 3 else None
+        self.look = dict(table=_colour_table(maps))
 
-    def redraw(_=None):
-        look["limits"] = _windows[c.window.value] or whole
-        look["alpha"], look["cross"] = c.alpha.value, c.cross.value
-        look["classes"] = [k for k, switch in c.switches.items() if switch.value]
-        c.screen.value = _png(_paint(scan, maps, state["layout"], point(), look))
-        text = _words(scan, maps, point(), names, c.unit)
-        c.words.value = html.escape(text)
-        c.screen.alt = (
-            f"{c.plane.value} view of a scan, window {c.window.value}. Cross-hair: {text}"
+    def point(self):
+        "The voxel (z,y,x) under the cross-hair"
+        return tuple(slider.value for slider in self.controls.slices.values())
+
+    def redraw(self, _=None):
+        "Paint the picture that the controls ask for"
+        c = self.controls
+        self.look |= dict(
+            limits=_windows[c.window.value] or self.whole,
+            alpha=c.alpha.value,
+            cross=c.cross.value,
+            classes=[k for k, switch in c.switches.items() if switch.value],
         )
+        c.screen.value = _png(_paint(self.scan, self.maps, self.layout, self.point(), self.look))
+        text = _words(self.scan, self.maps, self.point(), self.names, c.unit)
+        c.words.value = html.escape(text)
+        view = f"{c.plane.value} view of a scan, window {c.window.value}"
+        c.screen.alt = f"{view}. Cross-hair: {text}"
 
-    def arrange(_=None):
-        shown = _pictures_shown(maps, c.plane.value, c.shown.value)
-        state["layout"] = _layout(scan, shown, partial(_pixel_size, scan))
-        look["key"] = _colour_key(look["table"], c.switches, names, state["layout"][1][0])
-        redraw()
+    def arrange(self, _=None):
+        "Lay the pictures out anew, after another plane or another map was chosen"
+        c = self.controls
+        shown = _pictures_shown(self.maps, c.plane.value, c.shown.value)
+        self.layout = _layout(self.scan, shown, partial(_pixel_size, self.scan))
+        width = self.layout[1][0]
+        self.look["key"] = _colour_key(self.look["table"], c.switches, self.names, width)
+        self.redraw()
 
-    def move(to):
-        sliders = list(zip(c.slices.values(), to))
+    def move(self, to):
+        "Put the cross-hair on a voxel; one picture is painted, not one for each slider"
+        sliders = list(zip(self.controls.slices.values(), to))
         for slider, _ in sliders:
-            slider.unobserve(redraw, "value")
+            slider.unobserve(self.redraw, "value")
         for slider, value in sliders:
             slider.value = value
         for slider, _ in sliders:
-            slider.observe(redraw, "value")
-        redraw()  # one picture, not three
+            slider.observe(self.redraw, "value")
+        self.redraw()
 
-    def pointed(change):
-        panel = _panel_at(state["layout"][0], change.new)
+    def pointed(self, change):
+        "The pointer chose a pixel"
+        panel = _panel_at(self.layout[0], change.new)
         if panel:
-            move(_to_voxel(scan, panel, change.new, point()))
+            self.move(_to_voxel(self.scan, panel, change.new, self.point()))
 
-    for control in (*c.slices.values(), c.alpha, c.window, c.cross, *c.switches.values()):
-        control.observe(redraw, "value")
-    c.plane.observe(arrange, "value")
-    c.shown.observe(arrange, "value")
-    c.screen.observe(pointed, "at")
-    c.screen.on_msg(lambda _, said, __: move(_moved(scan, state["layout"][0], point(), said)))
-    arrange()
+    def said(self, _, message, __):
+        "A key or the wheel moved the cross-hair"
+        self.move(_moved(self.scan, self.layout[0], self.point(), message))
+
+    def connect(self):
+        "Let the controls change the picture, and paint it for the first time"
+        c = self.controls
+        for control in (*c.slices.values(), c.alpha, c.window, c.cross, *c.switches.values()):
+            control.observe(self.redraw, "value")
+        c.plane.observe(self.arrange, "value")
+        c.shown.observe(self.arrange, "value")
+        c.screen.observe(self.pointed, "at")
+        c.screen.on_msg(self.said)
+        self.arrange()
 
 # %% ../../nbs/93_out.view.ipynb #1e80a4c0
 def browse(
@@ -650,7 +672,7 @@ def browse(
 
     maps = _as_maps(labels, scan)
     c = _controls(scan, maps, names)
-    _connect(scan, maps, names, c)
+    _Browser(scan, maps, names, c).connect()
     return w.VBox(
         [
             w.HBox([c.plane, c.shown]),
