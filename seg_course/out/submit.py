@@ -432,12 +432,24 @@ def zip_submission(
     return path
 
 # %% ../../nbs/92_out.submit.ipynb #bd53a6cd
+def _weak_labels(scores, labels, least):
+    "'name 0.01' of each label whose mean Dice is below `least`"
+    means = {
+        name: scores[f"dice_{c}"].mean() for c, name in labels.items() if f"dice_{c}" in scores
+    }
+    return [f"{name} {value:.2f}" for name, value in means.items() if value < least]
+
+# %% ../../nbs/92_out.submit.ipynb #b710401c
 def why_useless(
     folder: str | Path,  # predictions
     images: dict,  # case -> image file
     labels: dict,  # label value -> name
+    scores: pd.DataFrame | None = None,  # of held-out cases, with dice_1, dice_2, ...
+    least: float = 0.2,  # mean Dice below which a label counts as not learnt
 ) -> str:  # why the predictions are useless; '' if they are not
-    "Does a submission say the same everywhere, or never name a label that it could?"
+    """Does a submission say the same everywhere, or never name a label that it could?
+
+    With `scores`, a label that was hardly found in cases with known labels is named, too."""
     got = named_files(Path(folder), tuple(mask_readers))
     files = [got[case] for case in images if case in got]
     seen = set().union(*(np.unique(mask_readers[suffix(f)](f).data).tolist() for f in files))
@@ -446,4 +458,7 @@ def why_useless(
         names = ", ".join(str(labels.get(c, c)) for c in seen) or "nothing"
         return f"every voxel of all {len(files)} predictions is {names}: {advice}"
     lost = [name for c, name in labels.items() if c and c not in seen]
-    return f"{few(lost)} was found in none of {len(files)} cases: {advice}" if lost else ""
+    if lost:
+        return f"{few(lost)} was found in none of the {len(files)} images to submit: {advice}"
+    weak = _weak_labels(scores, labels, least) if scores is not None else []
+    return f"held-out Dice of {few(weak)}: {advice}" if weak else ""

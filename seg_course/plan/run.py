@@ -217,9 +217,11 @@ def _plan_epochs(plan, seconds, n_held, minutes):
     if epochs < 1:
         raise ValueError(
             f"{minutes:g} minutes are too short for one epoch of {batches} batches, which takes "
-            f"{epoch / 60:.1f} minutes here: give at least {epoch / 57 * 3:.0f} minutes"
+            f"{epoch / 60:.1f} minutes here: give {max(1, epoch / 57 * 3):.0f} at least"
         )
-    plan.put("batches", batches, f"all {n_held} cases validate in {validate:.0f} s")
+    plan.put(
+        "batches", batches, f"an epoch is long beside validation ({n_held} cases, {validate:.0f} s)"
+    )
     why = f"{minutes:g} minutes, a step takes {step:.2f} s here, an epoch {epoch:.0f} s"
     plan.put("epochs", epochs, why)
 

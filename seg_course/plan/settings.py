@@ -125,7 +125,7 @@ def _plane_spacing(facts, sides, px):
 def _plan_grid(plan, facts, minutes, device):
     if facts["kind"] == "pictures":
         plan.put("dims", 2, "pictures")
-        plan.put("spacing", [0, 0, 0], "pictures keep their pixels")
+        plan.put("spacing", [0, 0, 0], "0: kept, pictures have no other unit")
         plan.put("crop_mm", [0, 0, 0], "pictures are seen whole or in patches")
         return
     block, have = _block(facts)
@@ -166,12 +166,12 @@ def _plan_spacing(plan, facts, sides, device):
     even = max(np.divide(spacing["largest"], spacing["smallest"])) < 1.05
     if plan.settings["dims"] == 3:
         if even:
-            plan.put("spacing", [0, 0, 0], "all cases have the same voxels")
+            plan.put("spacing", [0, 0, 0], "0: kept, all cases have the same voxels")
         else:
             plan.put("spacing", [z, y, x], "the median of the cohort")
         return
     mm, why = _plane_spacing(facts, np.array(sides[1:]), _devices[device]["px"])
-    plan.put("spacing", [0, mm, mm], f"{why}; slices stay where they are")
+    plan.put("spacing", [0, mm, mm], f"{why}; 0: slices stay where they are")
 
 # %% ../../nbs/76_plan.settings.ipynb #fa15708e
 def _window(facts):
@@ -247,7 +247,11 @@ def _plan_patch(plan, facts, minutes, device):
         why = f"a volume is {'x'.join(f'{n:.0f}' for n in sides)} voxels"
     plan.put("size", size, why)
     context = int(facts["kind"] == "volumes" and plan["dims"] == 2)
-    plan.put("context", context, "a neighbour on each side" if context else "no neighbours")
+    plan.put(
+        "context",
+        context,
+        "a slice is seen with its neighbours, as channels" if context else "no neighbours",
+    )
     area = float(np.prod(plan["size"]))
     bs = 4 if device == "cpu" else int(np.clip(limit["voxels"] * 2 // area, 4, 32))
     why = "small batches: in few minutes the number of steps counts" if device == "cpu" else ""
@@ -333,13 +337,23 @@ def _plan_network(plan, facts, minutes, device):
 # %% ../../nbs/76_plan.settings.ipynb #7e0bd2cd
 def _plan_training(plan, facts, minutes, device):
     plan.put("loss", "dice_ce", "Dice and cross-entropy: overlap counts, and each voxel too")
-    plan.put("lr", 5e-3 if plan["dims"] == 3 else 4e-3, "highest rate of one cycle")
-    plan.put("schedule", "one_cycle", "it ends with a small rate whenever the minutes are over")
+    plan.put(
+        "lr",
+        5e-3 if plan["dims"] == 3 else 4e-3,
+        "highest rate of the cycle; an ImageNet encoder gets a tenth of it",
+    )
+    plan.put("schedule", "one_cycle", "the rate climbs and falls once; it ends small")
     plan.put(
         "freeze_epochs", 0, "every minute trains all layers; the encoder at a tenth of the rate"
     )
-    plan.put("ema", 0.99, "the mean of the last hundred steps is better than the last one")
-    plan.put("empty", 1.0, "Dice of a label on neither side; look at the rules of the challenge")
+    plan.put(
+        "ema", 0.99, "share of the old mean: the weights are averaged over about a hundred steps"
+    )
+    plan.put(
+        "empty",
+        1.0,
+        "Dice of a label that a case has not, and rightly so; see the rules of the challenge",
+    )
     labels = {"0": "background"} | {c: v["name"] for c, v in facts["labels"].items()}
     plan.put("labels", labels, "the values in the label files")
 

@@ -142,6 +142,7 @@ def plot_ranks(
     ax.set_yticks(range(len(order)), order)
     ax.set_xticks(range(1, len(order) + 1))
     ax.invert_yaxis()
+    ax.margins(0.08)
     ax.set(xlabel="rank (size of a dot: share of the draws)")
     return ax
 

@@ -45,6 +45,8 @@ def run_scores(
 
     Raises `ValueError` if the run has no scores, or none of that name."""
     run = Path(run)
+    if not run.is_dir():
+        raise ValueError(f"{run}: no such run folder; `seg_course runs` lists those that are there")
     rows = read_table(run / "scores.csv", "finish the run", ["case"], dtype=dict(case=str))
     columns = [c for c in rows if c.startswith(f"{score}_")]
     if not columns:
@@ -68,6 +70,12 @@ def _interval(rows):
     return float(each.mean()), float(each.mean() - half), float(each.mean() + half)
 
 # %% ../../nbs/66_train.runs.ipynb #2458ef4f
+def _settings(run):
+    "The settings of a run, and those that its plan chose"
+    planned = _facts(run / "plan.json").get("settings", {})
+    return {**_facts(run / "params.json"), **(planned if isinstance(planned, dict) else {})}
+
+# %% ../../nbs/66_train.runs.ipynb #a3b37c0a
 def _row(run, folder):
     "The row of a run, and its settings"
     versions = _facts(run / "versions.json")
@@ -84,7 +92,7 @@ def _row(run, folder):
         row["score"], row["low"], row["high"] = _interval(rows)
     except (ValueError, OSError):
         row |= dict(cases=0, score=np.nan, low=np.nan, high=np.nan)
-    return row, _facts(run / "params.json"), versions
+    return row, _settings(run), versions
 
 # %% ../../nbs/66_train.runs.ipynb #ac867964
 def find_runs(
@@ -181,7 +189,7 @@ def compare_runs(
     names = _names(runs)
     if len(runs) < 2:
         raise ValueError("one run only: give two at least")
-    settings = [_facts(run / "params.json") for run in runs]
+    settings = [_settings(run) for run in runs]
     differing = _differing(settings)
     shown = {name: [_as_text(one.get(name, "")) for one in settings] for name in differing}
     scores = [run_scores(run) for run in runs]
