@@ -7,6 +7,7 @@ __all__ = ['plan_recipe', 'plan_transforms', 'plan_learner', 'fit_plan', 'save_p
 
 # %% ../../nbs/77_plan.run.ipynb #cbfe2c5f
 import io
+import math
 import time
 from collections.abc import Callable
 from contextlib import redirect_stdout
@@ -225,6 +226,15 @@ def _plan_epochs(plan, seconds, n_held, minutes):
     why = f"{minutes:g} minutes, a step takes {step:.2f} s here, an epoch {epoch:.0f} s"
     plan.put("epochs", epochs, why)
 
+# %% ../../nbs/77_plan.run.ipynb #ae56245f
+def _plan_rate(plan):
+    "A lower learning rate where there are few steps"
+    steps = plan["epochs"] * plan["batches"]
+    if steps >= 1000 or plan.reasons.get("lr") == "given":
+        return
+    plan.settings["lr"] = round(plan["lr"] * math.sqrt(steps / 1000), 6)
+    plan.reasons["lr"] = f"lower than usual, because there are {steps} steps only"
+
 # %% ../../nbs/77_plan.run.ipynb #4be4aeb2
 def _plan_cost(plan, seconds, df):
     "What the plan takes beside the minutes"
@@ -265,6 +275,7 @@ def plan_run(
     seconds = time_plan(plan, df, device)
     n_held = -(-len(df) // plan["n_folds"])
     _plan_epochs(plan, seconds, n_held, minutes)
+    _plan_rate(plan)
     _plan_cost(plan, seconds, df)
     return plan
 
