@@ -161,8 +161,10 @@ def main(kills=60, folder=None):
     want, faults, counts, runs = marks(work / "calm"), leftovers(work / "calm"), Counter(), 0
     while kills > 0:
         out = work / f"run{runs}"
-        kills -= one_run(out, 1.3 * longest, min(6, kills), counts, faults)
+        killed = one_run(out, longest, min(6, kills), counts, faults)
+        kills -= killed
         runs += 1
+        print(f"{out.name}: killed {killed} times, then it ended", flush=True)
         got = marks(out)
         odd = [name for name in {*want, *got} if want.get(name) != got.get(name)]
         faults += [f"{out.name}: {name} differs" for name in sorted(odd)]
