@@ -22,6 +22,7 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 
 from ..batch.augment import rand_affine, rand_flip, rand_intensity, rand_noise, rand_warp
+from ..nets.loss import DiceFocalLoss, TverskyLoss
 from ..nets.unet2d import imagenet_weights
 from .fingerprint import fingerprint
 from .settings import Plan, load_plan, plan_settings, save_plan
@@ -70,6 +71,17 @@ def _pad(plan):
     return "reflect" if plan.facts["kind"] == "pictures" else "zeros"
 
 # %% ../../nbs/77_plan.run.ipynb #6025b950
+_losses = dict(dice_ce=None, dice_focal=DiceFocalLoss, tversky=TverskyLoss)
+
+# %% ../../nbs/77_plan.run.ipynb #ebfa32bf
+def _loss(plan):
+    "The loss by its name; None is what `seg_learner` takes by itself, Dice + cross-entropy"
+    name = plan["loss"]
+    if name not in _losses:
+        raise ValueError(f"loss {name!r}: choose one of {sorted(_losses)}, or pass loss_func=")
+    return _losses[name] and _losses[name]()
+
+# %% ../../nbs/77_plan.run.ipynb #0808d18c
 def plan_learner(
     plan: Plan,  # from `plan_run`
     run: str | Path,  # run folder, with the store of `prepare` in `store`
@@ -78,7 +90,7 @@ def plan_learner(
     fold: int,  # validates; all others train
     seed: int = 42,  # same seed, same result
     device: str = "cpu",  # 'cpu' or 'cuda'
-    loss_func: Callable | None = None,  # None: Dice + cross-entropy
+    loss_func: Callable | None = None,  # None: what the plan says
     rule: Callable | None = None,  # sampling rule, instead of the plan's `fg_share`
     tfms: list | None = None,  # functions (x, y, generator), instead of the plan's
     **kw,  # passed to `seg_learner`: metric, cbs ...
@@ -108,7 +120,7 @@ def plan_learner(
         plan["encoder"] or None,
         len(plan["labels"]),
         _weights(plan, run),
-        loss_func=loss_func,
+        loss_func=loss_func or _loss(plan),
         seed=seed,
         empty=plan["empty"],
         cbs=[*cbs, *kw.pop("cbs", [])],
@@ -269,7 +281,7 @@ def plan_run(
     Raises `ValueError` if the minutes are too short for one epoch."""
     if not (isinstance(minutes, (int, float)) and 0 < minutes < 1e5):
         raise ValueError(f"minutes {minutes!r}: a number above 0 is expected")
-    plan = plan_settings(fingerprint(df, n_jobs=n_jobs), minutes, device, **fixed)
+    plan = plan_settings(fingerprint(df, n_jobs=n_jobs), device, **fixed)
     _without_weights(plan)
     plan.put("minutes", minutes, "for the training of one fold")
     seconds = time_plan(plan, df, device)

@@ -85,7 +85,7 @@ _devices = {
 }
 
 # %% ../../nbs/76_plan.settings.ipynb #3adb3921
-def _plan_folds(plan, facts, minutes, device):
+def _plan_folds(plan, facts, device):
     n = facts["patients"]
     if n < 3:
         raise ValueError(
@@ -94,7 +94,6 @@ def _plan_folds(plan, facts, minutes, device):
         )
     folds = 5 if n >= 25 else min(3, n)
     plan.put("n_folds", folds, f"{n} patients: {round(n / folds)} validate each fold")
-    plan.put("folds", [0], "one fold is trained in the minutes; name more for an ensemble")
 
 # %% ../../nbs/76_plan.settings.ipynb #890c4247
 def _is_layered(facts):
@@ -122,7 +121,7 @@ def _plane_spacing(facts, sides, px):
     return round(coarse, 3), f"{coarse:.3g} mm instead of {usual:.3g} mm: {px} px span the block"
 
 # %% ../../nbs/76_plan.settings.ipynb #6f7b098e
-def _plan_grid(plan, facts, minutes, device):
+def _plan_grid(plan, facts, device):
     if facts["kind"] == "pictures":
         plan.put("dims", 2, "pictures")
         plan.put("spacing", [0, 0, 0], "0: kept, pictures have no other unit")
@@ -183,7 +182,7 @@ def _window(facts):
     return round((low + high) / 2), round(high - low)
 
 # %% ../../nbs/76_plan.settings.ipynb #ce9b3531
-def _plan_intensity(plan, facts, minutes, device):
+def _plan_intensity(plan, facts, device):
     if facts["unit"] == "colour":
         plan.put("intensity", dict(step="window", level=127.5, width=255), "colours, 0 to 255")
     elif facts["unit"] == "HU":
@@ -195,7 +194,7 @@ def _plan_intensity(plan, facts, minutes, device):
         plan.put("intensity", dict(step="normalise", low=0.5, high=99.5), why)
 
 # %% ../../nbs/76_plan.settings.ipynb #21c3a8a3
-def _plan_recipe(plan, facts, minutes, device):
+def _plan_recipe(plan, facts, device):
     steps = []
     if facts["kind"] == "volumes":
         steps.append(dict(step="orient", codes=facts["codes"]))
@@ -233,7 +232,7 @@ def _box_size(sides, voxels):
     return [max(8, _up(n * shrink, 8)) for n in sides]
 
 # %% ../../nbs/76_plan.settings.ipynb #0875ce76
-def _plan_patch(plan, facts, minutes, device):
+def _plan_patch(plan, facts, device):
     limit = _devices[device]
     sides = _lengths(plan, facts)
     if facts["kind"] == "pictures":
@@ -258,7 +257,7 @@ def _plan_patch(plan, facts, minutes, device):
     plan.put("bs", bs, why or f"{bs * area / 1e3:.0f} k voxels keep the device busy")
 
 # %% ../../nbs/76_plan.settings.ipynb #ed5b6e51
-def _plan_sampling(plan, facts, minutes, device):
+def _plan_sampling(plan, facts, device):
     share = facts["slices_with"]
     if facts["kind"] == "pictures":
         plan.put("fg_share", None, "pictures as they come")
@@ -290,7 +289,7 @@ def _sided(facts, axis):
     return [name for name, w in zip(names, words) if w.intersection(_sides[axis])]
 
 # %% ../../nbs/76_plan.settings.ipynb #1321bc57
-def _plan_flips(plan, facts, minutes, device):
+def _plan_flips(plan, facts, device):
     if facts["kind"] == "pictures":
         plan.put("flips", ["x", "y"], "a picture has no up and no right")
         return
@@ -303,7 +302,7 @@ def _plan_flips(plan, facts, minutes, device):
     plan.put("flips", legal, why)
 
 # %% ../../nbs/76_plan.settings.ipynb #0c14deb2
-def _plan_transforms(plan, facts, minutes, device):
+def _plan_transforms(plan, facts, device):
     axes = dict(x=-1, y=-2, z=-3)
     tfms = [dict(transform="rand_flip", axis=axes[a]) for a in plan["flips"]]
     if facts["kind"] == "pictures":
@@ -322,7 +321,7 @@ def _plan_transforms(plan, facts, minutes, device):
     plan.put("tta", views, "prediction averages over the legal flips")
 
 # %% ../../nbs/76_plan.settings.ipynb #8d8d8da3
-def _plan_network(plan, facts, minutes, device):
+def _plan_network(plan, facts, device):
     if plan["dims"] == 3:
         arch = dict(decoder="unet3d", widths=[16, 32, 64, 128], norm="batch")
         plan.put("encoder", "", "boxes: a 3D U-Net has no encoder of timm")
@@ -335,7 +334,7 @@ def _plan_network(plan, facts, minutes, device):
     plan.put("arch", {}, "fastai's DynamicUnet with every skip")
 
 # %% ../../nbs/76_plan.settings.ipynb #7e0bd2cd
-def _plan_training(plan, facts, minutes, device):
+def _plan_training(plan, facts, device):
     plan.put("loss", "dice_ce", "Dice and cross-entropy: overlap counts, and each voxel too")
     plan.put(
         "lr",
@@ -372,15 +371,26 @@ _rules = (
 )
 
 # %% ../../nbs/76_plan.settings.ipynb #5f8f323c
+def _check_names(facts, device, fixed):
+    "Refuse a setting that no rule puts and that is not measured later"
+    free = Plan({}, {}, facts)
+    for rule in _rules:
+        rule(free, facts, device)
+    odd = sorted(set(fixed) - set(free.settings) - {"epochs", "batches"})
+    if odd:
+        known = ", ".join([*free.settings, "epochs", "batches"])
+        raise ValueError(f"{', '.join(odd)}: a plan has no such setting; it has {known}")
+
+# %% ../../nbs/76_plan.settings.ipynb #cd1d86c7
 def plan_settings(
     facts: dict,  # from `fingerprint`
-    minutes: float = 15,  # for the training of one fold
     device: str = "cpu",  # 'cpu' or 'cuda', where it trains
     **fixed,  # settings that are given: the plan is made round them
 ) -> Plan:  # without what has to be measured: epochs, batches
     """Settings that follow from facts alone
 
-    Raises `ValueError` for too few patients, or a device that has no limits here."""
+    Raises `ValueError` for too few patients, for a setting that no plan has, and for a device that
+    has no limits here."""
     kind = device.partition(":")[0]
     if kind not in _devices:
         raise ValueError(f"device {device!r}: choose one of {sorted(_devices)}")
@@ -388,5 +398,6 @@ def plan_settings(
     for name, value in fixed.items():
         plan.put(name, value, "given")
     for rule in _rules:
-        rule(plan, facts, minutes, kind)
+        rule(plan, facts, kind)
+    _check_names(facts, kind, fixed)
     return plan

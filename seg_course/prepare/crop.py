@@ -386,13 +386,19 @@ def label_mask(
         return (found > 0) & (found != ignored)
     return np.isin(found, list(labels))
 
-# %% ../../nbs/20_prepare.crop.ipynb #544842ae
-def _check_size(scan, size_mm):
-    "Refuse sizes that are none, or larger than the scan"
-    if len(size_mm) != 3 or min(size_mm) < 0:
+# %% ../../nbs/20_prepare.crop.ipynb #d87898b2
+def _check_block(size_mm):
+    "Refuse what is no size of a block"
+    numbers = all(isinstance(s, (int, float)) and 0 <= s < 1e6 for s in size_mm)
+    if len(size_mm) != 3 or not numbers:
         raise ValueError(
             f"size_mm {size_mm}: three numbers (z,y,x) in mm are expected; 0 keeps an axis"
         )
+
+# %% ../../nbs/20_prepare.crop.ipynb #b1de9c57
+def _check_size(scan, size_mm):
+    "Refuse sizes that are none, or larger than the scan"
+    _check_block(size_mm)
     extent = [n * s for n, s in zip(scan.shape, scan.spacing)]
     large = [a for a, size, e in zip("zyx", size_mm, extent) if size > e * 1.001]
     if large:
@@ -459,15 +465,6 @@ def crop_about(
                 stacklevel=2,
             )
     return crop(scan, tuple(_about(*v) for v in zip(box, size, scan.shape)))
-
-# %% ../../nbs/20_prepare.crop.ipynb #d87898b2
-def _check_block(size_mm):
-    "Refuse what is no size of a block"
-    numbers = all(isinstance(s, (int, float)) and 0 <= s < 1e6 for s in size_mm)
-    if len(size_mm) != 3 or not numbers:
-        raise ValueError(
-            f"size_mm {size_mm}: three numbers (z,y,x) in mm are expected; 0 keeps an axis"
-        )
 
 # %% ../../nbs/20_prepare.crop.ipynb #654655fc
 @step

@@ -73,7 +73,9 @@ def _interval(rows):
 def _settings(run):
     "The settings of a run, and those that its plan chose"
     planned = _facts(run / "plan.json").get("settings", {})
-    return {**_facts(run / "params.json"), **(planned if isinstance(planned, dict) else {})}
+    settings = _facts(run / "params.json") | (planned if isinstance(planned, dict) else {})
+    # what a plan costs is measured, so it differs between runs of the same settings
+    return {k: v for k, v in settings.items() if k not in ("prepare_minutes", "disk_mb")}
 
 # %% ../../nbs/66_train.runs.ipynb #a3b37c0a
 def _row(run, folder):
