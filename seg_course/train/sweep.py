@@ -16,6 +16,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
+from ..files.common import read_json, write_json
 from ..score.verdict import verdicts
 from .runs import run_scores
 
@@ -57,27 +58,37 @@ def point_name(
     return f"{plain[:90]}-{sha1(json.dumps(point).encode()).hexdigest()[:8]}"
 
 # %% ../../nbs/67_train.sweep.ipynb #905dca70
-def _is_done(folder):
-    "Has the run been scored?"
-    return (folder / "scores.csv").exists() and not (folder / "failed.ipynb").exists()
+def _read_sweep(folder):
+    "values, seeds and finished points of the sweep in a folder; None if there is none"
+    file = folder / "sweep.json"
+    return read_json(file, "use a new folder") if file.exists() else None
 
 # %% ../../nbs/67_train.sweep.ipynb #39385f95
-def _check_same(folder, values, seeds):
-    "Refuse a folder with another sweep in it"
-    file = folder / "sweep.json"
-    now = json.loads(json.dumps(dict(values=values, seeds=seeds)))
-    if not file.exists():
-        file.write_text(json.dumps(now, indent=1), encoding="utf-8")
-        return
-    then = json.loads(file.read_text(encoding="utf-8"))
-    if then["values"].keys() != now["values"].keys():
+def _begin(folder, values, seeds):
+    "Write down what a sweep consists of; refuse a folder with another one in it"
+    now = json.loads(json.dumps(dict(values=values, seeds=seeds, done=[])))
+    then = _read_sweep(folder)
+    if then and then["values"].keys() != now["values"].keys():
         raise ValueError(
             f"{folder}: there is a sweep over {list(then['values'])} in it, now over "
             f"{list(now['values'])}: use a new folder"
         )
-    file.write_text(json.dumps(now, indent=1), encoding="utf-8")
+    write_json(folder / "sweep.json", now | dict(done=then["done"] if then else []))
 
 # %% ../../nbs/67_train.sweep.ipynb #77db1dbc
+def _is_done(run):
+    "Was the training of a point brought to its end, and are its scores still there?"
+    kept = _read_sweep(run.parent)
+    return run.name in kept["done"] and (run / "scores.csv").exists()
+
+# %% ../../nbs/67_train.sweep.ipynb #ba431b0c
+def _end(run):
+    "Write down that a point is done"
+    kept = _read_sweep(run.parent)
+    kept["done"].append(run.name)
+    write_json(run.parent / "sweep.json", kept)
+
+# %% ../../nbs/67_train.sweep.ipynb #472aa318
 def sweep(
     values: dict,  # name of a setting -> list of its values
     train: Callable,  # (settings, run folder): trains a run, or continues it, to its scores
@@ -91,7 +102,7 @@ def sweep(
     points = grid_points(values, seeds)
     folder = Path(folder)
     folder.mkdir(parents=True, exist_ok=True)
-    _check_same(folder, values, seeds)
+    _begin(folder, values, seeds)
     failed = {}
     for i, point in enumerate(points):
         run = folder / point_name(point)
@@ -102,6 +113,8 @@ def sweep(
             train(point, run)
         except Exception as e:
             failed[run] = f"{type(e).__name__}: {e}"
+        else:
+            _end(run)
     return failed
 
 # %% ../../nbs/67_train.sweep.ipynb #901c268f
@@ -144,9 +157,9 @@ def sweep_table(
     Seeds are averaged, and their differences are part of the interval; p is Holm's. Raises
     `ValueError` if no point has scores, or if points were scored on different cases."""
     folder = Path(folder)
-    if not (folder / "sweep.json").exists():
+    kept = _read_sweep(folder)
+    if kept is None:
         raise ValueError(f"{folder}: no sweep in it (sweep.json is missing)")
-    kept = json.loads((folder / "sweep.json").read_text(encoding="utf-8"))
     combinations = [
         {k: v for k, v in point.items() if k != "seed"} for point in grid_points(kept["values"])
     ]
