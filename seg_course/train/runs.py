@@ -134,8 +134,10 @@ def runs_table(
     table = pd.DataFrame(rows)
     for facts in (settings, versions):
         for name in _differing(facts):
-            if name not in table:
-                table[name] = [_as_text(one.get(name, "")) for one in facts]
+            # what was measured keeps its name: minutes of training, beside minutes that were asked
+            column = f"{name} (setting)" if name in table else name
+            if name not in ("lesson", "folds"):
+                table[column] = [_as_text(one.get(name, "")) for one in facts]
     if sort not in table:
         raise ValueError(f"sort {sort!r}: choose one of {list(table)}")
     return table.sort_values(sort, ascending=False, kind="stable", ignore_index=True)

@@ -175,10 +175,12 @@ def sweep_table(
             seeds={name: len(s) for name, s in scores.items()},
         )
     )
-    if len(scores) > 1:
+    patients = next(iter(found.values()))[2]
+    if len(set(patients)) < 3:
+        print(f"{len(set(patients))} patients: fewer than 3 say nothing about a difference")
+    elif len(scores) > 1:
         least = min(map(len, scores.values()))
         even = {name: s[:least] for name, s in scores.items()}
-        patients = next(iter(found.values()))[2]
         words = verdicts(even, patients=patients, margin=margin)
         table = table.join(words[["gain", "low", "high", "p", "verdict", "more"]])
     return table.sort_values("score", ascending=False)
