@@ -1165,7 +1165,7 @@ calls(
     slice_far=partial(draw_slice, scan, i=999),
     slice_plane=partial(draw_slice, scan, plane="x"),
     slice_shape=partial(draw_slice, scan, dict(a=mask)),
-    lesson_none=lambda: __import__("seg_course.out.cli", fromlist=["run_lesson"]).run_lesson(None),
+    lesson_none=lambda: __import__("seg_course.out.lesson", fromlist=["run_lesson"]).run_lesson(None),
     oof_unknown=partial(load_oof, "zz", ".", patients),
     oof_fold=partial(predict_oof, "nowhere", patients, 0),
     gate_shape=partial(apply_gate, probs, np.zeros((9, 2))),
