@@ -130,7 +130,7 @@ def open_page(browser, text, file):
 
 def check_report(browser, notebook, folder):
     "The HTML report of a lesson asks for nothing, not even if something in it wants to"
-    from seg_course.out.view import report_page
+    from seg_course.out.report import report_page
 
     page = report_page(notebook)
     asked, pictures = open_page(browser, page, folder / "report.html")

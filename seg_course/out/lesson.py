@@ -374,7 +374,7 @@ def _end_children():
 def _write_html(notebook, html):
     "Write a notebook as HTML, whole or not at all"
     from seg_course.files.common import write_atomic
-    from seg_course.out.view import report_page
+    from seg_course.out.report import report_page
 
     text = report_page(notebook)
     write_atomic(html, lambda part: part.write_text(text, encoding="utf-8"))
