@@ -32,7 +32,7 @@ def lesson_files() -> dict[str, Path]:  # name without its number -> file
 
 # %% ../../nbs/97_out.lesson.ipynb #f75a1b74
 def find_lesson(
-    name: str,  # of a lesson, as `seg_course lessons` lists them; or the path of a notebook, x.ipynb
+    name: str,  # of a lesson, as `seg_course lessons` lists them; or the path of a notebook
 ) -> Path:  # its notebook
     "The notebook of a lesson, or a notebook of the user; refuses what is neither"
     if not isinstance(name, str):

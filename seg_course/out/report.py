@@ -19,10 +19,14 @@ def _pictures_in(state, model, depth=8):
     "Pictures (base64) of a widget and of those in it, as a notebook keeps them"
     facts = state.get(model, {})
     own = [b["data"] for b in facts.get("buffers", []) if b.get("path") == ["value"]]
-    if own:
+    if own or not depth:
         return own
-    inner = re.findall(r"IPY_MODEL_(\w+)", json.dumps(facts.get("state", {}).get("children", [])))
-    return [p for name in inner for p in _pictures_in(state, name, depth - 1)] if depth else []
+    children = facts.get("state", {}).get("children", [])
+    names = re.findall(r"IPY_MODEL_(\w+)", json.dumps(children))
+    pictures = []
+    for name in names:
+        pictures += _pictures_in(state, name, depth - 1)
+    return pictures
 
 # %% ../../nbs/94_out.report.ipynb #0ac4ae13
 def _without_viewers(nb):
@@ -68,15 +72,17 @@ def _to_image(data, words):
 # %% ../../nbs/94_out.report.ipynb #1940bceb
 def _describe_pictures(nb):
     "Every picture of a notebook as an HTML image with an alternative text; changed in place"
-    section, before, n = "", "", 0
+    section = before = ""
+    n = 0
     sources = [c.source if c.cell_type == "markdown" else "" for c in nb.cells]
     for cell, source, after in zip(nb.cells, sources, [*sources[1:], ""]):
         before = source or before
-        section = (re.findall(r"^#+ (.*)$", source, re.M) or [section])[-1]
+        headings = re.findall(r"^#+ (.*)$", source, re.M)
+        if headings:
+            section = headings[-1]
         for output in cell.get("outputs", []):
-            words = (
-                f"Figure {n + 1}, {section}. {_picture_words(before, cell.source, after)}".strip()
-            )
+            sentence = _picture_words(before, cell.source, after)
+            words = f"Figure {n + 1}, {section}. {sentence}".strip()
             image = _to_image(output.get("data", {}), words)
             if image:
                 n += 1
@@ -90,17 +96,20 @@ def _with_names(scores, folder):
         labels = json.loads((folder / "run.json").read_text(encoding="utf-8"))["labels"]
     except (OSError, ValueError, KeyError):  # a report is written all the same
         return scores
-    known = {f"_{number}": f", {name}" for number, name in labels.items()}
-    return scores.rename(columns=lambda c: re.sub(r"_\d+$", lambda m: known.get(m[0], m[0]), c))
+
+    def renamed(column):
+        score, _, number = column.rpartition("_")
+        return f"{score}, {labels[number]}" if number in labels else column
+
+    return scores.rename(columns=renamed)
 
 # %% ../../nbs/94_out.report.ipynb #0700ed85
 def _score_table(folder):
     "Mean, lowest and highest of each score of a run folder, as HTML; '' if it has none"
-    file = next(
-        (f for f in (folder / "test_scores.csv", folder / "scores.csv") if f.exists()), None
-    )
-    if file is None:
+    files = [f for f in (folder / "test_scores.csv", folder / "scores.csv") if f.exists()]
+    if not files:
         return ""
+    file = files[0]
     table = pd.read_csv(file)
     if "case" not in table or not len(table):
         return ""
@@ -112,7 +121,8 @@ def _score_table(folder):
     rows = pd.DataFrame(columns).rename(columns=dict(in_case="in case", in_the_case="in case"))
     words = f"<p>{len(table)} cases of {file.name}."
     if len(each.dropna()):
-        best, worst = (html.escape(str(i)) for i in (each.idxmax(), each.idxmin()))
+        best = html.escape(str(each.idxmax()))
+        worst = html.escape(str(each.idxmin()))
         words += f" Best case by mean Dice: {best} ({each.max():.3f}); worst: {worst}"
         words += f" ({each.min():.3f})."
     return words + "</p>" + rows.to_html(float_format="{:.3f}".format, border=0)
@@ -124,9 +134,11 @@ def _fact_table(folder, name, title):
         facts = json.loads((folder / name).read_text(encoding="utf-8")).items()
     except (OSError, ValueError, AttributeError):  # a report is written all the same
         return ""
-    cell = "<tr><th>{}</th><td>{}</td></tr>"
-    rows = [cell.format(*(html.escape(str(v)) for v in fact)) for fact in facts]
-    return f"<h3>{title}</h3><table>{''.join(rows)}</table>"
+    rows = ""
+    for fact, value in facts:
+        value = html.escape(str(value))
+        rows += f"<tr><th>{html.escape(fact)}</th><td>{value}</td></tr>"
+    return f"<h3>{title}</h3><table>{rows}</table>"
 
 # %% ../../nbs/94_out.report.ipynb #393fa028
 def _figure(file, words):
@@ -227,8 +239,9 @@ def report_page(
 
     folder = Path(notebook).parent
     nb = _describe_pictures(_without_viewers(nbformat.read(notebook, as_version=4)))
-    titles = [re.search(r"^# (.*)$", c.source, re.M) for c in nb.cells if c.cell_type == "markdown"]
-    title = next((found[1] for found in titles if found), Path(notebook).stem)
+    prose = "\n".join(cell.source for cell in nb.cells if cell.cell_type == "markdown")
+    titles = re.findall(r"^# (.*)$", prose, re.M)
+    title = titles[0] if titles else Path(notebook).stem
     exporter = HTMLExporter(template_name="lab")
     page = exporter.from_notebook_node(nb, dict(metadata=dict(name=title)))[0]
     page = re.sub(r"<script\b.*?</script>", "", page, flags=re.S | re.I)
