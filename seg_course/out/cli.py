@@ -73,14 +73,28 @@ def _lessons():
         print(f"{name:14} {title}\n{'':14} {sentence}")
 
 # %% ../../nbs/98_out.cli.ipynb #84fcc68b
-def _given_params(words, file, data):
-    "Settings of the command line: those of a file, then NAME=VALUE, then the data"
+def _given_params(words, file, data="", **more):
+    "Settings of the command line: those of a file, then NAME=VALUE, then others that are not empty"
     given = read_params(file) if file else {}
     bad = [word for word in words or [] if "=" not in word]
     if bad:
         raise ValueError(f"parameter {bad[0]!r}: write -p name value, or -p name=value")
     given |= dict(word.split("=", 1) for word in words or [])
-    return given | dict(data=data) if data else given
+    more = dict(data=data) | more
+    return given | {name: value for name, value in more.items() if value not in ("", None)}
+
+# %% ../../nbs/98_out.cli.ipynb #9714138c
+_images_option = Annotated[
+    str,
+    typer.Option(
+        help="pattern of the image files, e.g. 'train/{case}.nii.gz' or "
+        "'{group}/{case}_{channel}.nii.gz' ({group}: the patient)"
+    ),
+]
+_labels_option = Annotated[
+    str, typer.Option(help="pattern of the label files, e.g. 'train/{case}_gt.nii.gz'")
+]
+_tests_option = Annotated[str, typer.Option(help="pattern of the test images")]
 
 # %% ../../nbs/98_out.cli.ipynb #551a6397
 class _Stopped(Exception):
@@ -118,12 +132,14 @@ def _run(
     minutes: Annotated[
         Optional[float], typer.Option(help="of training, for notebooks that plan themselves")
     ] = None,
+    images: _images_option = "",
+    labels: _labels_option = "",
+    tests: _tests_option = "",
 ):
     "Execute a lesson or your notebook; model, scores and an HTML report go to its run folder"
     known = lesson_params(find_lesson(lesson))
-    given = _given_params(p, params, data)
-    if minutes is not None:
-        given["minutes"] = minutes
+    patterns = dict(images=images, labels=labels, tests=tests)
+    given = _given_params(p, params, data, minutes=minutes, **patterns)
     try:
         folder = run_lesson(lesson, check_params(given, known), out)
     except KeyboardInterrupt as e:
@@ -153,16 +169,8 @@ def _check(
     outside: Annotated[
         bool, typer.Option("--outside", help="a CSV file may name files outside of its folder")
     ] = False,
-    images: Annotated[
-        str,
-        typer.Option(
-            help="pattern of the image files, e.g. 'train/{case}.nii.gz' or "
-            "'{group}/{case}_{channel}.nii.gz' ({group}: the patient)"
-        ),
-    ] = "",
-    tests: Annotated[
-        str, typer.Option(help="pattern of the test images, which are not checked")
-    ] = "",
+    images: _images_option = "",
+    tests: _tests_option = "",
     label_map: Annotated[
         str, typer.Option(help="label map as JSON, where --labels is a pattern")
     ] = "",
@@ -386,10 +394,14 @@ def _plan(
         typer.Option("-p", "--param", metavar="NAME=VALUE", help="a planned value that is given"),
     ] = None,
     group: Annotated[
-        str, typer.Option(help="regular expression on case names, its bracket is the patient")
+        str,
+        typer.Option(
+            help="regular expression on case names, its bracket is the patient, e.g. '(.+)_E[DS]'"
+        ),
     ] = "",
-    images: Annotated[str, typer.Option(help="pattern of the images, {case} and more")] = "",
-    labels: Annotated[str, typer.Option(help="pattern of the labels")] = "",
+    images: _images_option = "",
+    labels: _labels_option = "",
+    tests: _tests_option = "",
     out: Annotated[str, typer.Option(help="JSON file to write")] = "",
     as_json: _json_option = False,
 ):
@@ -400,7 +412,7 @@ def _plan(
     from seg_course.plan.settings import save_plan
 
     check_folders(data)
-    patterns = dict(images=images, labels=labels) if images else {}
+    patterns = dict(images=images, labels=labels, tests=tests) if images else {}
     cohort = read_cohort(data, group=group, **patterns)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         cohort = find_patients(cohort)
