@@ -13,6 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 
 from .decoder import activations
+from .unet2d import plain_tensor
 
 # %% ../../nbs/42_nets.unet3d.ipynb #cae1d6b3
 def _strides(size, n, spacing=None):  # (Z,Y,X) px, levels below the first, mm -> n strides (z,y,x)
@@ -54,7 +55,7 @@ def patch_coords(
     "The place of each voxel in its box"
     axes = [torch.linspace(-1, 1, n, device=x.device) for n in x.shape[2:]]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
-    return grid.expand(len(x), -1, -1, -1, -1)
+    return grid.expand(x.shape[0], -1, -1, -1, -1)
 
 # %% ../../nbs/42_nets.unet3d.ipynb #64bc2d4d
 def _with_coords(y, coords):  # features (B,C,Z,Y,X), places (B,3,...) or None -> (B,C+3,Z,Y,X)
@@ -103,7 +104,7 @@ class _Unet3d(nn.Module):
         return x[:, -3:] if self.coord else None
 
     def forward(self, x):
-        y = x.as_subclass(torch.Tensor)
+        y = plain_tensor(x)
         coords = self._places(y)
         if self.coord == "patch":
             y = _with_coords(y, coords)
@@ -253,7 +254,7 @@ class _DilatedNet(nn.Module):
 
     def forward(self, x):
         nz, ny, nx = x.shape[2:]
-        x = x.as_subclass(torch.Tensor)
+        x = plain_tensor(x)
         if nz % 2 or ny % 2 or nx % 2:
             x = F.pad(x, (0, nx % 2, 0, ny % 2, 0, nz % 2))
         y = _space_to_depth(self.stem(x))
