@@ -298,7 +298,7 @@ def _plan_flips(plan, facts, device):
     lost = [name for a in axes for name in _sided(facts, a)]
     why = "no label is called after a side of " + " or ".join(axes)
     if lost:
-        why = f"{' and '.join(lost[:2])} would change places"
+        why = f"{' and '.join(lost[:2])} would change places; give flips, if they look different"
     plan.put("flips", legal, why)
 
 # %% ../../nbs/86_plan.settings.ipynb #0c14deb2
@@ -356,6 +356,28 @@ def _plan_training(plan, facts, device):
     labels = {"0": "background"} | {c: v["name"] for c, v in facts["labels"].items()}
     plan.put("labels", labels, "the values in the label files")
 
+# %% ../../nbs/86_plan.settings.ipynb #95ab3628
+def _least_voxels(facts):
+    "Voxels of a ball, or of a disc in a picture, as wide as the smallest target"
+    radius = facts["diameter_mm"]["smallest"][0] / 2
+    if facts["kind"] == "pictures":
+        return math.pi * radius**2
+    return 4 / 3 * math.pi * radius**3 / float(np.prod(facts["spacing_mm"]["median"]))
+
+# %% ../../nbs/86_plan.settings.ipynb #bf3d7689
+def _plan_post(plan, facts, device):
+    filled = [dict(rule="fill_holes")]
+    if facts["targets"] <= 1.3 * len(facts["labels"]):
+        largest = [dict(rule="keep_largest")]
+        tries = [largest, [dict(rule="keep_largest", each=True)], [*largest, *filled]]
+        why = "each label is one piece: to try; kept if it gains on other cases"
+    else:
+        least = _least_voxels(facts)
+        tries = [[dict(rule="remove_small", min_px=max(2, round(f * least)))] for f in (0.1, 0.5)]
+        tries.append([*tries[0], *filled])
+        why = f"{facts['targets']:g} targets a case: to try; kept if it gains on other cases"
+    plan.put("post", [[], *tries], why)
+
 # %% ../../nbs/86_plan.settings.ipynb #c2640f71
 _rules = (
     _plan_folds,
@@ -368,6 +390,7 @@ _rules = (
     _plan_transforms,
     _plan_network,
     _plan_training,
+    _plan_post,
 )
 
 # %% ../../nbs/86_plan.settings.ipynb #5f8f323c
