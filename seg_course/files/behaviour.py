@@ -4,22 +4,26 @@
 
 # %% auto #0
 __all__ = ['readers', 'mask_readers', 'label_readers', 'steps', 'decoders', 'rules', 'Registry', 'describe', 'resolve', 'step',
-           'decoder', 'rule', 'reader', 'map_cases']
+           'decoder', 'rule', 'reader', 'engine', 'map_cases']
 
 # %% ../../nbs/01_files.behaviour.ipynb #1acbe492
 import importlib
 import json
 import os
+import socket
 import sys
 import sysconfig
 import time
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import contextmanager
 from functools import partial
+from importlib.util import find_spec
 from pathlib import Path
 
 import cloudpickle
-from joblib import Parallel, delayed
+from joblib import Parallel, delayed, parallel_config
+from joblib.parallel import get_active_backend
 
 # %% ../../nbs/01_files.behaviour.ipynb #68986770
 _registries = {}  # kind -> its registry
@@ -245,20 +249,154 @@ def _run_there(cwd, rooms, users, f, args):
     return f(*args)
 
 # %% ../../nbs/01_files.behaviour.ipynb #6831ba91
+def _engine_parts(address):
+    "(package, host:port) of an address; refuses one that cannot be used, in seconds"
+    kind, _, place = address.partition("://")
+    package = dict(dask="distributed", ray="ray").get(kind)
+    host, _, port = place.rpartition(":")
+    if package is None or not host or not port.isdigit():
+        raise ValueError(
+            f"engine {address!r}: dask://HOST:PORT or ray://HOST:PORT is expected, "
+            "as dask://127.0.0.1:8786"
+        )
+    if find_spec(package) is None:
+        raise ValueError(f"engine {address}: {package} is not installed: pip install {package}")
+    try:
+        socket.create_connection((host, int(port)), timeout=3).close()
+    except (OSError, OverflowError) as e:
+        raise ValueError(
+            f"engine {address}: nothing answers there ({e}): start it, or correct the address"
+        ) from None
+    return kind, place
+
+# %% ../../nbs/01_files.behaviour.ipynb #2c4c976c
+def _dask_backend(client):
+    "joblib's backend for Dask, which uses a single worker, too, and hears of tasks given up"
+    from joblib._dask import DaskDistributedBackend
+
+    class Backend(DaskDistributedBackend):
+        def effective_n_jobs(self, n_jobs):
+            return max(2, super().effective_n_jobs(n_jobs))
+
+        def submit(self, func, callback=None):
+            job = super().submit(func, callback)
+            job.add_done_callback(lambda job: job.exception() and callback(job.exception()))
+            return job
+
+    return Backend(client=client)
+
+# %% ../../nbs/01_files.behaviour.ipynb #62e09f1b
+def _check_workers(client, place):
+    "Refuse a cluster without workers, or with another version of the library"
+    from importlib.metadata import version
+
+    try:
+        client.wait_for_workers(1, timeout=5)
+        there = set(client.run(version, "seg_course").values())
+    except TimeoutError:
+        raise ValueError(
+            f"engine dask://{place}: it has no workers: `dask worker {place} --nthreads 1` adds one"
+        ) from None
+    except ModuleNotFoundError as e:
+        raise ValueError(f"engine dask://{place}: a worker lacks the library ({e})") from None
+    if there != {version("seg_course")}:
+        raise ValueError(
+            f"engine dask://{place}: workers have seg_course {sorted(there)}, "
+            f"here it is {version('seg_course')}: install the same version everywhere"
+        )
+
+# %% ../../nbs/01_files.behaviour.ipynb #2cffe7e6
+@contextmanager
+def _on_dask(place):
+    "Cases on the workers of a Dask cluster"
+    from distributed import Client
+    from distributed.client import FutureCancelledError
+    from distributed.comm import CommClosedError
+    from distributed.scheduler import KilledWorker
+
+    with Client(f"tcp://{place}", timeout=5, set_as_default=False) as client:
+        _check_workers(client, place)
+        try:
+            with parallel_config(_dask_backend(client)):
+                yield
+        except KilledWorker as e:
+            raise ValueError(
+                f"engine dask://{place}: workers died {e.allowed_failures + 1} times of the same "
+                "case, often for want of memory: give them more, or find the case with n_jobs=1"
+            ) from None
+        except (FutureCancelledError, CommClosedError):
+            raise ValueError(f"engine dask://{place}: the scheduler was lost") from None
+
+# %% ../../nbs/01_files.behaviour.ipynb #fd54e17e
+@contextmanager
+def _on_ray(place):
+    "Cases on the workers of a Ray cluster"
+    import ray
+    from ray.util.joblib import register_ray
+
+    register_ray()
+    ray.init(address=f"ray://{place}", log_to_driver=False)
+    try:
+        with parallel_config("ray", n_jobs=int(ray.cluster_resources()["CPU"])):
+            yield
+    finally:
+        ray.shutdown()
+
+# %% ../../nbs/01_files.behaviour.ipynb #ce0e3ea5
+@contextmanager
+def engine(
+    address: str = "",  # dask://HOST:PORT or ray://HOST:PORT; '': processes of this machine
+):
+    """All cases inside of the block run on the workers of a cluster
+
+    Raises `ValueError`, within seconds, for an engine that is not installed, does not answer, or
+    has no workers with this version of the library."""
+    if not address:
+        yield
+        return
+    kind, place = _engine_parts(address)
+    with dict(dask=_on_dask, ray=_on_ray)[kind](place):
+        yield
+
+# %% ../../nbs/01_files.behaviour.ipynb #46a93fdb
+def _on_cluster():
+    "Does an enclosing `engine`, or a `joblib.parallel_config`, name a cluster?"
+    backend, _ = get_active_backend()
+    return type(backend).__module__ != "joblib._parallel_backends"
+
+# %% ../../nbs/01_files.behaviour.ipynb #b334a262
+def _run_packed(work):
+    "Run what was packed for another machine"
+    cwd, *rest = cloudpickle.loads(work)
+    if not os.path.isdir(cwd):
+        raise ValueError(
+            f"{socket.gethostname()}: this machine of the cluster has no folder {cwd}: "
+            "the machines have to share the folders of data and runs"
+        )
+    return _run_there(cwd, *rest)
+
+# %% ../../nbs/01_files.behaviour.ipynb #26db5339
 def _results(f, args, n, n_jobs, start):
     "Results one by one: from this process at first, from others as soon as that saves time"
+    there = _on_cluster()
     spent = []
-    while n_jobs not in (1, None) and len(spent) < n and not _worth_starting(spent, n, start):
+    while n_jobs == 1 or not (there or n_jobs is None or _worth_starting(spent, n, start)):
+        if len(spent) == n:
+            return
         begun = time.perf_counter()
         yield f(*next(args))
         spent.append(time.perf_counter() - begun)
+    here = os.getcwd(), _rooms_with_readers(), _users_functions()
+    if there:
+        packed = (cloudpickle.dumps((*here, f, a)) for a in args)
+        yield from Parallel(return_as="generator")(delayed(_run_packed)(p) for p in packed)
+        return
     # joblib's 300 s would keep a finished process waiting for its workers
     parallel = Parallel(n_jobs=n_jobs, return_as="generator", idle_worker_timeout=20)
     warnings.filterwarnings("ignore", message="A worker stopped while some jobs were given")
-    here = os.getcwd(), _rooms_with_readers(), _users_functions()
     yield from parallel(delayed(_run_there)(*here, f, a) for a in args)
 
-# %% ../../nbs/01_files.behaviour.ipynb #2c4c976c
+# %% ../../nbs/01_files.behaviour.ipynb #737e8fef
 def map_cases(
     f: Callable,  # called as f(*args) for each case
     args: Iterable[tuple],  # the arguments, case by case
@@ -268,9 +406,11 @@ def map_cases(
 ) -> list:  # results, in the order of the cases
     """Run a function over all cases, in parallel where that saves time
 
-    More than twenty cases get a progress bar. With `n_jobs=None` an enclosing
-    `joblib.parallel_config` decides, which may name a cluster."""
+    Inside of `engine`, and where the variable SEG_COURSE_ENGINE contains an address, the cases run
+    on a cluster. More than twenty cases get a progress bar."""
     from fastprogress.fastprogress import progress_bar
 
-    results = _results(f, iter(args), n, n_jobs, start)
-    return list(progress_bar(results, total=n, leave=False) if n > 20 else results)
+    address = "" if n_jobs == 1 or _on_cluster() else os.environ.get("SEG_COURSE_ENGINE", "")
+    with engine(address):
+        results = _results(f, iter(args), n, n_jobs, start)
+        return list(progress_bar(results, total=n, leave=False) if n > 20 else results)
