@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.schedule import ParamScheduler
 from fastai.callback.training import GradientAccumulation
 from fastai.learner import Learner, Metric
 
@@ -25,20 +26,32 @@ from .schedule import EpochCost, Plateau, StopAtNan, lr_schedule
 from .weights import check_arch, save_net, write_tensors
 
 # %% ../../nbs/65_train.fit.ipynb #fc11d6b4
-def _schedule(learn, kind, epochs, lr, warmup, encoder, losses):
-    "`learn.fit` with a learning rate, to be called with `cbs` and `start_epoch`"
+def _fall(pace, rates):
+    "From the last rates of `plateau` straight down to 0, for a training that is to end early"
+    begun = pace.at(pace.cool)
+    return ParamScheduler(dict(lr=lambda pct: rates * (1 - pct) / (1 - begun)))
+
+# %% ../../nbs/65_train.fit.ipynb #77982403
+def _rate(kind, resume, lr, warmup, encoder):
+    "The callback that sets the learning rate"
+    pace = resume.goal
+    if kind != "plateau":
+        return lr_schedule(kind, pace.length, lr, warmup, encoder)
+    if pace.cool is None:
+        return Plateau(lr, resume.losses, encoder)
+    last = resume.rows[pace.cool - 1]["lr"]
+    return _fall(pace, last if encoder == 1 else np.array([encoder, 1]) * last)
+
+# %% ../../nbs/65_train.fit.ipynb #07b90b34
+def _fit(learn, kind, resume, lr, warmup, encoder, cbs, start):
+    "`learn.fit` at the pace of a training, from the epoch `start` on"
+    pace = resume.goal
     if kind == "one_cycle":
         top = lr if encoder == 1 else slice(lr * encoder, lr)
-        return partial(learn.fit_one_cycle, epochs, top)
-    if kind == "plateau":
-        rate = Plateau(lr, losses, encoder)
+        learn.fit_one_cycle(pace.epochs, top, cbs=[*cbs, pace], start_epoch=start)
     else:
-        rate = lr_schedule(kind, epochs, lr, warmup, encoder)
-
-    def fit(cbs, start_epoch):
-        learn.fit(epochs, lr, cbs=[*cbs, rate], start_epoch=start_epoch)
-
-    return fit
+        rate = _rate(kind, resume, lr, warmup, encoder)
+        learn.fit(pace.epochs, lr, cbs=[*cbs, pace, rate], start_epoch=start)
 
 # %% ../../nbs/65_train.fit.ipynb #1f8510db
 def _best_epochs(scores, k):
@@ -117,30 +130,48 @@ def _make_room(learn, folder, error):
         cases.step_down()
 
 # %% ../../nbs/65_train.fit.ipynb #72ca0ff1
-def _train(learn, fit, resume, cbs, epochs):
+def _say_pace(resume):
+    "Say what a training was asked for"
+    pace, done = resume.goal, len(resume.rows)
+    what = "goes on" if pace.cool is None else "ends early, and its learning rate goes down"
+    print(
+        f"{resume.folder.name}: as it was asked, it {what}; epoch {done} of {pace.epochs} is done"
+    )
+
+# %% ../../nbs/65_train.fit.ipynb #7a95477e
+def _too_small(e):
+    "A clear line for a batch norm that sees a single value"
+    if "more than 1 value per channel" not in str(e):
+        return e
+    return ValueError(
+        "a batch norm sees one value of each channel only: use bs=2 or larger slices, or a "
+        "network of less depth"
+    )
+
+# %% ../../nbs/65_train.fit.ipynb #b4ba052c
+def _train(learn, fit, resume):
     "Train from where the fold stands to the last epoch, with less in memory if it runs out"
     if hasattr(learn, "ema"):
         learn.ema.mean = None  # not that of an earlier fit or search
-    start = resume.load(learn)
+    start, name = resume.load(learn), resume.folder.name
     if start:
-        print(f"{resume.folder.name}: continues after epoch {start} of {epochs}")
-    while start < epochs:
+        print(f"{name}: continues after epoch {start} of {resume.goal.epochs}")
+    while start < resume.goal.epochs:
+        pace = resume.goal
         try:
-            fit(cbs=cbs, start_epoch=start)
-            return
+            fit(start=start)
+            resume.ask()
+            if resume.goal is pace:
+                return
+            _say_pace(resume)
         except torch.OutOfMemoryError as e:
             _make_room(learn, resume.folder, e)
-            start = resume.load(learn)
-            print(f"{resume.folder.name}: continues after epoch {start} of {epochs}")
+            print(f"{name}: continues after epoch {len(resume.rows)} of {resume.goal.epochs}")
         except ValueError as e:
-            if "more than 1 value per channel" not in str(e):
-                raise
-            raise ValueError(
-                "a batch norm sees one value of each channel only: use bs=2 or larger slices, or a "
-                "network of less depth"
-            ) from e
+            raise _too_small(e)
         finally:
             _leave_autocast(learn.dls.device.type)
+        start = resume.load(learn)
 
 # %% ../../nbs/65_train.fit.ipynb #0f55e762
 def _check_fit(n, epochs, lr, accumulate):
@@ -272,8 +303,11 @@ def _finish(learn, resume, best, info):
     if best.k:
         best.tidy()
         info = info | dict(checkpoints=best.names())
+    if resume.goal.epochs != resume.settings["epochs"]:
+        info = info | dict(pace=resume.goal.numbers())
     save_net(learn, resume.folder, **resume.settings, history=resume.rows, **info)
-    (resume.folder / "state.safetensors").unlink(missing_ok=True)
+    for name in ("state.safetensors", "pace.json", "request.json"):
+        (resume.folder / name).unlink(missing_ok=True)
 
 # %% ../../nbs/65_train.fit.ipynb #45ea1105
 def _read_history(resume):
@@ -347,7 +381,10 @@ def fit_fold(
         return _read_history(resume)
     best = _KeepBest(keep, resume)
     encoder = 0.1 if getattr(learn, "pretrained", False) else 1.0
-    fit = _schedule(learn, schedule, epochs, lr, warmup, encoder, resume.losses)
-    _train(learn, fit, resume, _callbacks(learn, resume, best, accumulate), epochs)
+    cbs = _callbacks(learn, resume, best, accumulate)
+    try:
+        _train(learn, partial(_fit, learn, schedule, resume, lr, warmup, encoder, cbs), resume)
+    finally:
+        resume.leave()
     _finish(learn, resume, best, info)
     return pd.read_csv(folder / "history.csv")

@@ -8,19 +8,22 @@ __all__ = ['Resume']
 # %% ../../nbs/63_train.resume.ipynb #68d83bcf
 import json
 import os
+import platform
 import time
 from pathlib import Path
+from statistics import median
 
 import matplotlib.pyplot as plt
 import pandas as pd
+import psutil
 import torch
-from fastai.callback.core import Callback
+from fastai.callback.core import Callback, CancelFitException
 from fastai.learner import Learner
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
-from ..files.common import write_csv
-from .schedule import plot_history, trim_memory
+from ..files.common import write_csv, write_json
+from .schedule import Pace, plot_history, trim_memory
 from .weights import check_facts, read_facts, write_tensors
 
 # %% ../../nbs/63_train.resume.ipynb #12b3f792
@@ -131,6 +134,63 @@ def _load_finished(learn, folder, arch):
             "delete the folder and train the fold again"
         ) from None
 
+# %% ../../nbs/63_train.resume.ipynb #4a77a963
+_request_facts = dict(
+    ask=(lambda v: v in ("stop", "extend"), "stop or extend"),
+    epochs=(
+        lambda v: v is None or (type(v) is int and 1 <= v <= 10**5),
+        "a number of epochs from 1 on, or null",
+    ),
+    minutes=(
+        lambda v: isinstance(v, (int, float)) and 0 < v < 1e6,
+        "a number of minutes above 0",
+    ),
+    time=(lambda v: isinstance(v, (int, float)), "a number"),
+)
+
+# %% ../../nbs/63_train.resume.ipynb #ee992f45
+def _read_request(folder):
+    "What a fold was asked for; None if nothing, or nothing that can be understood"
+    file = folder / "request.json"
+    if not file.exists():
+        return None
+    try:
+        request = read_facts(file, "ask again")
+        check_facts(file, request, _request_facts, "ask again", ["ask", "time"])
+        return request
+    except ValueError as e:
+        print(e)
+        file.unlink()
+        return None
+
+# %% ../../nbs/63_train.resume.ipynb #6beb4988
+def _granted(request, pace, rows):
+    "The pace after a wish; an epoch takes as long as the last few did"
+    if request["ask"] == "stop":
+        return pace.stopped(len(rows), request.get("epochs"))
+    seconds = median(row["seconds"] for row in rows[-5:])
+    return pace.extended(max(1, round(60 * request["minutes"] / max(seconds, 0.01))))
+
+# %% ../../nbs/63_train.resume.ipynb #c50a649f
+_pace_facts = dict(
+    pace=(
+        lambda v: isinstance(v, list) and len(v) == 3 and all(type(n) is int for n in v if n),
+        "a list of three numbers",
+    ),
+    asked=(lambda v: isinstance(v, (int, float)), "a number"),
+)
+
+# %% ../../nbs/63_train.resume.ipynb #55db72b6
+def _read_pace(folder):
+    "(pace, time of the wish that was granted last) of a training; (None, 0) if it goes as planned"
+    file = folder / "pace.json"
+    if not file.exists():
+        return None, 0
+    remedy = "delete it, and the training ends as it was planned"
+    facts = read_facts(file, remedy)
+    check_facts(file, facts, _pace_facts, remedy, ["pace", "asked"])
+    return Pace(*facts["pace"]), facts["asked"]
+
 # %% ../../nbs/63_train.resume.ipynb #97757bba
 class Resume(Callback):
     "Writes the state of training into `folder` after each epoch, and continues from it"
@@ -148,6 +208,7 @@ class Resume(Callback):
         self.rows = []
         self.score = "dice"  # name of the metric, in the history, too
         self.smooth = 0, 0.0  # how often fastai's running mean of the loss was updated, its value
+        self.goal, self.asked = Pace(settings.get("epochs", 1)), 0
         self.drawn = time.time()
 
     def finished(
@@ -176,6 +237,7 @@ class Resume(Callback):
         self.score = learn.metrics[0].name
         file = self.folder / "state.safetensors"
         if not file.exists():
+            (self.folder / "pace.json").unlink(missing_ok=True)  # of a training that is gone
             return 0
         state, meta = _read_state(file)
         _check_same(self.folder, meta["settings"], self.settings | dict(arch=learn.arch))
@@ -183,7 +245,28 @@ class Resume(Callback):
         if hasattr(learn, "ema"):
             learn.ema.steps = meta["ema_steps"]
         self.rows, self.smooth = meta["rows"], meta["smooth"]
+        pace, asked = _read_pace(self.folder)
+        self.goal, self.asked = pace or self.goal, asked
         return len(self.rows)
+
+    def ask(self) -> bool:  # does the training get another length?
+        "Grant what was asked from outside, once an epoch is done"
+        request = _read_request(self.folder) if self.rows else None
+        if request is None:
+            return False
+        pace = self.goal
+        if request["time"] != self.asked:
+            pace = _granted(request, self.goal, self.rows)
+            facts = dict(pace=pace.numbers(), asked=request["time"])
+            write_json(self.folder / "pace.json", facts)
+        (self.folder / "request.json").unlink()
+        changed = pace.numbers() != self.goal.numbers()
+        self.goal, self.asked = pace, request["time"]
+        return changed
+
+    def leave(self):
+        "Say that this process trains here no longer"
+        (self.folder / "training.json").unlink(missing_ok=True)
 
     def losses(self) -> list:  # one for each epoch
         "Validation losses up to now"
@@ -196,12 +279,28 @@ class Resume(Callback):
             self.save()
 
     def before_epoch(self):
+        if self.epoch >= len(self.rows):  # fastai calls this for the epochs that it skips, too
+            if self.ask():
+                raise CancelFitException  # `fit_fold` goes on with the new pace
+            self._tell()
         trim_memory()
         self.begun = time.time()
         self.learn.dls.train.epoch = self.epoch
         torch.manual_seed(self.settings["seed"] * 1009 + self.epoch)
         if self.frozen is not None:
             self.learn.freeze_to(-1 if self.epoch < self.frozen else 0)
+
+    def _tell(self):
+        "Write down which process trains here, and how far it is"
+        process = psutil.Process()
+        facts = dict(
+            pid=process.pid,
+            started=process.create_time(),
+            host=platform.node(),
+            done=len(self.rows),
+            pace=self.goal.numbers(),
+        )
+        write_json(self.folder / "training.json", facts)
 
     def after_epoch(self):
         if self.epoch < len(self.rows):
