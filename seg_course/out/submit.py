@@ -8,7 +8,7 @@ __all__ = ['write_label', 'write_contours', 'predict_files', 'check_submission',
 # %% ../../nbs/92_out.submit.ipynb #0416f157
 import zipfile
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from hashlib import sha1
 from pathlib import Path
 
@@ -17,7 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..draw.dicom import write_rtstruct
-from ..files.behaviour import mask_readers, readers
+from ..files.behaviour import map_cases, mask_readers, readers
 from ..files.common import check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
@@ -270,6 +270,30 @@ def _post_of(run, kept):
         raise ValueError(f"{Path(run) / 'post.json'}: {e}") from None
 
 # %% ../../nbs/92_out.submit.ipynb #b00a56b9
+@lru_cache(maxsize=1)
+def _model_of(run, device, changed):
+    "A run folder's networks and what belongs to them, loaded once in a process"
+    return load_run(run, device)
+
+# %% ../../nbs/92_out.submit.ipynb #c9753c68
+def _last_change(run):
+    "When the files that a prediction needs were changed: a run that was trained on is loaded again"
+    files = [f for deep in ("", "fold*/", "first/", "first/fold*/") for f in run.glob(f"{deep}*.*")]
+    return max((f.stat().st_mtime for f in files), default=0)
+
+# %% ../../nbs/92_out.submit.ipynb #03f89667
+def _predict_case(case, file, run, device, changed, tta, post, table, out, end, rtstruct):
+    "Predict a case, and write its label map; the path of it"
+    model = _model_of(run, device, changed)
+    msk = apply_post(predict_probs(model, read_scan(file), tta).data, post)
+    labels = msk if table is None else table[msk]
+    written = write_label(labels, file, out / _label_name(case, file, end, len(msk)))
+    if rtstruct:
+        rois = {c: name for c, name in model["labels"].items() if c}
+        write_contours(msk, file, out / f"{case}.dcm", rois)
+    return written
+
+# %% ../../nbs/92_out.submit.ipynb #e72c73ba
 def predict_files(
     run: str | Path,  # run folder
     images: str | Path | dict,  # an image file, a folder of them, or a dict case -> file
@@ -287,12 +311,11 @@ def predict_files(
     Each is written on the grid of its image. Raises `ValueError` with all faults, before anything
     is written, if the run or an image cannot be read, or if `values` would make one label of two.
     """
-    from fastprogress.fastprogress import progress_bar
-
     if after is not None and not callable(after):
         raise ValueError(f"after {after!r}: a function (folder, case -> image) is expected")
     check_device(device)
-    model = load_run(run, device)
+    changed = _last_change(Path(run))
+    model = _model_of(str(run), device, changed)
     post = _post_of(run, model["post"])
     files = find_images(images, model["channels"], model["recipe"])
     out = Path(out)
@@ -301,14 +324,20 @@ def predict_files(
     table = _value_table(values or {}, model["labels"], 255 if all_pictures else 32767)
     end = end or model.get("end", ".nii.gz")
     _check_end(end, run)
-    rois = {c: name for c, name in model["labels"].items() if c}
-    done = []
-    for case, f in progress_bar(files.items(), leave=False):
-        msk = apply_post(predict_probs(model, read_scan(f), tta).data, post)
-        labels = msk if values is None else table[msk]
-        done.append(write_label(labels, f, out / _label_name(case, f, end, len(msk))))
-        if rtstruct:
-            write_contours(msk, f, out / f"{case}.dcm", rois)
+    job = partial(
+        _predict_case,
+        run=str(run),
+        device=device,
+        changed=changed,
+        tta=tta,
+        post=post,
+        table=None if values is None else table,
+        out=out,
+        end=end,
+        rtstruct=rtstruct,
+    )
+    done = map_cases(job, files.items(), len(files), n_jobs=None)
+    _model_of.cache_clear()
     if after is not None:
         after(out, files)
     return done
