@@ -190,6 +190,7 @@ from .score.metric import (
 )
 from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
 from .score.verdict import verdict, verdicts
+from .train.control import extend_run, stop_run, watch_run
 from .train.fit import fit_fold
 from .train.learner import fold_sources, seg_learner
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
@@ -269,6 +270,7 @@ __all__ = [
     "draw_slice",
     "draw_thresholds",
     "drawn_shares",
+    "extend_run",
     "fault_table",
     "fetch_data",
     "few",
@@ -420,6 +422,7 @@ __all__ = [
     "stas_bins",
     "stas_levels",
     "step",
+    "stop_run",
     "summary",
     "surface_scores",
     "suspicious",
@@ -462,7 +465,5 @@ __all__ = [
     "load_plan",
     "plan_settings",
     "save_plan",
+    "watch_run",
 ]
-
-if is_interactive():
-    show_arguments(f for f in map(globals().get, __all__) if callable(f))
