@@ -9,12 +9,10 @@ __all__ = ['run_scores', 'mean_interval', 'find_runs', 'runs_table', 'compare_ru
 import json
 from pathlib import Path
 
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
 from ..files.common import read_table
-from ..score.verdict import verdict
 
 # %% ../../nbs/66_train.runs.ipynb #35d5e8bb
 def _facts(file):
@@ -63,12 +61,12 @@ def mean_interval(
     rows: pd.DataFrame,  # a row a case: `patient`, `score`, from `run_scores`
 ) -> tuple[float, float, float]:  # mean, and the ends of its interval; NaN for one patient
     "Mean over patients and its 95 % interval (Student's t)"
-    from scipy import stats
+    from scipy.special import stdtrit  # quantiles of Student's t
 
     each = rows.groupby("patient").score.mean().dropna()
     if len(each) < 2:
         return float(each.mean()), np.nan, np.nan
-    half = stats.t.ppf(0.975, len(each) - 1) * each.sem()
+    half = stdtrit(len(each) - 1, 0.975) * each.sem()
     return float(each.mean()), float(each.mean() - half), float(each.mean() + half)
 
 # %% ../../nbs/66_train.runs.ipynb #2458ef4f
@@ -164,6 +162,8 @@ def _names(runs):
 # %% ../../nbs/66_train.runs.ipynb #f371cb9e
 def _verdicts(both, name, margin, only_seed):
     "A row for the mean and one for each label"
+    from seg_course.score.verdict import verdict
+
     labels = [c[:-2] for c in both if c.endswith("_a") and c not in ("score_a", "patient_a")]
     rows = []
     for label in ["score", *labels]:
@@ -214,9 +214,11 @@ def compare_runs(
 # %% ../../nbs/66_train.runs.ipynb #dda792c0
 def plot_runs(
     cases: pd.DataFrame,  # `cases` of `compare_runs`
-    ax: plt.Axes | None = None,  # where to draw; None: a new figure
-) -> plt.Axes:  # a dot a case: the first run across, the others upwards
+    ax=None,  # Axes to draw on; None: a new figure
+):  # Axes: a dot a case: the first run across, the others upwards
     "Scores of two runs or more, case by case"
+    import matplotlib.pyplot as plt  # a second that a mere table does not need
+
     if ax is None:
         _, ax = plt.subplots(figsize=(3.6, 3.4), dpi=72)
     first, *others = [c for c in cases if c != "spread"]
