@@ -24,7 +24,7 @@ setup(
     package_data={"seg_course": ["py.typed"], "seg_course.lessons": ["*.ipynb", "*.json"]},
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
-    extras_require={k: cfg[f"{k}_requirements"].split() for k in ("dev", "bench")},
+    extras_require={k: cfg[f"{k}_requirements"].split() for k in ("dev", "bench", "cluster")},
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": ["seg_course=seg_course._modidx:d"],

@@ -25,7 +25,7 @@ from .batch.source import BatchSource
 from .draw.data import data_path, fetch_data
 from .draw.dicom import write_dicom, write_rtstruct
 from .draw.phantom import make_phantom
-from .files.behaviour import decoder, map_cases, reader, rule, step
+from .files.behaviour import decoder, engine, map_cases, reader, rule, step
 from .files.cohort import read_case, read_cohort
 from .files.common import few, split_series, write_json
 from .files.contours import read_rtstruct, read_seg, roi_names

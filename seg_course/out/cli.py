@@ -115,6 +115,26 @@ def _print_scores(file):
         print(f"{file}: {e}")
 
 # %% ../../nbs/98_out.cli.ipynb #d04f34ce
+def _choose_engine(address):
+    "Try a cluster, and let all that follows, lessons too, run on it"
+    from seg_course.files.behaviour import engine
+
+    if address:
+        with engine(address):
+            os.environ["SEG_COURSE_ENGINE"] = address
+    return address
+
+# %% ../../nbs/98_out.cli.ipynb #356df797
+_engine_option = Annotated[
+    str,
+    typer.Option(
+        "--engine",
+        callback=_choose_engine,
+        help="cluster on which cases run: dask://HOST:PORT or ray://HOST:PORT",
+    ),
+]
+
+# %% ../../nbs/98_out.cli.ipynb #96d7d8a1
 @_app.command("run")
 def _run(
     lesson: Annotated[
@@ -135,6 +155,7 @@ def _run(
     images: _images_option = "",
     labels: _labels_option = "",
     tests: _tests_option = "",
+    engine: _engine_option = "",
 ):
     "Execute a lesson or your notebook; model, scores and an HTML report go to its run folder"
     known = lesson_params(find_lesson(lesson))
@@ -174,6 +195,7 @@ def _check(
     label_map: Annotated[
         str, typer.Option(help="label map as JSON, where --labels is a pattern")
     ] = "",
+    engine: _engine_option = "",
 ):
     "List every fault of a data set in one table; exit code 1 if there is any"
     from seg_course.files.cohort import read_cohort
@@ -277,6 +299,7 @@ def _predict(
         Optional[list[Path]],
         typer.Option("--with", help="Python file with steps, rules or readers of your own"),
     ] = None,
+    engine: _engine_option = "",
 ):
     "Write a label map for every image, on the grid of the image"
     for file in own or []:
@@ -347,6 +370,7 @@ def _score(
     surface: Annotated[
         str, typer.Option(help="voxel (as MONAI) or surfel (as DeepMind surface-distance)")
     ] = "voxel",
+    engine: _engine_option = "",
 ):
     "Scores per case, in mm, and their means"
     from seg_course.files.common import write_csv
@@ -404,6 +428,7 @@ def _plan(
     tests: _tests_option = "",
     out: Annotated[str, typer.Option(help="JSON file to write")] = "",
     as_json: _json_option = False,
+    engine: _engine_option = "",
 ):
     "Look at a data set, time a few steps, and plan a training, with a reason for each setting"
     from seg_course.files.cohort import read_cohort
@@ -531,6 +556,7 @@ def _sweep_lesson(
     minutes: Annotated[float, typer.Option(help="of each training, if the lesson has them")] = 0.0,
     data: Annotated[str, typer.Option(help="folder of the data")] = "",
     out: Annotated[str, typer.Option(help="folder; the same one continues a sweep")] = "",
+    engine: _engine_option = "",
 ):
     "Train every combination of some settings, and judge them against the first one"
     from seg_course.train.sweep import grid_points, sweep, sweep_table
