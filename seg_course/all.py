@@ -467,3 +467,6 @@ __all__ = [
     "save_plan",
     "watch_run",
 ]
+
+if is_interactive():
+    show_arguments(f for f in map(globals().get, __all__) if callable(f))
