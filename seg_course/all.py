@@ -270,6 +270,7 @@ __all__ = [
     "draw_slice",
     "draw_thresholds",
     "drawn_shares",
+    "engine",
     "extend_run",
     "fault_table",
     "fetch_data",
