@@ -9,6 +9,7 @@ __all__ = ['draw_slice', 'first_slice', 'browse', 'browse_stain', 'draw_threshol
 import html
 import io
 from functools import cache, partial
+from importlib.util import find_spec
 from pathlib import Path
 from types import SimpleNamespace
 from typing import NamedTuple
@@ -794,6 +795,11 @@ def _check_movie(path, labels, plane):
         raise ValueError("no labels to show: name one, like dict(truth=...)")
     if path.suffix not in (".gif", ".mp4"):
         raise ValueError(f"{path.name}: name a .gif or an .mp4 file")
+    if path.suffix == ".mp4" and find_spec("imageio_ffmpeg") is None:
+        raise ValueError(
+            f"{path.name}: the package imageio-ffmpeg is missing, which writes films in MP4: "
+            "pip install imageio-ffmpeg, or name a .gif file"
+        )
 
 # %% ../../nbs/93_out.view.ipynb #70da3829
 def _film_slices(scan, labels, plane, margin):
