@@ -1,0 +1,261 @@
+"""Dice for minutes: this project beside its peers, on the same cases, cores and minutes.
+
+usage: python benchmarks/quality.py DATA [DATA ...] [--contestants ours,smp_unet] [--minutes 5 15]
+           [--seeds 3] [--folds 0] [--threads 2] [--clock wall] [--choose]
+       python benchmarks/quality.py --report
+
+A contestant is a program in `benchmarks/entries`; its first lines say after which documentation it
+is set up, and what is unfair to whom. All get the split of `benchmarks/league` as files: a fifth of
+the patients is the test, and of the rest, the same fifth is kept for choosing among epochs and
+settings, so that all learn from the same cases. Minutes are those of training, by the wall clock
+or, where others work on the machine, by the processor's (`--clock cpu --threads 1`); preparation
+and prediction are timed beside them. The maps that come back are on the original grid,
+and one scorer scores all. With `--choose`, each setting of a contestant is first trained for the
+same minutes and scored on the inner cases, and the best one takes part; without it, the first one.
+DATA is a folder, or a name below SEG_COURSE_DATA. Contestants of one seed run one after the other.
+Each run is a line of `results/quality.jsonl`, with machine, versions, and load at start and end; a
+line that is there is not run again. A peer whose packages are missing is left out.
+`pip install -e ".[bench]"` and `pip install albumentations fastMONAI` bring them; `--python`
+names the interpreter of an environment of their own."""
+
+import argparse
+import json
+import subprocess
+import sys
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import numpy as np
+import pandas as pd
+from common import RESULTS, machine
+from league import (
+    as_facts,
+    data_folder,
+    keep_line,
+    read_lines,
+    read_split,
+    run_entry,
+    score_entry,
+    write_task,
+)
+
+HERE = Path(__file__).resolve().parent
+RAW = RESULTS / "quality.jsonl"
+CONTESTANTS = dict(
+    ours="seg_course",
+    smp_unet="smp",
+    fastai_unet="fastai",
+    monai_net="MONAI",
+    fastmonai_unet="fastMONAI",
+    nnunet="nnU-Net",
+)
+KEY = "data contestant minutes fold seed threads clock choice stage".split()
+
+
+def key_of(line):
+    "What makes a run the same run"
+    return json.dumps([line[k] for k in KEY])
+
+
+def choices_of(contestant, python):
+    "The settings that a contestant lists, the usual ones first; none if it cannot run here"
+    command = [python, HERE / "entries" / f"{contestant}.py", "--choices"]
+    ran = subprocess.run(command, capture_output=True, text=True)
+    if ran.returncode:
+        print(f"{contestant} is left out:\n{ran.stderr[-300:]}", file=sys.stderr)
+        return []
+    return json.loads(ran.stdout.splitlines()[-1])
+
+
+def command_of(line, folder, python):
+    "The command of a run"
+    words = [python, HERE / "entries" / f"{line['contestant']}.py"]
+    files = dict(train="train.csv", test="test.csv", out="out")
+    for name, file in files.items():
+        words += [f"--{name}", folder / file]
+    for name in ("minutes", "seed", "threads", "clock"):
+        words += [f"--{name}", line[name]]
+    return [str(w) for w in (*words, "--choice", json.dumps(line["choice"]))]
+
+
+def run_one(line, data, split, python):
+    "Train, predict and score one contestant once; -> the whole line"
+    with TemporaryDirectory() as tmp:
+        folder = Path(tmp)
+        test = write_task(split, line["fold"], folder, inner=line["stage"] == "choose")
+        limit = 60 * (10 * line["minutes"] + 20)  # training is held to its minutes; see `train_s`
+        ran = run_entry(command_of(line, folder, python), line["threads"], limit)
+        if ran["code"] != 0:
+            return line | ran
+        facts = json.loads((folder / "out" / "facts.json").read_text())
+        (folder / "out" / "facts.json").unlink()
+        scores = as_facts(score_entry(folder / "out", data, test))
+    return line | ran | facts | scores | dict(machine=machine())
+
+
+def run_or_read(line, data, split, python):
+    "A run that is in the file already, or a new one"
+    for old in read_lines(RAW):
+        if key_of(old) == key_of(line):
+            return old
+    print(*line.values(), flush=True)
+    line = run_one(line, data, split, python)
+    keep_line(RAW, line)
+    shown = "mean dice train_s cpu_s steps load seconds code".split()
+    print({k: line[k] for k in shown if k in line}, flush=True)
+    return line
+
+
+def choose(line, choices, data, split, python):
+    "The setting with the best Dice on the inner cases"
+    if len(choices) == 1:
+        return choices[0]
+    trial = line | dict(stage="choose", seed=0)
+    got = [run_or_read(trial | dict(choice=c), data, split, python) for c in choices]
+    return max(got, key=lambda d: d.get("mean", -1))["choice"]
+
+
+def compete(data, args, minutes, fold):
+    "All contestants on one data set and fold: one after the other for each seed"
+    split = read_split(data)
+    choices = {c: choices_of(c, args.python) for c in args.contestants}
+    for seed in range(args.first_seed, args.first_seed + args.seeds):
+        for contestant, known in choices.items():
+            if not known:
+                continue
+            line = dict(data=data.name, contestant=contestant, minutes=minutes, fold=fold)
+            line |= dict(seed=seed, threads=args.threads, clock=args.clock)
+            line |= dict(choice=known[0], stage="test")
+            if args.choose:
+                line["choice"] = choose(line, known, data, split, args.python)
+            if args.choice is not None:
+                line["choice"] = args.choice
+            run_or_read(line, data, split, args.python)
+
+
+def tests():
+    "The runs that were tested, a row each"
+    lines = [d for d in read_lines(RAW) if d["stage"] == "test" and "mean" in d]
+    return pd.DataFrame(lines)
+
+
+def interval(gains, patients, n=5000):
+    "95 % interval of a mean gain over cases, by drawing patients with replacement"
+    rng = np.random.default_rng(0)
+    rows = [np.flatnonzero(patients == name) for name in np.unique(patients)]
+    draws = rng.integers(0, len(rows), (n, len(rows)))
+    means = [gains[np.concatenate([rows[i] for i in draw])].mean() for draw in draws]
+    return np.percentile(means, [2.5, 97.5]).round(3).tolist()
+
+
+def case_means(runs):
+    "Dice of each case, as the mean over seeds"
+    return pd.DataFrame(runs.cases.tolist()).mean()
+
+
+def compared(ours, theirs, data):
+    "Gain of this project over a peer on the cases of both, and its interval"
+    pair = pd.DataFrame(dict(a=case_means(theirs), b=case_means(ours))).dropna()
+    table = pd.read_csv(HERE / "league" / f"{data}.csv", dtype=str).set_index("case")
+    gains = (pair.b - pair.a).values
+    return round(float(gains.mean()), 4), interval(gains, table.patient[pair.index].values)
+
+
+def row_of(runs, ours, data):
+    "A row of the table: one contestant with one setting, all its seeds"
+    row = dict(
+        Dice=round(float(runs["mean"].mean()), 4),
+        seeds=", ".join(f"{m:.3f}" for m in runs.sort_values("seed")["mean"]),
+        steps=int(runs.steps.mean()),
+        minutes=round(float(runs.train_s.mean() / 60), 1),
+        processor=round(float(runs.cpu_s.mean() / 60), 1),
+        load=f"{runs.load.str[0].min():.1f} to {runs.load.str[-1].max():.1f}",
+    )
+    both = ours[ours.seed.isin(runs.seed)]
+    if runs.contestant.iloc[0] == "ours" or not len(both):
+        return row
+    gain, ends = compared(both, runs[runs.seed.isin(both.seed)], data)
+    return row | {"seg_course's gain": gain, "95 %": f"{ends[0]} to {ends[1]}"}
+
+
+def table(runs):
+    "Rows of the report"
+    rows = {}
+    cell = ["data", "minutes", "fold", "threads", "clock"]
+    for (data, minutes, _, threads, clock), group in runs.groupby(cell):
+        ours = group[(group.contestant == "ours") & (group.choice.astype(str) == "{}")]
+        keys = [group.contestant, group.choice.map(json.dumps)]
+        for (contestant, choice), some in group.groupby(keys, sort=False):
+            shown = "" if choice == "{}" else f" {choice[1:-1]}".replace('"', "")
+            where = f"{minutes:g} {clock} min, {threads} thread{'s' * (threads > 1)}"
+            name = f"{data}, {where}, {CONTESTANTS[contestant]}{shown}"
+            rows[name] = row_of(some, ours, data)
+    return rows
+
+
+def plot(runs, file):
+    "Dice against minutes, a panel a data set; the best setting of each contestant"
+    import matplotlib
+
+    matplotlib.use("agg")
+    import matplotlib.pyplot as plt
+
+    names = sorted(runs.data.unique())
+    axes = plt.subplots(1, len(names), figsize=(3.6 * len(names), 3), dpi=80, squeeze=False)[1][0]
+    for ax, name in zip(axes, names):
+        means = runs[runs.data == name].assign(choice=lambda d: d.choice.map(json.dumps))
+        means = means.groupby(["contestant", "minutes", "choice"])["mean"].mean().reset_index()
+        means = means.groupby(["contestant", "minutes"])["mean"].max().reset_index()
+        for contestant, some in means.groupby("contestant"):
+            label = CONTESTANTS[contestant]
+            colour = f"C{list(CONTESTANTS).index(contestant)}"
+            ax.plot(some.minutes, some["mean"], "o-", label=label, color=colour)
+        ax.set(title=name, xlabel="minutes of training", ylabel="Dice of a case")
+        ax.legend(fontsize=7)
+    axes[0].figure.tight_layout()
+    axes[0].figure.savefig(file)
+
+
+def report():
+    "results/quality.json, which `report.py` reads, and quality.png"
+    from common import keep
+
+    runs = tests()
+    if not len(runs):
+        raise SystemExit(f"{RAW}: has no runs yet")
+    keep("quality", table(runs), unit="Dice of a case; the gain is the mean over the same cases")
+    plot(runs, HERE / "quality.png")
+
+
+def _arguments():
+    ask = argparse.ArgumentParser(description=__doc__.split("\n")[0])
+    ask.add_argument("data", nargs="*")
+    ask.add_argument("--contestants", type=lambda s: s.split(","), default=list(CONTESTANTS))
+    ask.add_argument("--minutes", type=float, nargs="+", default=[15])
+    ask.add_argument("--folds", type=int, nargs="+", default=[0])
+    ask.add_argument("--seeds", type=int, default=1)
+    ask.add_argument("--first-seed", type=int, default=0)
+    ask.add_argument("--threads", type=int, default=2)
+    ask.add_argument("--clock", choices=["wall", "cpu"], default="wall")
+    ask.add_argument("--choose", action="store_true", help="choose settings on inner cases first")
+    ask.add_argument("--choice", type=json.loads, help="settings for all contestants, as JSON")
+    ask.add_argument("--python", default=sys.executable)
+    ask.add_argument("--report", action="store_true")
+    return ask.parse_args()
+
+
+def main():
+    args = _arguments()
+    odd = set(args.contestants) - set(CONTESTANTS)
+    if odd:
+        raise SystemExit(f"{sorted(odd)}: choose contestants among {sorted(CONTESTANTS)}")
+    for data in args.data:
+        for fold in args.folds:
+            for minutes in args.minutes:
+                compete(data_folder(data), args, minutes, fold)
+    if args.report:
+        report()
+
+
+if __name__ == "__main__":
+    main()
