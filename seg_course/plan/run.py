@@ -149,9 +149,14 @@ def fit_plan(
     seed: int = 42,  # same seed, same result
     **kw,  # passed to `fit_fold`
 ) -> pd.DataFrame:  # a row for each epoch
-    "Train one fold as a plan says"
+    """Train one fold as a plan says
+
+    Where the epochs were measured, the minutes rule: on a machine that has become busier, fewer
+    epochs are trained, and the learning rate goes down all the same."""
     names = "epochs", "lr", "schedule", "freeze_epochs"
     settings = {name: plan[name] for name in names}
+    if plan.reasons.get("epochs") != "given" and plan["schedule"] != "plateau":
+        settings["minutes"] = plan["minutes"]
     return fit_fold(learn, folder, seed=seed, **settings | kw)
 
 # %% ../../nbs/87_plan.run.ipynb #d739de12

@@ -23,7 +23,7 @@ _training_facts = dict(
     started=(lambda v: isinstance(v, (int, float)), "a number"),
     host=(lambda v: isinstance(v, str), "the name of a machine"),
     done=(lambda v: type(v) is int and v >= 0, "a number of epochs"),
-    pace=(lambda v: isinstance(v, list) and len(v) == 3, "a list of three numbers"),
+    pace=(lambda v: isinstance(v, list) and len(v) == 4, "a list of four numbers"),
 )
 
 # %% ../../nbs/68_train.control.ipynb #cdebcf2f
@@ -98,6 +98,11 @@ def _ask(run, **request):
     return found
 
 # %% ../../nbs/68_train.control.ipynb #254280fb
+def _cool(facts, epochs):
+    "Epochs in which the rate of a training goes down, once the epoch is done that runs now"
+    return epochs or max(1, round((facts["done"] + 1) / 10))
+
+# %% ../../nbs/68_train.control.ipynb #b36e7e13
 def stop_run(
     run: str | Path,  # run folder
     epochs: int
@@ -110,14 +115,13 @@ def stop_run(
     if epochs is not None and not (type(epochs) is int and epochs > 0):
         raise ValueError(f"epochs {epochs!r}: a whole number above 0 is expected")
     for folder, facts in find_trainings(run).items():
-        if facts["pace"][1] is not None:
-            raise ValueError(
-                f"{folder}: ends already, {facts['pace'][2] - facts['done']} epochs are left"
-            )
+        left = facts["pace"][2] - facts["done"]
+        if left <= 1 + _cool(facts, epochs):
+            raise ValueError(f"{folder}: ends already, {left} epochs are left")
     found = _ask(run, ask="stop", epochs=epochs)
     lines = []
     for folder, facts in found.items():
-        cool = epochs or max(1, round((facts["done"] + 1) / 10))
+        cool = _cool(facts, epochs)
         lines.append(
             f"{folder.name}: asked to end; after epoch {facts['done'] + 1} of {facts['pace'][2]}, "
             f"its learning rate goes down for {cool} more"

@@ -28,7 +28,7 @@ from .weights import check_arch, save_net, write_tensors
 # %% ../../nbs/65_train.fit.ipynb #fc11d6b4
 def _fall(pace, rates):
     "From the last rates of `plateau` straight down to 0, for a training that is to end early"
-    begun = pace.at(pace.cool)
+    begun = pace.begun
     return ParamScheduler(dict(lr=lambda pct: rates * (1 - pct) / (1 - begun)))
 
 # %% ../../nbs/65_train.fit.ipynb #77982403
@@ -131,11 +131,12 @@ def _make_room(learn, folder, error):
 
 # %% ../../nbs/65_train.fit.ipynb #72ca0ff1
 def _say_pace(resume):
-    "Say what a training was asked for"
-    pace, done = resume.goal, len(resume.rows)
-    what = "goes on" if pace.cool is None else "ends early, and its learning rate goes down"
+    "Say that a training has another length now, and why"
+    pace, planned = resume.goal, resume.settings["epochs"]
+    how = "" if pace.cool is None else "; its learning rate goes down until then"
     print(
-        f"{resume.folder.name}: as it was asked, it {what}; epoch {done} of {pace.epochs} is done"
+        f"{resume.folder.name}: {resume.why}, it ends after {pace.epochs} epochs instead of "
+        f"{planned}, of which {len(resume.rows)} are done{how}"
     )
 
 # %% ../../nbs/65_train.fit.ipynb #7a95477e
@@ -335,6 +336,16 @@ def _check_learner(learn, folder, keep):
         raise ValueError(f"keep {keep!r}: a number of epochs from 0 on, or None, is expected")
 
 # %% ../../nbs/65_train.fit.ipynb #fbe91f34
+def _check_minutes(minutes, schedule):
+    "Refuse what are no minutes, and minutes for a schedule without an end that could be moved"
+    if minutes is None:
+        return
+    if not (isinstance(minutes, (int, float)) and minutes > 0):
+        raise ValueError(f"minutes {minutes!r}: a number above 0, or None, is expected")
+    if schedule == "plateau":
+        raise ValueError("minutes: 'plateau' looks at the losses, and cannot end at a given time")
+
+# %% ../../nbs/65_train.fit.ipynb #deb44e9f
 def fit_fold(
     learn: Learner,  # from `seg_learner`
     folder: str | Path,  # of this fold: state, history and model are written here
@@ -346,23 +357,27 @@ def fit_fold(
     warmup: float = 6,  # epochs of climbing, for the other schedules
     accumulate: int = 1,  # batches whose mean gradient makes a step
     keep: int | None = None,  # best epochs to keep and to predict with, see below
+    minutes: float | None = None,  # fewer epochs where they do not fit into these; None: all
     **info,  # facts for model.json
 ) -> pd.DataFrame:  # a row for each epoch: losses, dice (or your metric), lr, seconds, and more
     """Train one fold to its end, from where it stands; a finished fold is not trained again
 
     `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by
-    design no better, and 0 for all other schedules. Raises `ValueError` if the fold was begun with
+    design no better, and 0 for all other schedules. With `minutes`, epochs that turn out to be
+    slower or faster than planned change their number, and the schedule fits them. Raises `ValueError` if the fold was begun with
     other settings, on other cases or with another network, loss, metric, transform, sampling,
     optimiser or preparation, and where the loss becomes NaN: the fold is not finished then, and the
     state of the last whole epoch stays."""
     _check_learner(learn, folder, keep)
     _check_fit(len(learn.dls.train), epochs, lr, accumulate)
+    _check_minutes(minutes, schedule)
     folder = Path(folder)
     check_arch(learn.arch, folder)
     keep = int(schedule == "plateau") if keep is None else keep
     resume = Resume(
         folder,
         _frozen(learn, freeze_epochs),
+        minutes,
         epochs=epochs,
         lr=lr,
         seed=seed,

@@ -172,24 +172,38 @@ def _granted(request, pace, rows):
     return pace.extended(max(1, round(60 * request["minutes"] / max(seconds, 0.01))))
 
 # %% ../../nbs/63_train.resume.ipynb #c50a649f
+def _in_time(pace, rows, minutes):
+    "The pace with which a training keeps to its minutes, from the second epoch on"
+    left = pace.epochs - len(rows)
+    if minutes is None or len(rows) < 2 or left < 1:
+        return pace
+    spent = sum(row["seconds"] for row in rows)
+    seconds = median(row["seconds"] for row in rows[1:][-5:])  # the first one also loads libraries
+    fits = int((57 * minutes - spent) / seconds)  # three seconds a minute are for writing states
+    if 0.9 * left - 1 <= fits <= 1.25 * left + 1:
+        return pace
+    return pace.ending_in(len(rows), max(fits, 1))
+
+# %% ../../nbs/63_train.resume.ipynb #78d47b71
 _pace_facts = dict(
     pace=(
-        lambda v: isinstance(v, list) and len(v) == 3 and all(type(n) is int for n in v if n),
-        "a list of three numbers",
+        lambda v: isinstance(v, list) and len(v) == 4 and all(type(n) is int for n in v[:3] if n),
+        "a list of four numbers",
     ),
     asked=(lambda v: isinstance(v, (int, float)), "a number"),
+    minutes=(lambda v: v is None or isinstance(v, (int, float)), "a number of minutes, or null"),
 )
 
-# %% ../../nbs/63_train.resume.ipynb #55db72b6
+# %% ../../nbs/63_train.resume.ipynb #99c275f4
 def _read_pace(folder):
-    "(pace, time of the wish that was granted last) of a training; (None, 0) if it goes as planned"
+    "Pace, time of the wish that was granted last, minutes; None if a training goes as planned"
     file = folder / "pace.json"
     if not file.exists():
-        return None, 0
+        return None
     remedy = "delete it, and the training ends as it was planned"
     facts = read_facts(file, remedy)
-    check_facts(file, facts, _pace_facts, remedy, ["pace", "asked"])
-    return Pace(*facts["pace"]), facts["asked"]
+    check_facts(file, facts, _pace_facts, remedy, _pace_facts)
+    return Pace(*facts["pace"]), facts["asked"], facts["minutes"]
 
 # %% ../../nbs/63_train.resume.ipynb #97757bba
 class Resume(Callback):
@@ -201,6 +215,7 @@ class Resume(Callback):
         self,
         folder: str | Path,  # of this fold
         frozen: int | None = None,  # epochs with a frozen encoder; None: nothing is frozen or freed
+        minutes: float | None = None,  # that the training may take; None: as its epochs take
         **settings,  # that a continued run must share, `seed` among them
     ):
         self.folder, self.frozen = Path(folder), frozen
@@ -208,7 +223,8 @@ class Resume(Callback):
         self.rows = []
         self.score = "dice"  # name of the metric, in the history, too
         self.smooth = 0, 0.0  # how often fastai's running mean of the loss was updated, its value
-        self.goal, self.asked = Pace(settings.get("epochs", 1)), 0
+        self.goal, self.asked, self.minutes = Pace(settings.get("epochs", 1)), 0, minutes
+        self.why = ""  # of a pace that is not the planned one
         self.drawn = time.time()
 
     def finished(
@@ -245,24 +261,39 @@ class Resume(Callback):
         if hasattr(learn, "ema"):
             learn.ema.steps = meta["ema_steps"]
         self.rows, self.smooth = meta["rows"], meta["smooth"]
-        pace, asked = _read_pace(self.folder)
-        self.goal, self.asked = pace or self.goal, asked
+        kept = _read_pace(self.folder)
+        if kept:
+            self.goal, self.asked, self.minutes = kept
         return len(self.rows)
 
     def ask(self) -> bool:  # does the training get another length?
-        "Grant what was asked from outside, once an epoch is done"
-        request = _read_request(self.folder) if self.rows else None
-        if request is None:
+        "Grant what was asked from outside, and keep to the minutes, once an epoch is done"
+        if not self.rows:
             return False
-        pace = self.goal
-        if request["time"] != self.asked:
-            pace = _granted(request, self.goal, self.rows)
-            facts = dict(pace=pace.numbers(), asked=request["time"])
+        old = self.goal
+        request = _read_request(self.folder)
+        if request is not None and request["time"] != self.asked:
+            self._grant(request)
+        elif request is None:
+            self.goal = _in_time(old, self.rows, self.minutes)
+            self.why = "to keep to its minutes"
+        changed = self.goal.numbers() != old.numbers()
+        if changed or request is not None:
+            facts = dict(pace=self.goal.numbers(), asked=self.asked, minutes=self.minutes)
             write_json(self.folder / "pace.json", facts)
-        (self.folder / "request.json").unlink()
-        changed = pace.numbers() != self.goal.numbers()
-        self.goal, self.asked = pace, request["time"]
+        (self.folder / "request.json").unlink(missing_ok=True)
+        if not changed:
+            self.goal = old
         return changed
+
+    def _grant(self, request):
+        "Do what was asked; a person's wish is worth more than the minutes that were planned"
+        self.goal = _granted(request, self.goal, self.rows)
+        self.asked, self.why = request["time"], "as it was asked"
+        if request["ask"] == "stop":
+            self.minutes = None
+        elif self.minutes is not None:
+            self.minutes += request["minutes"]
 
     def leave(self):
         "Say that this process trains here no longer"

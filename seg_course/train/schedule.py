@@ -139,22 +139,31 @@ class Pace(Callback):
         length: int,  # epochs of the schedule
         cool: int | None = None,  # epoch from which the rest of it passes faster; None: none
         epochs: int | None = None,  # of the training; None: as many as the schedule has
+        begun: float | None = None,  # share of the schedule at `cool`, 0 to 1; None: as planned
     ):
         self.length, self.cool, self.epochs = length, cool, epochs or length
+        self.begun = (cool or 0) / length if begun is None else begun
 
     def at(
         self,
         e: float,  # epoch with its fraction
     ) -> float:  # share of the schedule, 0 to 1
         "How far the schedule is"
-        if self.cool is None or e <= self.cool:
+        if self.cool is None or e < self.cool:
             return e / self.length
-        begun = self.cool / self.length
-        return begun + (1 - begun) * (e - self.cool) / (self.epochs - self.cool)
+        return self.begun + (1 - self.begun) * (e - self.cool) / (self.epochs - self.cool)
 
     def before_batch(self):
         if self.cool is not None and self.training:
             self.learn.pct_train = self.at(self.epoch + self.iter / self.n_iter)
+
+    def ending_in(
+        self,
+        done: int,  # epochs up to now
+        left: int,  # epochs to go, 1 or more
+    ) -> "Pace":
+        "The pace of a training that passes what is left of its schedule in so many epochs"
+        return Pace(self.length, done, done + left, self.at(done))
 
     def stopped(
         self,
@@ -163,9 +172,7 @@ class Pace(Callback):
     ) -> "Pace":  # this one, if it ends as soon or sooner
         "The pace of a training that is to end early"
         cool = cool or max(1, round(done / 10))
-        if self.cool is not None or done + cool >= self.epochs:
-            return self
-        return Pace(self.length, done, done + cool)
+        return self.ending_in(done, cool) if done + cool < self.epochs else self
 
     def extended(
         self,
@@ -176,7 +183,7 @@ class Pace(Callback):
 
     def numbers(self) -> list:  # arguments of `Pace`
         "The pace, ready for JSON"
-        return [self.length, self.cool, self.epochs]
+        return [self.length, self.cool, self.epochs, self.begun]
 
 # %% ../../nbs/62_train.schedule.ipynb #c426f60c
 class Fade(Callback):
