@@ -8,6 +8,7 @@ __all__ = ['full_scale', 'fg_points', 'load_case', 'load_points', 'prepare']
 # %% ../../nbs/24_prepare.store.ipynb #c0b099f1
 import json
 import os
+import shutil
 import time
 import warnings
 from functools import partial
@@ -217,6 +218,45 @@ def _write_case(store, case, x, y, dtype, ignore=None):
     save_npy(store / f"{case}.pts.npy", fg_points(np.where(y == ignore, 0, y)))
 
 # %% ../../nbs/24_prepare.store.ipynb #4de45b6d
+def _write_mark(store, case, stamp, rows, said):
+    "The mark of a case, written when its arrays are whole"
+    text = json.dumps(dict(stamp=stamp, rows=rows, said=said))
+    write_atomic(store / f"{case}.json", lambda p: p.write_text(text))
+    return rows, said
+
+# %% ../../nbs/24_prepare.store.ipynb #a3693e3b
+def _make(case, image, label, labels, store, stamp, recipe, dtype):
+    "Prepare one case: rows of its slices, and warnings"
+    (store / f"{case}.json").unlink(missing_ok=True)
+    img = read_scan(image)
+    lab = read_label(label, img, labels)
+    x, said = _apply(img, recipe, lab)
+    _check_values(case, img, x)
+    y = np.ascontiguousarray(to_grid(lab, x, order=0).data[0])
+    ignore = ignored_label(labels)
+    _write_case(store, case, x, y, dtype, ignore)
+    return _write_mark(store, case, stamp, _slice_rows(y, ignore), said)
+
+# %% ../../nbs/24_prepare.store.ipynb #132746ea
+def _content_key(case, paths, recipe, dtype):
+    "Changes when the content of a file, the recipe or the type changes, and not with the place"
+    key = sha1(json.dumps([_format, case, recipe, dtype]).encode())
+    for path in (Path(split_series(p)[0]) for p in paths if p):
+        files = sorted(f for f in path.rglob("*") if f.is_file()) if path.is_dir() else [path]
+        for file in files:
+            key.update(file.name.encode() + sha1(file.read_bytes()).digest())
+    return key.hexdigest()
+
+# %% ../../nbs/24_prepare.store.ipynb #76e9d276
+def _link(source, target):
+    "The same file under another name; a copy where that cannot be"
+    target.unlink(missing_ok=True)
+    try:
+        os.link(source, target)
+    except OSError:
+        shutil.copy2(source, target)
+
+# %% ../../nbs/24_prepare.store.ipynb #ca5c50c7
 def _prepare(
     case,
     image,  # file or folder
@@ -226,25 +266,24 @@ def _prepare(
     recipe,
     kept,  # the recipe as JSON
     dtype,
+    shared="",  # folder of cases that other runs have prepared
 ):
     "Prepare one case, unless it is there: rows of its slices, and warnings"
     store, stamp = Path(store), _stamp(case, image, label, [kept, labels], dtype)
     found = _finished(store, case, stamp)
     if found:
         return found
-    mark = store / f"{case}.json"
-    mark.unlink(missing_ok=True)
-    img = read_scan(image)
-    lab = read_label(label, img, labels)
-    x, said = _apply(img, recipe, lab)
-    _check_values(case, img, x)
-    y = np.ascontiguousarray(to_grid(lab, x, order=0).data[0])
-    ignore = ignored_label(labels)
-    _write_case(store, case, x, y, dtype, ignore)
-    rows = _slice_rows(y, ignore)
-    text = json.dumps(dict(stamp=stamp, rows=rows, said=said))
-    write_atomic(mark, lambda p: p.write_text(text))
-    return rows, said
+    make = partial(_make, case, image, label, labels, recipe=recipe, dtype=dtype)
+    if not shared:
+        return make(store=store, stamp=stamp)
+    key = _content_key(case, [image, label], [kept, labels], dtype)
+    there = Path(shared) / key
+    there.mkdir(parents=True, exist_ok=True)
+    rows, said = _finished(there, case, key) or make(store=there, stamp=key)
+    (store / f"{case}.json").unlink(missing_ok=True)
+    for end in ("img", "lab", "pts"):
+        _link(there / f"{case}.{end}.npy", store / f"{case}.{end}.npy")
+    return _write_mark(store, case, stamp, rows, said)
 
 # %% ../../nbs/24_prepare.store.ipynb #7c7a93b3
 def _prepare_case(case, *args, **kw):
@@ -316,7 +355,9 @@ def prepare(
     _sweep(store)
     columns = ["case", "image", "label", "label_map"]
     rows = df.reindex(columns=columns).astype(object).fillna("")
-    job = partial(_prepare_case, store=str(store), recipe=recipe, kept=kept, dtype=dtype)
+    shared = os.environ.get("SEG_COURSE_SHARED", "")
+    own = dict(store=str(store), recipe=recipe, kept=kept, dtype=dtype, shared=shared)
+    job = partial(_prepare_case, **own)
     results = map_cases(job, rows.itertuples(index=False, name=None), len(df), n_jobs)
     _check_results(results)
     for _, said in results:
