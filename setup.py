@@ -9,6 +9,8 @@ cfg = ConfigParser(delimiters=["="])
 cfg.read("settings.ini", encoding="utf-8")
 cfg = cfg["DEFAULT"]
 
+extras = [key.removesuffix("_requirements") for key in cfg if key.endswith("_requirements")]
+
 setup(
     name=cfg["lib_name"],
     version=cfg["version"],
@@ -24,7 +26,7 @@ setup(
     package_data={"seg_course": ["py.typed"], "seg_course.lessons": ["*.ipynb", "*.json"]},
     python_requires=">=" + cfg["min_python"],
     install_requires=cfg["requirements"].split(),
-    extras_require={k: cfg[f"{k}_requirements"].split() for k in ("dev", "bench", "cluster")},
+    extras_require={k: cfg[f"{k}_requirements"].split() for k in extras},
     entry_points={
         "console_scripts": cfg["console_scripts"].split(),
         "nbdev": ["seg_course=seg_course._modidx:d"],

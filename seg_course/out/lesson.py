@@ -48,13 +48,22 @@ def find_lesson(
     return known[name]
 
 # %% ../../nbs/97_out.lesson.ipynb #c23d4fef
+_head_patterns = dict(
+    title=r"^# (.*)",
+    about=r"^> (.*)",
+    time=r"^\*\*Time:\*\* (.*?) · ",
+    data=r" · \*\*Data:\*\* (.*)$",
+)
+
+# %% ../../nbs/97_out.lesson.ipynb #9f703f36
 def lesson_head(
     path: Path,  # a lesson's notebook
-) -> list[str]:  # title, sentence
-    "Title of a notebook, and the sentence under it"
+) -> dict:  # title, about, time, data; '' for what is not there
+    "What the first cell of a lesson says about it"
     first = json.loads(path.read_text(encoding="utf-8"))["cells"][0]
     src = "".join(first["source"])
-    return [re.search(pattern, src, re.M)[1] for pattern in (r"^# (.*)", r"^> (.*)")]
+    found = {k: re.search(pattern, src, re.M) for k, pattern in _head_patterns.items()}
+    return {k: match[1] if match else "" for k, match in found.items()}
 
 # %% ../../nbs/97_out.lesson.ipynb #06a8aec2
 def _parameters_cell(path):
