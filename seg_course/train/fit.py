@@ -364,10 +364,10 @@ def fit_fold(
 
     `keep=0` predicts with the last state. None means 1 for 'plateau', whose last epochs are by
     design no better, and 0 for all other schedules. With `minutes`, epochs that turn out to be
-    slower or faster than planned change their number, and the schedule fits them. Raises `ValueError` if the fold was begun with
-    other settings, on other cases or with another network, loss, metric, transform, sampling,
-    optimiser or preparation, and where the loss becomes NaN: the fold is not finished then, and the
-    state of the last whole epoch stays."""
+    slower or faster than planned change their number, and the schedule fits them. Raises
+    `ValueError` if the fold was begun with other settings, on other cases or with another network,
+    loss, metric, transform, sampling, optimiser or preparation, and where the loss becomes NaN: the
+    fold is not finished then, and the state of the last whole epoch stays."""
     _check_learner(learn, folder, keep)
     _check_fit(len(learn.dls.train), epochs, lr, accumulate)
     _check_minutes(minutes, schedule)
