@@ -8,7 +8,8 @@ __all__ = ['whole_size', 'box_starts', 'WholeCases', 'JoinBoxes']
 # %% ../../nbs/36_batch.whole.ipynb #a0377477
 import itertools
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -203,6 +204,7 @@ class JoinBoxes:
     def __init__(
         self,
         source: BatchSource,  # of boxes, case by case
+        decode: Callable = partial(torch.argmax, dim=0),  # (classes,Z,Y,X) -> labels (Z,Y,X)
     ):
         from monai.data.utils import compute_importance_map
 
@@ -210,13 +212,18 @@ class JoinBoxes:
         self.size = source.size
         self.left = source.todo[:, 0].bincount().tolist()  # boxes of each case that are to come
         self.weight = compute_importance_map(source.size, "gaussian", device=source.shape.device)
+        self.decode = decode
         self.case = None
 
     def _begin(self, case, probs, targ):
         shape = self.shapes[case]
         self.case = case
         self.probs = probs.new_zeros(len(probs), *shape)
+        self.total = probs.new_zeros(shape)
         self.targ = targ.new_zeros(shape)
+
+    def _end(self):  # their memory is for the training
+        self.case = self.probs = self.total = self.targ = None
 
     def add(
         self,
@@ -234,8 +241,9 @@ class JoinBoxes:
             every = slice(None)
             weighted = p * self.weight
             self.probs[(every, *here)] += weighted[(every, *box)]
+            self.total[here] += self.weight[box]
             self.targ[here] = t[box]
             self.left[case] -= 1
             if not self.left[case]:
-                yield case, self.probs.argmax(0), self.targ
-                self.case = self.probs = self.targ = None  # their memory is for the training
+                yield case, self.decode(self.probs.div_(self.total)), self.targ
+                self._end()

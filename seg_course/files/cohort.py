@@ -601,7 +601,8 @@ def read_cohort(
     In a label map, '>0' is every value above 0.
     A missing label or image is an empty cell, which `check_cohort` reports. `attrs` has the
     keys layout, path, labels (class -> name), ignore (the class of voxels that nobody annotated,
-    or None), channels (a number or None) and channel_names.
+    or None), regions (name -> labels, larger ones first, or None; a label map leaves none),
+    channels (a number or None) and channel_names.
     Raises `ValueError` if no layout knows the folder, if two cases have one name, if a pattern fits
     no file or a file twice, or if a CSV file names files outside of its folder."""
     check_path(path)
@@ -623,6 +624,7 @@ def read_cohort(
         path=str(path),
         labels=_class_names(info, labels),
         ignore=ignored_label(used),
+        regions=info.get("regions"),
         channels=info.get("channels"),
         channel_names=info.get("channel_names", []),
     )

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['soft_dice', 'present_dice', 'DiceCELoss', 'focal_loss', 'DiceFocalLoss', 'TverskyLoss', 'region_masks',
-           'region_labels', 'decode_regions', 'RegionLoss', 'DeepLoss']
+           'decode_regions', 'label_probs', 'RegionLoss', 'DeepLoss']
 
 # %% ../../nbs/44_nets.loss.ipynb #e71f653a
 from functools import partial
@@ -13,6 +13,8 @@ import torch
 import torch.nn as nn
 import torch.nn.functional as F
 from fastcore.foundation import L
+
+from ..files.layout import region_labels
 
 # %% ../../nbs/44_nets.loss.ipynb #c454563d
 def _one_hot(targ, like):  # labels (B,*spatial) -> (B,C,*spatial), 0 or 1, in the type of `like`
@@ -294,28 +296,6 @@ def region_masks(
     members = [torch.tensor(list(labels), device=targ.device) for labels in regions.values()]
     return torch.stack([torch.isin(targ, own) for own in members], 1)
 
-# %% ../../nbs/44_nets.loss.ipynb #89695df8
-def region_labels(
-    regions: dict,  # name -> labels that belong to it, larger regions first
-) -> list:  # the label that each region stands for
-    """The label of each region: the smallest that no later region contains
-
-    Raises `ValueError` for what is no such dict, and for a region that later ones cover."""
-    is_dict = isinstance(regions, dict) and regions
-    if not is_dict or not all(isinstance(v, (list, tuple)) and v for v in regions.values()):
-        raise ValueError(
-            f"regions {regions!r}: name -> list of labels is expected, like "
-            "{'whole': [1, 2, 3], 'core': [2, 3]}"
-        )
-    groups = [set(labels) for labels in regions.values()]
-    own = [group.difference(*groups[i + 1 :]) for i, group in enumerate(groups)]
-    covered = [name for name, rest in zip(regions, own) if not rest]
-    if covered:
-        raise ValueError(
-            f"region {covered[0]!r} is covered by those after it: write larger regions first"
-        )
-    return [min(rest) for rest in own]
-
 # %% ../../nbs/44_nets.loss.ipynb #f5973af2
 def decode_regions(
     masks: torch.Tensor,  # (B,regions,*spatial), bool
@@ -326,6 +306,24 @@ def decode_regions(
     for k, c in enumerate(region_labels(regions)):
         labels[masks[:, k]] = c
     return labels
+
+# %% ../../nbs/44_nets.loss.ipynb #03ef80a0
+def label_probs(
+    probs: torch.Tensor,  # (B,regions,*spatial), 0 to 1
+    regions: dict,  # name -> labels that belong to it, larger regions first
+) -> torch.Tensor:  # (B,labels with background,*spatial), 0 to 1; they sum to 1
+    "Probabilities of labels, of which the likeliest is the one that the regions paint"
+    n = 1 + max(c for labels in regions.values() for c in labels)
+    scores = probs.new_full((len(probs), n, *probs.shape[2:]), float("-inf"))
+    scores[:, 0] = 0
+    best = scores[:, 0].clone()
+    for k, c in enumerate(region_labels(regions)):
+        odds = torch.logit(probs[:, k], 1e-6)
+        # one half is not enough, and the least above it is, however large the other scores are
+        odds = torch.where(odds > 0, odds.clamp(min=1e-4), odds.clamp(max=-1e-4))
+        scores[:, c] = best + odds
+        best = torch.maximum(best, scores[:, c])
+    return scores.softmax(1)
 
 # %% ../../nbs/44_nets.loss.ipynb #a8a1925d
 class RegionLoss(nn.Module):
@@ -415,7 +413,7 @@ class DeepLoss(nn.Module):
                 f"{len(pred)} answers and {len(self.weights)} weights: "
                 f"build the network with deep={len(self.weights)}"
             )
-        _check_tensors(pred[0], targ)
+        _check_tensors(pred[0], targ, least=1)
         targ = targ.as_subclass(torch.Tensor)[:, None].float()
         total = 0
         for i, (weight, answer) in enumerate(zip(self.weights, pred)):

@@ -28,6 +28,7 @@ from ..files.common import save_npy, split_series, write_json
 from ..files.layout import image_files
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
+from ..nets.loss import label_probs
 from .gate import apply_gate
 from ..prepare.recipe import apply_recipe, recipe_to_json, sees_mask
 from ..train.runfolder import load_run
@@ -67,12 +68,13 @@ def _is_lone_box(x):
     return len(x) == 1 and x.ndim == 5 and x.device.type == "cpu" and x[0, 0].numel() < 2**17
 
 # %% ../../nbs/71_predict.infer.ipynb #0c6f406e
-def _ask(net, x):
+def _ask(net, x, sigmoid=False):
     "Probabilities of one batch"
     n = len(x)
     if _is_lone_box(x):
         x = x.expand(2, -1, -1, -1, -1)
-    return net(x)[:n].as_subclass(torch.Tensor).float().softmax(1)
+    logits = net(x)[:n].as_subclass(torch.Tensor).float()
+    return logits.sigmoid() if sigmoid else logits.softmax(1)
 
 # %% ../../nbs/71_predict.infer.ipynb #b207cb36
 def _knows_places(net):
@@ -96,12 +98,13 @@ def mean_probs(
     context: int = 0,  # neighbours on each side that are channels of x
     swap: dict | None = None,  # axis -> pairs of labels that change places, as {'x': [(1,2)]}
     bs: int | None = None,  # views that go through a network at once; None: all flips of the batch
+    sigmoid: bool = False,  # do channels stand for regions that overlap, and not for classes?
 ) -> torch.Tensor:  # probabilities (B,classes,[Z,]Y,X), 0 to 1
     "Mean probabilities of a batch over networks and flips"
     keep = 3 if _knows_places(nets[0]) else 0
     views = torch.cat([_flip(x, axes, context, keep) for axes in tta])
     parts = views.split(bs or len(views))
-    p = sum(torch.cat([_ask(net, v) for v in parts]) for net in nets) / len(nets)
+    p = sum(torch.cat([_ask(net, v, sigmoid) for v in parts]) for net in nets) / len(nets)
     _check_answer(p)
     total = 0
     for axes, q in zip(tta, p.split(len(x))):
@@ -165,13 +168,17 @@ def _with_places(x, scan, at):
     return torch.cat([x, box_coords(torch.tensor([scan.shape]), start, x.shape[2:])], 1)
 
 # %% ../../nbs/71_predict.infer.ipynb #1c04051c
-def _votes(p):
-    "1 for the likeliest class of each voxel, 0 for the others"
+def _votes(p, sigmoid=False):
+    "1 for the likeliest class of each voxel, or for each likely region, and 0 for the others"
+    if sigmoid:
+        return (p > 0.5).float()
     return torch.nn.functional.one_hot(p.argmax(1), p.shape[1]).movedim(-1, 1).float()
 
 # %% ../../nbs/71_predict.infer.ipynb #9817ac4a
 def _predict_boxes(ask, scan, size, bs, overlap, device, vote, places):
-    "Probabilities (classes,Z,Y,X) from overlapping boxes; `ask` gives those of a batch"
+    """Probabilities (classes,Z,Y,X) from overlapping boxes; `ask` gives those of a batch
+
+    `vote`: function that makes votes of them, or None"""
     from monai.inferers import sliding_window_inference
 
     x, at = _laid_out(scan, size)
@@ -181,7 +188,7 @@ def _predict_boxes(ask, scan, size, bs, overlap, device, vote, places):
         x,
         size,
         bs,
-        (lambda boxes: _votes(ask(boxes))) if vote else ask,
+        (lambda boxes: vote(ask(boxes))) if vote else ask,
         overlap,
         mode="constant" if vote else "gaussian",
         sw_device=device,
@@ -201,8 +208,8 @@ def _check_nets(nets):
         )
 
 # %% ../../nbs/71_predict.infer.ipynb #eefc16fa
-def _check_views(tta, swap):
-    "Refuse flips along axes that do not exist"
+def _check_views(tta, swap, sigmoid=False):
+    "Refuse flips along axes that do not exist, and labels that change places among regions"
     axes = sorted(flip_axes)
     if not tta or isinstance(tta, str) or any(set(f) - set(axes) for f in tta):
         raise ValueError(f'tta {tta}: a list of flips out of {axes} and "" is expected')
@@ -210,6 +217,8 @@ def _check_views(tta, swap):
         raise ValueError(
             f'swap {swap!r}: axes and pairs of labels are expected, like {{"x": [(1,2)]}}'
         )
+    if swap and sigmoid:
+        raise ValueError(f"swap {swap}: is for labels, and not for regions: choose other flips")
 
 # %% ../../nbs/71_predict.infer.ipynb #6e0cf271
 def _check_scan(scan, overlap, pad):
@@ -238,6 +247,7 @@ def predict_scan(
     pad: str = "zeros",  # around slices, or 'reflect' for pictures, whose outside is not black
     swap: dict | None = None,  # axis -> pairs of labels that change places, as {'x': [(1,2)]}
     vote: bool = False,  # boxes that overlap: count votes of their labels instead of averaging?
+    sigmoid: bool = False,  # do channels stand for regions that overlap, and not for classes?
 ) -> Scan:  # probabilities (classes,Z,Y,X) on the grid of `scan`, 0 to 1
     """Predict a prepared scan: mean probabilities over networks and flips
 
@@ -246,12 +256,12 @@ def predict_scan(
     all flips. Raises `ValueError` for a scan that is not prepared, for networks of two kinds and
     for flips along unknown axes."""
     _check_nets(nets)
-    _check_views(tta, swap)
+    _check_views(tta, swap, sigmoid)
     _check_scan(scan, overlap, pad)
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
-    ask = partial(mean_probs, nets, tta=tta, swap=swap)
+    ask = partial(mean_probs, nets, tta=tta, swap=swap, sigmoid=sigmoid)
     if len(size) == 2:
         n = bs or _slices_a_batch(scan, size, len(tta))
         batches = _batches(scan, size, context, n, device, pad)
@@ -259,7 +269,8 @@ def predict_scan(
     else:
         n = bs or max(1, 2**18 // (int(np.prod(size)) * len(tta)))
         places = _knows_places(nets[0])
-        p = _predict_boxes(partial(ask, bs=bs), scan, size, n, overlap, device, vote, places)
+        votes = partial(_votes, sigmoid=sigmoid) if vote else None
+        p = _predict_boxes(partial(ask, bs=bs), scan, size, n, overlap, device, votes, places)
     return scan.new(data=p)
 
 # %% ../../nbs/71_predict.infer.ipynb #6a2adfa7
@@ -351,14 +362,21 @@ def _check_prepared(run, x):
         )
 
 # %% ../../nbs/71_predict.infer.ipynb #7b9a34e5
+def _as_labels(p, regions):
+    "Probabilities of labels from those of regions, slice by slice: no second copy of everything"
+    out = [label_probs(torch.from_numpy(q)[None], regions)[0] for q in p.data.swapaxes(0, 1)]
+    return p.new(data=torch.stack(out, 1).numpy())
+
+# %% ../../nbs/71_predict.infer.ipynb #784ae432
 def predict_probs(
     run: dict,  # from `load_run`
     img: Scan,  # image as it was read
     tta: bool = True,  # average over the run's flips?
     mask: Scan | None = None,  # what the first pass found, if that is known, see `first_mask`
-) -> Scan:  # probabilities (classes,Z,Y,X) on the grid of the image, 0 to 1
+) -> Scan:  # probabilities (labels,Z,Y,X) on the grid of the image, 0 to 1
     """Predict a whole case: prepared as in training, answered on its original grid
 
+    A run that was trained on regions answers with the labels that they paint.
     Raises `ValueError` for an image of another kind, and for what `first_mask` refuses."""
     _check_channels(img.path and img.path.name, img, run["channels"])
     x = apply_recipe(img, run["recipe"], first_mask(run, img) if mask is None else mask)
@@ -373,7 +391,9 @@ def predict_probs(
         swap=run.get("swap"),
         overlap=run.get("overlap", 0.5),
         vote=run.get("vote", False),
+        sigmoid=bool(run.get("regions")),
     )
+    p = _as_labels(p, run["regions"]) if run.get("regions") else p
     return _on_grid(_gated(run, p, x) if run.get("gate") else p, img)
 
 # %% ../../nbs/71_predict.infer.ipynb #ae5e3bff
@@ -396,7 +416,8 @@ def _weights_of(folder):
     lack = [name for name in names if not (folder / name).is_file()]
     if lack:
         raise ValueError(f"{folder}: {lack[0]} is missing: train the fold again")
-    return [info.get("arch"), *(_checksum(folder / name) for name in names)]
+    kept = [info["arch"], info["regions"]] if info.get("regions") else [info.get("arch")]
+    return kept + [_checksum(folder / name) for name in names]
 
 # %% ../../nbs/71_predict.infer.ipynb #3e0cee9f
 _origin_keys = "recipe size channels context pad swap overlap vote gate".split()

@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['counts', 'dice', 'iou', 'precision', 'recall', 'directed_distances', 'percentile95', 'surface_scores', 'diagonal',
-           'case_scores', 'summary', 'conventions', 'CaseDice', 'score_files']
+           'case_scores', 'summary', 'conventions', 'CaseDice', 'RegionDice', 'score_files']
 
 # %% ../../nbs/50_score.metric.ipynb #bdfd4988
 import warnings
@@ -20,9 +20,11 @@ from ..batch.whole import JoinBoxes
 from ..files.behaviour import map_cases, mask_readers
 from ..files.cohort import read_cohort
 from ..files.common import few, ignored_label, label_map
-from ..files.layout import named_files
-from ..files.read import read_label, read_scan, suffix
-from ..files.scan import grid_map, is_exact
+from ..files.image import check_turned
+from ..files.layout import named_files, region_labels
+from ..files.read import label_readers, read_label, read_scan, suffix
+from ..files.scan import fit_label, grid_map, is_exact
+from ..nets.loss import decode_regions
 
 # %% ../../nbs/50_score.metric.ipynb #62310db3
 def _check_masks(pred, targ):
@@ -401,7 +403,7 @@ def _check_table(scores):
 # %% ../../nbs/50_score.metric.ipynb #b019b631
 def summary(
     scores: pd.DataFrame,  # a row a case, from `case_scores`
-) -> pd.DataFrame:  # a row a label and one for their mean; a column a score, and `cases`
+) -> pd.DataFrame:  # a row a label or region and one for their mean; a column a score, and `cases`
     """The mean scores of each label, and their mean; `cases` counts the rows with a distance.
 
     Raises `ValueError` for a table without scores of labels, or without a row.
@@ -414,7 +416,7 @@ def summary(
         labels.sort(key=int)
     out = pd.DataFrame(
         {kind: [scores[f"{kind}_{c}"].mean() for c in labels] for kind in kinds},
-        index=[f"label {c}" for c in labels],
+        index=[f"label {c}" if c.isdigit() else c for c in labels],
     )
     out.loc["mean"] = out.mean()
     scored = [int(scores[f"{kinds[-1]}_{c}"].notna().sum()) for c in labels]
@@ -441,6 +443,14 @@ def conventions(
     return pd.Series(means, name="Dice")
 
 # %% ../../nbs/50_score.metric.ipynb #5cdd8862
+def _is_one_of(labels, group):
+    "Where labels belong to a group"
+    out = labels == group[0]
+    for c in group[1:]:
+        out |= labels == c
+    return out
+
+# %% ../../nbs/50_score.metric.ipynb #89ea630a
 class CaseDice(Metric):
     "The mean Dice over cases and foreground labels, on the prepared slices."
 
@@ -464,25 +474,42 @@ class CaseDice(Metric):
         pred = learn.pred.as_subclass(torch.Tensor)
         targ = learn.y.as_subclass(torch.Tensor)
         if self.n is None:
-            self.n = torch.zeros(len(learn.dl.shape), pred.shape[1] - 1, 3)
-            self.join = JoinBoxes(learn.dl) if learn.dl.box else None
+            self.groups = self._groups(pred.shape[1])
+            self.n = torch.zeros(len(learn.dl.shape), len(self.groups), 3)
+            self.join = JoinBoxes(learn.dl, self._joined) if learn.dl.box else None
         todo = learn.dl.todo[self.i : self.i + len(targ)]
         if not len(todo):
             return  # a callback has asked for a batch again, after the last one
         self.i += len(targ)
         if self.join is None:
-            self._count(todo[:, 0], pred.argmax(1), targ, learn.dl.first_seen(todo))
+            self._count(todo[:, 0], self._labels(pred), targ, learn.dl.first_seen(todo))
             return
-        for case, labels, truth in self.join.add(todo, pred.float().softmax(1), targ):
+        for case, labels, truth in self.join.add(todo, self._probs(pred.float()), targ):
             self._count(todo.new_tensor([case]), labels[None], truth[None], True)
+
+    def _groups(self, n):
+        "The labels of each column of the counts; `n` channels"
+        return [[c] for c in range(1, n)]
+
+    def _labels(self, pred):
+        "Labels (B,*spatial) from logits"
+        return pred.argmax(1)
+
+    def _probs(self, pred):
+        "Probabilities from logits, which are averaged where boxes overlap"
+        return pred.softmax(1)
+
+    def _joined(self, probs):
+        "Labels (Z,Y,X) from mean probabilities (classes,Z,Y,X)"
+        return probs.argmax(0)
 
     def _count(self, cases, pred, targ, own):
         "Add the voxels of slices or cases; `own`: those that are counted"
         own = own & (targ != (-1 if self.ignore is None else self.ignore))
-        for c in range(1, self.n.shape[1] + 1):
-            p, t = (pred == c) & own, (targ == c) & own
+        for k, labels in enumerate(self.groups):
+            p, t = _is_one_of(pred, labels) & own, _is_one_of(targ, labels) & own
             counted = torch.stack([m.flatten(1).sum(1) for m in (p & t, p, t)], 1)
-            self.n[:, c - 1].index_add_(0, cases.cpu(), counted.float().cpu())
+            self.n[:, k].index_add_(0, cases.cpu(), counted.float().cpu())
 
     @property
     def value(self):
@@ -494,6 +521,33 @@ class CaseDice(Metric):
     def name(self):
         return "dice"
 
+# %% ../../nbs/50_score.metric.ipynb #fd323d4c
+class RegionDice(CaseDice):
+    "The mean Dice over cases and regions, of the label maps that the regions paint."
+
+    def __init__(
+        self,
+        regions: dict,  # name -> labels that belong to it, larger regions first
+        *,
+        empty: float,  # Dice of a region that a case has neither in the prediction nor in the truth
+        ignore: int = None,  # value of the truth that marks voxels nobody annotated: not counted
+    ):
+        super().__init__(empty=empty, ignore=ignore)
+        region_labels(regions)
+        self.regions = regions
+
+    def _groups(self, n):
+        return list(self.regions.values())
+
+    def _labels(self, pred):
+        return decode_regions(pred > 0, self.regions)
+
+    def _probs(self, pred):
+        return pred.sigmoid()
+
+    def _joined(self, probs):
+        return decode_regions(probs[None] > 0.5, self.regions)[0]
+
 # %% ../../nbs/50_score.metric.ipynb #1c7093ea
 def _label_grid(path, image=""):
     "The grid of a label file: its own, or that of the image if the file contains contours"
@@ -503,34 +557,29 @@ def _label_grid(path, image=""):
 
 # %% ../../nbs/50_score.metric.ipynb #1d0d7483
 def _true_files(folder, given):
-    "(case -> (image, label, label map), class -> name) of a folder of labels, or of a data set"
+    "(case -> (image, label, label map), class -> name, regions) of labels, or of a data set"
     try:
         df = read_cohort(folder, labels=given)
     except ValueError:
         flat = named_files(folder, tuple(mask_readers))
         if not flat:
             raise
-        return {case: ("", str(f), given) for case, f in flat.items()}, {}
+        return {case: ("", str(f), given) for case, f in flat.items()}, {}, None
     known = {r.case: (r.image, r.label, r.label_map) for r in df.itertuples() if r.label}
-    return known, df.attrs["labels"]
+    return known, df.attrs["labels"], df.attrs["regions"]
 
 # %% ../../nbs/50_score.metric.ipynb #721f6d49
-def _true_values(image, label, given):
-    "The values in a label file and '', or none and why it cannot be read"
-    try:
-        lab = read_label(label, _label_grid(label, image), given)
-    except ValueError as e:
-        return set(), str(e)
-    return set(np.unique(lab.data).tolist()) - {0}, ""
+def _classes(path, scan, grid, given):
+    "Labels (Z,Y,X) of a file on a grid; what was read of a plain mask is not read again"
+    if suffix(path) not in mask_readers or suffix(path) in label_readers:
+        return read_label(path, grid, given).data[0]
+    check_turned(path, grid)
+    return fit_label(scan, grid, given).data[0]
 
 # %% ../../nbs/50_score.metric.ipynb #7662a9cb
-def _raw_values(pred):
-    "The values above 0 as they are in a prediction; none if it cannot be read"
-    try:
-        values = np.unique(_label_grid(pred).data)
-    except ValueError:
-        return set()
-    return {int(v) for v in values if v > 0 and v % 1 == 0}
+def _above_0(values):
+    "The whole numbers above 0 among values"
+    return {int(v) for v in np.unique(values) if v > 0 and v % 1 == 0}
 
 # %% ../../nbs/50_score.metric.ipynb #a011a983
 def _are_raw(values, maps):
@@ -556,25 +605,6 @@ def _label_notes(true, predicted):
         notes.append(f"label {c} is in {n} predictions and in no label file: it scores 0 there")
     return notes
 
-# %% ../../nbs/50_score.metric.ipynb #b1cd0502
-def _look_at_labels(todo, names, n_jobs):
-    "(labels to score, are predictions raw values?, notes); todo: (prediction, image, label, map)"
-    found = map_cases(_true_values, [row[1:] for row in todo], len(todo), n_jobs)
-    predicted = map_cases(_raw_values, [row[:1] for row in todo], len(todo), n_jobs)
-    maps = [row[3] for row in todo]
-    true = set().union(*(values for values, _ in found)) - {*map(ignored_label, maps)}
-    faults = [fault for _, fault in found if fault]
-    if faults and not true:
-        raise ValueError(faults[0])
-    raw = _are_raw(set().union(*predicted), maps)
-    if raw:
-        known = [label_map(m) or {} for m in maps]
-        predicted = [
-            {k.get(v, k.get(">0", 0)) for v in values} - {0} for k, values in zip(known, predicted)
-        ]
-    labels = true.union(*predicted, set(names) - {0})
-    return sorted(labels) or [1], raw, _label_notes(true, predicted)
-
 # %% ../../nbs/50_score.metric.ipynb #7a491afc
 def _check_grids(pred, p, lab):
     if p.shape != lab.shape or not is_exact(*grid_map(p, lab)):
@@ -584,16 +614,60 @@ def _check_grids(pred, p, lab):
         )
 
 # %% ../../nbs/50_score.metric.ipynb #885d404b
-def _score_file(case, pred, image, label, given, raw, labels, rules):
-    "A row of scores, or the fault of this case; `raw`: the label map holds for predictions, too"
+def _scores_of(pred, truth, spacing, regions, rules):
+    "Scores of the labels that a case contains, or of regions"
+    there = (_above_0(pred) | _above_0(truth)) - {rules["ignore"]}
+    labels = regions or sorted(there)
+    return case_scores(pred, truth, spacing, labels, **rules) if labels else {}
+
+# %% ../../nbs/50_score.metric.ipynb #b0cf7725
+def _score_file(case, pred, image, label, given, raw, regions, rules):
+    """What a case contains and how it scores, or its fault
+
+    `raw`: does the label map hold for the prediction, too? None: this case decides for itself"""
+    out = dict(case=case, given=given, true=set(), written=set(), raw=raw, scores={})
     try:
-        lab = _label_grid(label, image)
-        truth = read_label(label, lab, given).data[0]
-        _check_grids(pred, _label_grid(pred), lab)
-        found = read_label(pred, lab, given if raw else None).data[0]
-        return dict(case=case) | case_scores(found, truth, lab.spacing, labels, **rules)
+        grid = _label_grid(label, image)
+        truth = _classes(label, grid, grid, given)
     except ValueError as e:
-        return dict(case=case, fault=str(e))
+        return out | dict(fault=str(e), no_truth=True)
+    out["true"] = _above_0(truth) - {ignored_label(given)}
+    try:
+        scan = _label_grid(pred)
+        out["written"] = _above_0(scan.data)
+        _check_grids(pred, scan, grid)
+        out["raw"] = _are_raw(out["written"], [given]) if raw is None else raw
+        found = _classes(pred, scan, grid, given if out["raw"] else None)
+        out["scores"] = _scores_of(found, truth, grid.spacing, regions, rules)
+    except ValueError as e:
+        out["fault"] = str(e)
+    return out
+
+# %% ../../nbs/50_score.metric.ipynb #3deb8c59
+def _score_all(todo, n_jobs):
+    "What `_score_file` finds, case by case; those that took their values otherwise come again"
+    found = map_cases(_score_file, todo, len(todo), n_jobs)
+    raw = _are_raw(set().union(*(f["written"] for f in found)), [f["given"] for f in found])
+    for i, (args, f) in enumerate(zip(todo, found)):
+        if f["raw"] == (not raw) and f["written"]:
+            found[i] = _score_file(*args[:5], raw, *args[6:])
+    return found, raw
+
+# %% ../../nbs/50_score.metric.ipynb #f456a40e
+def _predicted(found, raw):
+    "The labels in a prediction, after the label map if it holds for predictions"
+    if not raw:
+        return found["written"]
+    known = label_map(found["given"]) or {}
+    return {known.get(v, known.get(">0", 0)) for v in found["written"]} - {0}
+
+# %% ../../nbs/50_score.metric.ipynb #cc016b12
+def _score_table(found, labels, rules):
+    "A row a case that could be scored; a label that a case does not contain is on neither side"
+    nothing = np.zeros((1, 1, 1), int)
+    absent = case_scores(nothing, nothing, (1, 1, 1), labels, **rules)
+    rows = [f for f in found if "fault" not in f]
+    return pd.DataFrame([dict(case=f["case"]) | absent | f["scores"] for f in rows])
 
 # %% ../../nbs/50_score.metric.ipynb #a460a64e
 def _check_matches(preds, truth, found, labels):
@@ -615,6 +689,7 @@ def score_files(
     truth: str | Path,  # folder of labels, or of a data set in a layout that `read_cohort` knows
     n_jobs: int = 2,  # processes
     label_map=None,  # meaning of the values of the labels, see `read_cohort`
+    regions: dict = None,  # name -> labels, scored instead; None: those that the data set names
     *,
     empty: float,  # score of a label that neither side has, see `case_scores`
     **kw,  # passed to `case_scores`
@@ -632,20 +707,27 @@ def score_files(
     _check_rules(**rules)
     _check_folders(preds, truth)
     found = named_files(Path(preds), tuple(mask_readers))
-    known, names = _true_files(Path(truth), label_map)
+    known, names, own = _true_files(Path(truth), label_map)
     _check_matches(preds, truth, found, known)
+    if regions is not None:
+        region_labels(regions)
+    regions = regions or own
     both = sorted({*found} & {*known})
-    files = [(found[c], *known[c]) for c in both]
-    labels, raw, odd = _look_at_labels(files, names, n_jobs)
-    ignore = [ignored_label(row[3]) for row in files]
     todo = [
-        (c, *row, raw, labels, dict(ignore=k) | rules) for c, row, k in zip(both, files, ignore)
+        (c, found[c], *known[c], None, regions, dict(ignore=ignored_label(known[c][2])) | rules)
+        for c in both
     ]
-    rows = map_cases(_score_file, todo, len(both), n_jobs)
+    cases, raw = _score_all(todo, n_jobs)
+    true = set().union(*(f["true"] for f in cases))
+    lost = [f["fault"] for f in cases if "no_truth" in f]
+    if lost and not true:
+        raise ValueError(lost[0])
+    predicted = [_predicted(f, raw) for f in cases]
+    labels = true.union(*predicted, set(names) - {0}) - {rules.get("ignore")}
     notes = dict(
         missing=sorted({*known} - {*found}),
         extra=sorted({*found} - {*known}),
-        faults=[r["fault"] for r in rows if "fault" in r],
-        labels=odd,
+        faults=[f["fault"] for f in cases if "fault" in f],
+        labels=_label_notes(true, predicted),
     )
-    return pd.DataFrame([r for r in rows if "fault" not in r]), notes
+    return _score_table(cases, regions or sorted(labels) or [1], rules), notes

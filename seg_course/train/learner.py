@@ -26,11 +26,12 @@ from fastcore.meta import delegates
 from ..batch.oversample import sampling_plan
 from ..batch.source import BatchSource, LoaderSource
 from ..batch.whole import WholeCases
-from ..files.common import ignored
+from ..files.common import few, ignored
+from ..files.layout import region_labels
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
-from ..nets.loss import DiceCELoss
+from ..nets.loss import DiceCELoss, RegionLoss, decode_regions, region_masks
 from ..nets.unet2d import seg_unet
-from ..score.metric import CaseDice, dice
+from ..score.metric import CaseDice, RegionDice, dice
 from .weights import check_arch
 
 # %% ../../nbs/64_train.learner.ipynb #b623de69
@@ -87,18 +88,69 @@ def fold_sources(
         print(f"validating on {valid}")
     if len(valid.shape) < valid.n_cases:
         print(f"{len(valid.shape)} of the {valid.n_cases} cases of the fold validate each epoch")
-    return DataLoaders(train, valid, device=torch.device(device))
+    dls = DataLoaders(train, valid, device=torch.device(device))
+    dls.regions = df.attrs.get("regions")  # `seg_learner` asks for them
+    return dls
 
 # %% ../../nbs/64_train.learner.ipynb #aadd2013
-def _check_labels(dls, n_out):
-    "Refuse a store with labels that the network does not know"
+def _stored_labels(dls):
+    "Labels of a store up to the largest one; none if the source knows no store"
     if not isinstance(dls.train, BatchSource):
-        return  # the loss looks
-    seen = [int(c[2:]) for c in dls.train.idx if c.startswith("n_")]
+        return []
+    return sorted(int(c[2:]) for c in dls.train.idx if c.startswith("n_"))
+
+# %% ../../nbs/64_train.learner.ipynb #b1ea92dc
+def _check_labels(dls, n_out):
+    "Refuse a store with labels that the network does not know; elsewhere the loss looks"
+    seen = _stored_labels(dls)
     if seen and max(seen) >= n_out:
         raise ValueError(
             f"the store contains label {max(seen)}, but n_out={n_out} counts labels 0 to "
             f"{n_out - 1} only: set n_out, or write label files with values 0, 1, 2, ..."
+        )
+
+# %% ../../nbs/64_train.learner.ipynb #d67f8067
+def _asked_regions(dls, regions, loss_func):
+    "The regions that a network answers with: those that are given, of the loss, or of the cohort"
+    inner = getattr(loss_func, "loss", loss_func)
+    asked = [regions, getattr(dls, "regions", None), getattr(inner, "regions", None)]
+    found = next((r for r in asked if r is not None), None)
+    if found:
+        region_labels(found)
+    return found or None
+
+# %% ../../nbs/64_train.learner.ipynb #5c03ade6
+def _check_region_labels(dls, regions, named):
+    "Refuse regions that do not go with the labels of a store; `named`: did the user name them?"
+    members = set().union(*regions.values())
+    seen = _stored_labels(dls)
+    lost = sorted(members - set(seen)) if named and seen else []
+    if lost:
+        raise ValueError(
+            f"regions {regions}: label {few(lost)} is not in the store, which contains "
+            f"{few(seen)}: correct the regions"
+        )
+    outside = [c for c in seen if c and c not in members and dls.train.idx[f"n_{c}"].any()]
+    if outside:
+        raise ValueError(
+            f"regions {regions}: label {few(outside)} is in none of them: add it to one, or make "
+            "it background by a label map"
+        )
+
+# %% ../../nbs/64_train.learner.ipynb #4ca6cd96
+def _check_regions(dls, regions, named, n_out):
+    "Refuse a single region, a number of channels that is another one, and what the store says"
+    if len(regions) < 2:
+        raise ValueError(
+            f"regions {regions}: a single region is a class; make it one by a label map, like "
+            'labels={"1":1,"2":1}, and give regions={}'
+        )
+    _check_region_labels(dls, regions, named)
+    n_labels = 1 + max(set().union(*regions.values()))
+    if n_out not in (None, len(regions), n_labels):
+        raise ValueError(
+            f"n_out={n_out}: the network answers with {len(regions)} channels, one for each of "
+            f"{few(regions)}: leave n_out out, or give regions={{}} for plain labels"
         )
 
 # %% ../../nbs/64_train.learner.ipynb #0cd83069
@@ -158,20 +210,21 @@ class _SampleDice(Metric):
 
     name = "dice"
 
-    def __init__(self, empty):
-        self.empty = empty
+    def __init__(self, empty, regions=None):
+        self.empty, self.regions = empty, regions
 
     def reset(self):
         self.n = []
 
     def accumulate(self, learn):
         pred, targ = (t.as_subclass(torch.Tensor) for t in (learn.pred, learn.y))
-        labels = pred.argmax(1)
-        for c in range(1, pred.shape[1]):
-            p, t = labels == c, targ == c
-            counted = torch.stack([m.flatten(1).sum(1) for m in (p & t, p, t)], 1)
-            # the arg-max of NaN would be background
-            self.n.append(torch.where(pred.isnan().any(), torch.nan, counted.double()).cpu())
+        regions = self.regions or {c: [c] for c in range(1, pred.shape[1])}
+        labels = decode_regions(pred > 0, regions) if self.regions else pred.argmax(1)
+        p, t = (region_masks(m, regions) for m in (labels, targ))
+        counted = torch.stack([m.flatten(2).sum(2) for m in (p & t, p, t)], -1)
+        # the arg-max of NaN would be background
+        n = torch.where(pred.isnan().any(), torch.nan, counted.double())
+        self.n.append(n.flatten(0, 1).cpu())
 
     @property
     def value(self):
@@ -181,11 +234,13 @@ class _SampleDice(Metric):
         return float("nan") if n.isnan().any() else float(dice(n.numpy(), empty=self.empty).mean())
 
 # %% ../../nbs/64_train.learner.ipynb #055c0925
-def _score(dls, empty, ignore):
+def _score(dls, empty, ignore, regions):
     "The Dice of cases, where the source knows cases"
-    if isinstance(dls.valid, BatchSource):
-        return CaseDice(empty=empty, ignore=ignore)
-    return _SampleDice(empty)
+    if not isinstance(dls.valid, BatchSource):
+        return _SampleDice(empty, regions)
+    if regions:
+        return RegionDice(regions, empty=empty, ignore=ignore)
+    return CaseDice(empty=empty, ignore=ignore)
 
 # %% ../../nbs/64_train.learner.ipynb #d77200e2
 def _for_fastai(dls):
@@ -197,9 +252,11 @@ def _for_fastai(dls):
     return DataLoaders(*taken, device=torch.device(device))
 
 # %% ../../nbs/64_train.learner.ipynb #71e393d4
-def _check_loss(loss_func, ignore):
-    "Refuse a loss that would make a class of voxels that nobody annotated"
-    if loss_func is not None and not callable(loss_func):
+def _check_loss(loss_func, ignore, regions):
+    "Refuse a loss that takes the labels otherwise than the cohort means them"
+    if loss_func is None:
+        return
+    if not callable(loss_func):
         raise ValueError(
             f"loss_func {loss_func!r}: a function (logits, labels) -> loss is expected"
         )
@@ -209,16 +266,29 @@ def _check_loss(loss_func, ignore):
             f"the store has voxels that nobody annotated (label {ignore}), and the loss does not "
             f"leave them out: give it ignore={ignore}"
         )
+    own = getattr(inner, "regions", None)
+    if json.dumps(own) != json.dumps(regions):  # their order counts
+        raise ValueError(
+            f"the network answers with {f'regions {regions}' if regions else 'labels'}, and the "
+            f"loss {type(inner).__name__} is for {f'regions {own}' if own else 'labels'}: give "
+            "RegionLoss(regions), or regions={} and a loss for labels"
+        )
 
 # %% ../../nbs/64_train.learner.ipynb #a0296235
+def _loss(regions, ignore):
+    "The loss of those who give none"
+    return RegionLoss(regions, ignore=ignore) if regions else DiceCELoss(ignore=ignore)
+
+# %% ../../nbs/64_train.learner.ipynb #f2b6e83d
 @delegates(seg_unet)
 def seg_learner(
     dls: DataLoaders,  # from `fold_sources`, or of any loaders: fastai's, PyTorch's, MONAI's
     name: str | None = None,  # a timm architecture; None: resnet34 for slices, none for boxes
-    n_out: int = 2,  # classes with background
+    n_out: int | None = None,  # classes with background; None: 2, or as many as there are regions
     pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
     decoder: str = "dynamic",  # a key of `unets`; it takes its own arguments
-    loss_func: Callable | None = None,  # None: `DiceCELoss`, with what the store says to ignore
+    loss_func: Callable | None = None,  # None: `DiceCELoss`, with what the store says to ignore;
+    # for regions `RegionLoss`
     lr: float = 1e-3,  # learning rate
     wd: float = 0.01,  # weight decay
     seed: int = 0,  # of the random weights
@@ -229,20 +299,29 @@ def seg_learner(
     cbs: Callback | list | None = None,  # fastai callbacks
     compile: bool = False,  # torch.compile the encoder, or a 3D network?
     path: str | Path = ".",  # where fastai may write
+    regions: dict | None = None,  # name -> labels, larger ones first, a channel for each of them
+    # instead of each label; None: those of the cohort, {}: none
     **kwargs,
 ) -> Learner:  # with `dls`, AdamW and, in `arch`, the arguments of its network
     """Make a fastai `Learner` with a U-Net on a timm encoder, or with a 3D network
 
     The decoder is 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes. A
     pretrained encoder is frozen. Compiling needs half a minute and a C compiler, and pays on an
-    accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source and a network that
-    do not go together."""
+    accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source, a network, a loss
+    and regions that do not go together."""
     _check_empty(empty, metric)
+    named = regions is not None
+    regions = _asked_regions(dls, regions, loss_func)
     dls = _for_fastai(dls)
-    _check_labels(dls, n_out)
+    if regions:
+        _check_regions(dls, regions, named, n_out)
+        n_out = len(regions)
+    else:
+        n_out = 2 if n_out is None else n_out
+        _check_labels(dls, n_out)
     _check_places(dls, kwargs.get("coord"))
     ignore = _ignored(dls)
-    _check_loss(loss_func, ignore)
+    _check_loss(loss_func, ignore, regions)
     torch.manual_seed(seed)
     x = dls.one_batch()[0]
     _check_decoder(x, decoder)
@@ -253,17 +332,18 @@ def seg_learner(
     learn = Learner(
         dls,
         net,
-        loss_func=loss_func or DiceCELoss(ignore=ignore),
+        loss_func=loss_func or _loss(regions, ignore),
         lr=lr,
         wd=wd,
         splitter=unet_split,
-        metrics=metric or _score(dls, empty, ignore),
+        metrics=metric or _score(dls, empty, ignore, regions),
         cbs=cbs,
         path=path,
         # settings of None would stop fastai's TensorBoardCallback
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True, foreach=False)),
         train_bn=True,
     )
+    learn.regions = regions
     learn.arch = _as_built(arch, net)
     check_arch(learn.arch, "seg_learner")  # now, and not when the trained network is written
     learn.pretrained = bool(pretrained) and encoder_of(net) is not None

@@ -20,6 +20,7 @@ import pandas as pd
 import torch
 
 from ..files.common import check_frame, read_table, write_csv, write_json
+from ..files.layout import region_labels
 from ..prepare.recipe import recipe_from_json, recipe_to_json
 from .weights import check_facts, load_nets, read_facts
 
@@ -240,6 +241,25 @@ def _is_overlap(v):
     return all(_is_number(share, 0, 0.95) for share in shares)
 
 # %% ../../nbs/61_train.runfolder.ipynb #174121b6
+def _is_regions(v):
+    "Names of regions with lists of labels, larger regions first?"
+    if not isinstance(v, dict) or not 2 <= len(v) <= 64:
+        return False
+    if not all(isinstance(k, str) and len(k) <= 200 for k in v):
+        return False
+    try:
+        region_labels(v)
+    except ValueError:
+        return False
+    return all(len(labels) <= 256 for labels in v.values())
+
+# %% ../../nbs/61_train.runfolder.ipynb #339b8cc6
+_regions_fact = (
+    lambda v: v is None or _is_regions(v),
+    'an object like {"whole": [1, 2, 3], "core": [2, 3]}, larger ones first,',
+)
+
+# %% ../../nbs/61_train.runfolder.ipynb #ba1593de
 _run_facts = dict(
     recipe=(lambda v: isinstance(v, list) and len(v) <= 100, "a list of 100 steps at most"),
     labels=(_is_labels, 'an object {"0": name, "1": name, ...} without a gap'),
@@ -252,6 +272,7 @@ _run_facts = dict(
     tta=(_is_flips, 'a list of flips like ["", "x", "xy"]'),
     pad=(lambda v: v in ("zeros", "reflect"), "zeros or reflect"),
     swap=(_is_swap, 'an object like {"x": [[1, 2]]}'),
+    regions=_regions_fact,
     overlap=(_is_overlap, "a share from 0 to 0.95, or a list of three,"),
     vote=(lambda v: isinstance(v, bool), "true or false"),
     first=(lambda v: isinstance(v, bool), "true or false"),
@@ -259,7 +280,7 @@ _run_facts = dict(
     end=(lambda v: v in (".nii", ".nii.gz"), ".nii or .nii.gz"),
 )
 
-# %% ../../nbs/61_train.runfolder.ipynb #67d8ad95
+# %% ../../nbs/61_train.runfolder.ipynb #1c2a538c
 def save_run(
     run: str | Path,  # run folder
     recipe: list[Callable],  # preparation: steps with their arguments bound by `partial`
@@ -275,7 +296,8 @@ def save_run(
     Further entries change how `predict` works. `pad`, `swap`, `overlap` and `vote` are arguments of
     `predict_scan`. `first=True`: the run in the folder first/ gives the mask for steps that follow
     an organ. `gate=0.5`: classifiers in gate/foldN/ refuse labels in slices where they are less
-    likely than that. `end='.nii'`: how label maps are named."""
+    likely than that. `end='.nii'`: how label maps are named. `regions`: what the channels of the
+    network stand for; model.json of each fold says it, too, and both have to agree."""
     if not isinstance(labels, dict) or not isinstance(size, (list, tuple)):
         raise ValueError(
             f"labels {labels!r} and size {size!r}: a dict like {{0: 'background', 1: 'heart'}} and "
@@ -361,11 +383,27 @@ def _read_post(run):
     return post
 
 # %% ../../nbs/61_train.runfolder.ipynb #13d3ad14
-def _faults_of(info, arch):
+def _regions_faults(info, regions):
+    "What run.json says otherwise than the regions of a fold, whose order counts"
+    if "regions" in info and json.dumps(info["regions"]) != json.dumps(regions):
+        yield f"regions {info['regions']} where the network was trained on {regions or 'labels'}"
+        return
+    if not regions:
+        return
+    n = 1 + max(c for labels in regions.values() for c in labels)
+    if n != len(info["labels"]):
+        yield f"{len(info['labels'])} labels where the regions consist of labels up to {n - 1}"
+    if info.get("swap"):
+        yield "swap is for labels that change places, and not for regions: choose other flips"
+
+# %% ../../nbs/61_train.runfolder.ipynb #ad87cfe9
+def _faults_of(info, arch, regions):
     "What run.json says otherwise than the architecture of a fold"
+    yield from _regions_faults(info, regions)
     n_out, n_in, size = arch.get("n_out", 2), arch.get("n_in", 1), arch.get("size", [])
-    if len(info["labels"]) != n_out:
-        yield f"{len(info['labels'])} labels where the network answers with {n_out}"
+    if len(regions or info["labels"]) != n_out:
+        what = f"{len(regions)} regions" if regions else f"{len(info['labels'])} labels"
+        yield f"{what} where the network answers with {n_out}"
     if len(info["size"]) != len(size or info["size"]):
         yield f"size {info['size']} where the network was trained on {size}"
     elif any(n > max(1024, 4 * trained) for n, trained in zip(info["size"], size)):
@@ -373,15 +411,18 @@ def _faults_of(info, arch):
     if len(info["size"]) == 2 and n_in % (2 * info["context"] + 1):
         yield f"context {info['context']} where the network takes {n_in} channels"
 
-# %% ../../nbs/61_train.runfolder.ipynb #ad87cfe9
+# %% ../../nbs/61_train.runfolder.ipynb #be9a2c91
 def _arch_of(run, info):
-    "The architecture of the folds, which has to go with run.json"
-    archs = [read_facts(run / f / "model.json", _once_more)["arch"] for f in info["folds"]]
-    for f, arch in zip(info["folds"], archs):
-        faults = list(_faults_of(info, arch))
+    "Architecture and regions of the folds, which have to go with run.json"
+    facts = [read_facts(run / f / "model.json", _once_more) for f in info["folds"]]
+    for f, model in zip(info["folds"], facts):
+        check_facts(run / f / "model.json", model, dict(regions=_regions_fact), _once_more)
+        faults = list(_faults_of(info, model["arch"], model.get("regions")))
         if faults:
             raise ValueError(f"{run}: run.json and {f} differ: {'; '.join(faults)}: {_once_more}")
-    return archs[0]
+    if len({json.dumps(model.get("regions")) for model in facts}) > 1:
+        raise ValueError(f"{run}: its folds were trained on different regions: {_once_more}")
+    return facts[0]["arch"], facts[0].get("regions")
 
 # %% ../../nbs/61_train.runfolder.ipynb #2e521029
 def _nets(run, folds, device):
@@ -397,7 +438,7 @@ def _load_pass(run, device, folds):
     info["recipe"] = _read_recipe(run, info["recipe"])
     info["labels"] = {int(k): v for k, v in info["labels"].items()}
     info["nets"] = _nets(run, info["folds"], device)
-    info["arch"] = _arch_of(run, info)
+    info["arch"], info["regions"] = _arch_of(run, info)
     if info.get("gate"):
         info["gate_nets"] = _nets(run / "gate", info["folds"], device)
     return info
@@ -408,7 +449,8 @@ def load_run(
     device: str | torch.device = "cpu",  # where the networks go
     folds: Sequence[int] | None = None,  # which folds; None: all that are finished
     post: bool = True,  # read post.json? False: `post` is an empty list
-) -> dict:  # run.json, and `nets`, `arch`, `folds` (names), `post` (JSON, see `post_from_json`)
+) -> dict:  # run.json, and `nets`, `arch`, `regions` (or None), `folds` (names), `post` (JSON, see
+    # `post_from_json`)
     """Load everything that prediction needs
 
     A first pass and a gate come with the networks of the same folds, because those have not seen

@@ -187,7 +187,9 @@ def save_net(
     check_arch(learn.arch, folder)
     folder.mkdir(parents=True, exist_ok=True)
     write_tensors(folder / "model.safetensors", learn.model.state_dict())
-    write_json(folder / "model.json", dict(arch=learn.arch) | info)
+    regions = getattr(learn, "regions", None)
+    own = dict(regions=regions) if regions else {}
+    write_json(folder / "model.json", dict(arch=learn.arch) | own | info)
 
 # %% ../../nbs/60_train.weights.ipynb #07d1bbeb
 _again = "train the fold again, or ask for the folder once more"
@@ -281,7 +283,7 @@ def load_nets(
 # %% ../../nbs/60_train.weights.ipynb #ec498344
 def _check_member(folder, other, first, second):
     "Refuse to join trainings on other cases or of another architecture"
-    odd = [k for k in ("arch", "cases") if first.get(k) != second.get(k)]
+    odd = [k for k in ("arch", "regions", "cases") if first.get(k) != second.get(k)]
     if odd:
         what = "training cases" if odd == ["cases"] else "settings of the network"
         raise ValueError(
