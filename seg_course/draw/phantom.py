@@ -15,8 +15,9 @@ import nibabel as nib
 import numpy as np
 from joblib import Parallel, delayed
 
-from .anatomy import thorax, tube_image, tube_label, whole_heart
+from .anatomy import thorax, tube_image, tube_label
 from .dicom import new_uid, write_dicom, write_rtstruct
+from .heart import whole_heart
 from .tissue import tissue
 from ..files.image import rim_polygons, write_labelme
 from ..files.layout import mmwhs_values, segthor_labels
