@@ -587,60 +587,81 @@ def _rank(
     _print_table(board.round(4), as_json)
 
 # %% ../../nbs/98_out.cli.ipynb #eb07423b
-def _sweep_values(words):
-    "name -> list of values, from name=a,b (or name=[1,2];[3,4], where values have commas)"
-    given = _given_params(words, None, "")
-    return {
-        k: [plain_value(t) for t in v.split(";" if ";" in v else ",")] for k, v in given.items()
-    }
+def _options_of(text):
+    "The values in 'a,b' (or '[1,2];[3,4]', where values have commas), or the range '1e-4..1e-2'"
+    ends = text.split("..")
+    if len(ends) == 2:
+        return tuple(map(plain_value, ends))
+    return [plain_value(t) for t in text.split(";" if ";" in text else ",")]
 
 # %% ../../nbs/98_out.cli.ipynb #85718255
-def _fixed_values(known, data, minutes, folds):
-    "Settings that are the same in all points"
-    fixed = dict(data=data) if data else {}
-    if minutes:
-        fixed["minutes"] = minutes
-    if folds:
-        fixed["folds"] = [int(f) for f in folds.split(",")]
-    return check_params(fixed, known)
+def _sweep_values(words):
+    "name -> list of values, or range, of each setting on the command line"
+    return {k: _options_of(v) for k, v in _given_params(words, None, "").items()}
 
 # %% ../../nbs/98_out.cli.ipynb #a1be542f
+def _check_sweep(values, known, seeds, folds, sampler):
+    "Refuse names and values that the lesson does not have, before the first run"
+    from seg_course.train.sweep import grid_points
+
+    if sampler not in ("grid", "optuna"):
+        raise ValueError(f"--sampler {sampler}: grid or optuna is expected")
+    ranges = [name for name, options in values.items() if isinstance(options, tuple)]
+    if ranges and sampler == "grid":
+        raise ValueError(f"{ranges}: a range needs --sampler optuna; a grid takes values a,b,c")
+    lists = {name: list(options) for name, options in values.items()}
+    for point in grid_points(lists, seeds, folds):
+        check_params({k: json.dumps(v) for k, v in point.items()}, known)
+
+# %% ../../nbs/98_out.cli.ipynb #cb1fb7d5
+def _train_point(point, run, lesson, fixed, known):
+    "Train a point of a sweep; cases that other points have prepared are not prepared again"
+    os.environ["SEG_COURSE_SHARED"] = str((run.parent / "shared").resolve())
+    try:
+        run_lesson(lesson, check_params(fixed | point, known), run)
+    finally:
+        os.environ.pop("SEG_COURSE_SHARED", None)
+
+# %% ../../nbs/98_out.cli.ipynb #73b44d2d
 @_app.command("sweep")
 def _sweep_lesson(
     lesson: Annotated[str, typer.Argument(help="see `seg_course lessons`; or a notebook x.ipynb")],
     p: Annotated[
         list[str],
-        typer.Option("-p", "--param", metavar="NAME=A,B", help="a setting and its values"),
+        typer.Option(
+            "-p", "--param", metavar="NAME=A,B", help="a setting and its values, or LOW..HIGH"
+        ),
     ],
     seeds: Annotated[int, typer.Option(help="trainings of each combination")] = 1,
-    folds: Annotated[str, typer.Option(help="folds to train in each, as 0,1")] = "",
+    folds: Annotated[str, typer.Option(help="folds, each a run of its own, as 0,1")] = "",
     minutes: Annotated[float, typer.Option(help="of each training, if the lesson has them")] = 0.0,
+    sampler: Annotated[str, typer.Option(help="grid, or optuna, which proposes")] = "grid",
+    trials: Annotated[int, typer.Option(help="combinations that Optuna proposes")] = 20,
     data: Annotated[str, typer.Option(help="folder of the data")] = "",
     out: Annotated[str, typer.Option(help="folder; the same one continues a sweep")] = "",
     engine: _engine_option = "",
     as_json: _json_option = False,
 ):
-    "Train every combination of some settings, and judge them against the first one"
-    from seg_course.train.sweep import grid_points, sweep, sweep_table
+    "Train combinations of some settings, and judge them against the first one"
+    from functools import partial
+
+    from seg_course.train.sweep import search, sweep, sweep_table
 
     known = lesson_params(find_lesson(lesson))
-    values = _sweep_values(p)
-    fixed = _fixed_values(known, data, minutes, folds)
-    for point in grid_points(values, seeds):
-        check_params({k: json.dumps(v) for k, v in point.items()}, known)
+    values, fold_list = _sweep_values(p), [int(f) for f in folds.split(",") if f] or None
+    _check_sweep(values, known, seeds, fold_list, sampler)
+    fixed = (dict(data=data) if data else {}) | (dict(minutes=minutes) if minutes else {})
     out = Path(out or f"runs/sweep-{time.strftime('%Y%m%d-%H%M%S')}")
-
-    def train(point, run):
-        run_lesson(lesson, check_params(fixed | point, known), run)
-
+    train = partial(_train_point, lesson=lesson, fixed=check_params(fixed, known), known=known)
+    run_all = sweep if sampler == "grid" else partial(search, trials=trials)
     try:
         with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-            failed = sweep(values, train, out, seeds)
+            failed = run_all(values, train, out, seeds=seeds, folds=fold_list)
     except KeyboardInterrupt:
         raise _Stopped(f"interrupted; the same command with --out {out} continues") from None
     table = sweep_table(out).round(4)
     if as_json:
-        _print_table(table.reset_index(), as_json)
+        _print_table(table.rename_axis("point").reset_index(), as_json)
     else:
         print(table.to_string())
     for run, error in failed.items():
