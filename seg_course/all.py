@@ -189,6 +189,7 @@ from .score.metric import (
     surface_scores,
 )
 from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
+from .score.shakeup import crowd_shake_up, plot_shake_up, shake_up, tuning_draws
 from .score.verdict import verdict, verdicts
 from .train.control import extend_run, stop_run, watch_run
 from .train.fit import fit_fold
@@ -335,6 +336,10 @@ __all__ = [
     "plot_ranks",
     "rank_draws",
     "ranking_rules",
+    "crowd_shake_up",
+    "plot_shake_up",
+    "shake_up",
+    "tuning_draws",
     "patch_coords",
     "pick_rows",
     "plan_boxes",
