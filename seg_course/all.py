@@ -135,7 +135,6 @@ from .predict.infer import (
 )
 from .predict.post import (
     apply_post,
-    by_regions,
     decode,
     dilate,
     fill_holes,
@@ -239,7 +238,6 @@ __all__ = [
     "browse_stain",
     "browse_thresholds",
     "build_unet",
-    "by_regions",
     "case_scores",
     "case_stats",
     "check_cohort",
