@@ -89,6 +89,11 @@ def _unpacked(name, content):
         return content
 
 # %% ../../nbs/91_out.privacy.ipynb #2634e3f9
+def _letter(escape):
+    "The letter that an escape of JSON stands for, in UTF-8"
+    return chr(int(escape[1], 16)).encode("utf-8", "replace").lower()
+
+# %% ../../nbs/91_out.privacy.ipynb #08113f3a
 def _content(file):
     "What a file contains, unpacked, in small letters and without identifiers of DICOM"
     if zipfile.is_zipfile(file):
@@ -96,7 +101,9 @@ def _content(file):
             content = b"".join(_unpacked(name, z.read(name)) for name in z.namelist())
     else:
         content = _unpacked(file.name, file.read_bytes())
-    return re.sub(rb"\d+(?:\.\d+){5,}", b"", content.lower())
+    # JSON, and so a notebook, may write ü as \u00fc
+    written_out = re.sub(rb"\\u([0-9a-f]{4})", _letter, content.lower())
+    return re.sub(rb"\d+(?:\.\d+){5,}", b"", written_out)
 
 # %% ../../nbs/91_out.privacy.ipynb #67b68bb4
 def _is_inside(word, content):
