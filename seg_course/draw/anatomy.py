@@ -101,6 +101,7 @@ def _hu_of(tissue, blood):  # name, HU of the blood -> HU
 _layers = (
     ("body", -2, "fat"),
     ("flesh", 0, "muscle"),
+    ("sheets", 0, "fat"),
     ("cage", 0, "fat"),
     ("belly", 0, "diaphragm"),
     ("belly", -3, "fat"),
@@ -142,12 +143,16 @@ def _paint(hu, d, value, mm, grown=0.0):  # image, signed distance, HU, mm, mm -
     hu[near] = old + coverage(d[near] - np.float32(grown), mm) * (np.float32(value) - old)
 
 # %% ../../nbs/80_draw.anatomy.ipynb #61310bdb
-def _more_shapes(g, s, rng):  # grid, shapes of `chest_shapes` -> {name: signed distance}
+def _more_shapes(g, s, spacing, rng):  # grid, shapes of a chest, mm -> {name: signed distance}
     fat = rng.uniform(4, 18)
     belly = np.maximum(s["below"], s["cage"])
     gas_line = np.float32(rng.uniform(-50, -10))
+    flesh = np.maximum(s["body"] + np.float32(fat), -3 - s["cage"])
+    # thin sheets of fat between the muscles: where a slow noise is near 0
+    sheets = 9 * np.abs(noise_texture(flesh.shape, rng, 14 / np.array(spacing))) - 1
     return dict(
-        flesh=np.maximum(s["body"] + np.float32(fat), -3 - s["cage"]),
+        flesh=flesh,
+        sheets=np.maximum(sheets, flesh + 3),
         belly=belly,
         gas=np.maximum(s["stomach"] + 4, g[1] - gas_line),
         table=np.maximum(np.abs(g[1] - 120 - g[2] ** 2 / 3000) - 3, np.abs(g[2]) - 190),
@@ -234,7 +239,7 @@ def thorax(
     g = _patient_grid(shape, spacing, rng)
     s = chest_shapes(g, rng)
     s["small_vessels"], s["small_airways"] = lung_trees(g, s["lungs"], rng, max(1.2, 0.45 * mm))
-    s |= _more_shapes(g, s, rng)
+    s |= _more_shapes(g, s, spacing, rng)
     blood = _blood_hu(contrast, rng)
     hu = _chest_hu(g, s, blood, mm, rng)
     tumour = _tumours_in(g, hu, s["lungs"], tumours, blood, mm, rng)
