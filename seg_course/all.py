@@ -121,6 +121,7 @@ from .plan.run import (
     time_plan,
 )
 from .plan.settings import Plan, load_plan, plan_settings, save_plan
+from .predict.ensemble import load_model, make_ensemble, model_probs
 from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
 from .predict.hysteresis import hysteresis, stas_levels
 from .predict.infer import (
@@ -190,6 +191,7 @@ from .score.metric import (
 from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
 from .score.shakeup import crowd_shake_up, plot_shake_up, shake_up, tuning_draws
 from .score.verdict import verdict, verdicts
+from .train.cases import run_cohort
 from .train.control import extend_run, stop_run, watch_run
 from .train.fit import fit_fold
 from .train.learner import fold_sources, seg_learner
@@ -285,7 +287,11 @@ __all__ = [
     "fit_fold",
     "compare_runs",
     "find_runs",
+    "load_model",
+    "make_ensemble",
+    "model_probs",
     "plot_runs",
+    "run_cohort",
     "run_scores",
     "runs_table",
     "grid_points",

@@ -25,10 +25,11 @@ from ..files.layout import named_files
 from ..files.nrrd import read_volume_mask
 from ..files.read import read_scan, suffix
 from .privacy import check_private
-from ..predict.infer import find_images, predict_probs
+from ..predict.ensemble import load_model, members_of, model_probs
+from ..predict.infer import find_images
 from ..predict.post import apply_post, post_from_json
 from ..score.metric import counts, dice
-from ..train.runfolder import check_device, load_run
+from ..train.runfolder import check_device
 
 # %% ../../nbs/92_out.submit.ipynb #5b4ea450
 def _source(image, scan):
@@ -273,19 +274,23 @@ def _post_of(run, kept):
 @lru_cache(maxsize=1)
 def _model_of(run, device, changed):
     "A run folder's networks and what belongs to them, loaded once in a process"
-    return load_run(run, device)
+    return load_model(run, device)
 
 # %% ../../nbs/92_out.submit.ipynb #c9753c68
-def _last_change(run):
-    "When the files that a prediction needs were changed: a run that was trained on is loaded again"
-    files = [f for deep in ("", "fold*/", "first/", "first/fold*/") for f in run.glob(f"{deep}*.*")]
-    return max((f.stat().st_mtime for f in files), default=0)
+_places = ("", "fold*/", "first/", "first/fold*/")  # of files that change a prediction
 
 # %% ../../nbs/92_out.submit.ipynb #03f89667
+def _last_change(run):
+    "When the files that a prediction needs were changed: a run that was trained on is loaded again"
+    places = [f"{member}{deep}" for member in ("", "member*/") for deep in _places]
+    files = [f for place in places for f in run.glob(f"{place}*.*")]
+    return max((f.stat().st_mtime for f in files), default=0)
+
+# %% ../../nbs/92_out.submit.ipynb #e72c73ba
 def _predict_case(case, file, run, device, changed, tta, post, table, out, end, rtstruct):
     "Predict a case, and write its label map; the path of it"
     model = _model_of(run, device, changed)
-    msk = apply_post(predict_probs(model, read_scan(file), tta).data, post)
+    msk = apply_post(model_probs(model, read_scan(file), tta).data, post)
     labels = msk if table is None else table[msk]
     written = write_label(labels, file, out / _label_name(case, file, end, len(msk)))
     if rtstruct:
@@ -293,9 +298,9 @@ def _predict_case(case, file, run, device, changed, tta, post, table, out, end, 
         write_contours(msk, file, out / f"{case}.dcm", rois)
     return written
 
-# %% ../../nbs/92_out.submit.ipynb #e72c73ba
+# %% ../../nbs/92_out.submit.ipynb #3b822f5d
 def predict_files(
-    run: str | Path,  # run folder
+    run: str | Path,  # run folder, or that of an ensemble
     images: str | Path | dict,  # an image file, a folder of them, or a dict case -> file
     out: str | Path,  # folder to write, a .nii.gz (for a picture a .png) an image
     device: str = "cpu",  # 'cpu' or 'cuda'
@@ -317,7 +322,8 @@ def predict_files(
     changed = _last_change(Path(run))
     model = _model_of(str(run), device, changed)
     post = _post_of(run, model["post"])
-    files = find_images(images, model["channels"], model["recipe"])
+    for member in members_of(model):  # each prepares them in its own way
+        files = find_images(images, model["channels"], member["recipe"])
     out = Path(out)
     _check_output(files, out, rtstruct)
     all_pictures = all(suffix(f) in _pictures for f in files.values())
