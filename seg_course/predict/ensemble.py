@@ -7,29 +7,6 @@ __all__ = ['mix_probs', 'tune_weights', 'load_model', 'members_of', 'model_probs
 
 # %% ../../nbs/88_predict.ensemble.ipynb #6231b795
 import itertools
-import json
-import os
-import re
-import shutil
-from collections.abc import Callable, Sequence
-from functools import partial
-from pathlib import Path
-
-import numpy as np
-import pandas as pd
-import torch
-
-from ..files.behaviour import map_cases
-from ..files.common import write_csv, write_json
-from ..files.scan import Scan
-from .infer import load_oof, predict_oof, predict_probs
-from .post import apply_post, decode, post_to_json
-from .tune import choose_proven, tune_post
-from ..score.metric import counts, dice
-from ..score.verdict import verdict
-from ..train.cases import run_cohort
-from ..train.runfolder import load_run
-from ..train.weights import check_facts, read_facts
 
 # %% ../../nbs/88_predict.ensemble.ipynb #8bb3476e
 def mix_probs(
@@ -40,8 +17,8 @@ def mix_probs(
     shapes = {np.shape(p) for p in probs}
     if len(shapes) != 1 or len(probs) != len(weights):
         raise ValueError(
-            f"probabilities {sorted(shapes)} and {len(weights)} weights: equal shapes, and a weight "
-            "for each, are expected"
+            f"probabilities {sorted(shapes)} and {len(weights)} weights: equal shapes, and a "
+            "weight for each, are expected"
         )
     parts = (w * np.asarray(p, np.float32) for p, w in zip(probs, weights) if w)
     return sum(parts, np.zeros(shapes.pop(), np.float32))
@@ -69,7 +46,7 @@ def _score_weights(load, case, trials, empty):
 
 # %% ../../nbs/88_predict.ensemble.ipynb #322ddb23
 def _paired(scores, chosen, groups):
-    "Gain of weights that other cases chose over equal ones, in pairs; None for fewer than 3 patients"
+    "Gain of weights that other cases chose, in pairs; None for fewer than 3 patients"
     held = scores[np.arange(len(scores)), chosen]
     known = np.isfinite(held) & np.isfinite(scores[:, 0])
     patients = [g for g, k in zip(groups, known) if k]
@@ -219,8 +196,8 @@ def _held_cases(runs, cohorts):
     cases = [case for case in cohorts[0].case if all(case in cases for cases in held)]
     if not cases:
         raise ValueError(
-            f"no case was validated in all of {', '.join(run.name for run in runs)}: train the same "
-            "cases, and a fold in each that contains them"
+            f"no case was validated in all of {', '.join(run.name for run in runs)}: train the "
+            "same cases, and a fold in each that contains them"
         )
     return cases
 
