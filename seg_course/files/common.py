@@ -4,12 +4,14 @@
 
 # %% auto #0
 __all__ = ['ignored', 'write_atomic', 'save_npy', 'write_json', 'write_csv', 'read_json', 'read_table', 'check_names',
-           'check_path', 'check_frame', 'split_series', 'few', 'label_map', 'ignored_label']
+           'check_path', 'check_frame', 'split_series', 'few', 'label_map', 'ignored_label', 'shows_progress',
+           'progress']
 
 # %% ../../nbs/00_files.common.ipynb #ca3d8a52
 import json
 import os
 import re
+import sys
 from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 
@@ -265,3 +267,22 @@ def ignored_label(
 ) -> int | None:  # 255 if the map has voxels to ignore, else None
     "The class of voxels that nobody annotated, for `ignore` of losses and scores"
     return ignored if ignored in (label_map(labels) or {}).values() else None
+
+# %% ../../nbs/00_files.common.ipynb #42afdbd5
+def shows_progress() -> bool:
+    "Does somebody look: on a terminal, or in a notebook?"
+    if os.environ.get("SEG_COURSE_BARS") == "0":
+        return False
+    return sys.stdout.isatty() or "ipykernel.kernelapp" in sys.modules
+
+# %% ../../nbs/00_files.common.ipynb #ea0a1545
+def progress(
+    items: Iterable,  # what is worked on, one after the other
+    total: int | None = None,  # how many there are; None: `len(items)`
+) -> Iterable:  # the same items
+    "Items with a bar and the time that is left, where somebody looks"
+    if not shows_progress():
+        return items
+    from fastprogress.fastprogress import progress_bar
+
+    return progress_bar(items, total=total, leave=False)

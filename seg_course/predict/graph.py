@@ -114,6 +114,12 @@ def _save_onnx(program, part):
             output_names=["logits"],
         )
 
+# %% ../../nbs/79_predict.graph.ipynb #c10bc0e1
+def _save_torch(program, part):
+    "Write a graph in the format of PyTorch"
+    with _quietly():
+        torch.export.save(program, part)
+
 # %% ../../nbs/79_predict.graph.ipynb #2701da2e
 def _ask_onnx(path):
     "What an ONNX file answers: a function from a batch to logits, both arrays"
@@ -125,14 +131,12 @@ def _ask_onnx(path):
 # %% ../../nbs/79_predict.graph.ipynb #7e50928a
 def _ask_torch(path):
     "What a file of `torch.export` answers: a function from a batch to logits, both arrays"
-    net = torch.export.load(path).module()
+    with _quietly():
+        net = torch.export.load(path).module()
     return lambda x: net(torch.from_numpy(x)).numpy()
 
 # %% ../../nbs/79_predict.graph.ipynb #26b2c7f9
-graph_formats = {
-    ".onnx": (_save_onnx, _ask_onnx),
-    ".pt2": (lambda program, part: torch.export.save(program, part), _ask_torch),
-}
+graph_formats = {".onnx": (_save_onnx, _ask_onnx), ".pt2": (_save_torch, _ask_torch)}
 
 # %% ../../nbs/79_predict.graph.ipynb #dbedad85
 @torch.inference_mode()
