@@ -85,9 +85,15 @@ def _ct(spacing):
     return np.diag([-spacing[2], -spacing[1], spacing[0], 1.0])
 
 # %% ../../nbs/83_draw.phantom.ipynb #d4425543
-def _one_tumour(rng, i, diameter_mm):
-    "The tumour of case `i`: (diameter in mm, True if it touches the wall)"
-    return float(np.exp(rng.uniform(*np.log(diameter_mm)))), i % 3 == 0
+def _tumours(rng, i, diameter_mm):
+    "The tumours of case `i`, of each (diameter in mm, True if it touches the wall)"
+    n = 1
+    if i % 3 == 1:
+        n = int(rng.integers(2, 5))
+    if i % 8 == 7:
+        n = 0
+    logs = rng.uniform(*np.log(diameter_mm), n)
+    return [(float(np.exp(log)), (i + k) % 3 == 0) for k, log in enumerate(logs)]
 
 # %% ../../nbs/83_draw.phantom.ipynb #0002c49a
 def _lung_case(path, name, i, train, seed, diameter_mm):
@@ -95,7 +101,7 @@ def _lung_case(path, name, i, train, seed, diameter_mm):
     rng = np.random.default_rng([seed, i])
     spacing = (rng.choice([2.5, 4.0]), 2, 2)
     shape = (int(200 / spacing[0]), 120, 168)
-    hu, organs = thorax(rng, shape, spacing, tumours=[_one_tumour(rng, i, diameter_mm)])
+    hu, organs = thorax(rng, shape, spacing, tumours=_tumours(rng, i, diameter_mm))
     affine = _ct(spacing)
     _write(hu, affine, path / ("imagesTr" if train else "imagesTs") / f"{name}.nii.gz")
     if train:
@@ -109,7 +115,7 @@ def _lung(
     seed: int = 0,  # same seed, same files
     diameter_mm: tuple = (10, 60),  # smallest and largest tumour
 ) -> Path:  # the folder
-    """Lung tumours as in Task06: CT of the chest with one tumour each
+    """Lung tumours as in Task06: CT of the chest with no, one or several tumours
 
     From 10 mm on, a tumour counts as measurable (RECIST 1.1).
     """
@@ -123,23 +129,39 @@ def _lung(
     return path
 
 # %% ../../nbs/83_draw.phantom.ipynb #5ec35cdd
+def _segthor_grid(rng, coarse):
+    "Voxels of a patient: (shape, spacing in mm), both (z,y,x)"
+    across = coarse * rng.uniform(0.9, 1.4)
+    along = coarse * rng.choice([2, 2.5, 3])
+    spacing = (float(along), float(across), float(across))
+    shape = tuple(round(mm / step) for mm, step in zip((270, 250, 350), spacing))
+    return shape, spacing
+
+# %% ../../nbs/83_draw.phantom.ipynb #8f14dcf8
+def _has_contrast(i, seed):
+    "Did patient `i` get contrast agent?"
+    first = np.random.default_rng([seed, 7, i // 2]).integers(2)
+    return bool((i + first) % 2)
+
+# %% ../../nbs/83_draw.phantom.ipynb #0bf334d0
 def _segthor(
     path: Path,  # folder to write
     n: int = 12,  # training cases: train/Patient_01/Patient_01.nii.gz and GT.nii.gz
     n_test: int = 2,  # test cases: test/Patient_41.nii.gz
     seed: int = 0,  # same seed, same files
     contrast: tuple = None,  # (lowest, highest) HU of the blood, or None, see below
+    coarse: float = 2.5,  # how many times as coarse as a scanner's voxels
 ) -> Path:  # the folder
     """Four organs of the chest as in SegTHOR
 
-    Without `contrast`, blood has 110 to 180 HU in every other patient, who got contrast agent, and
-    30 to 45 HU in the others.
+    Without `contrast`, blood has 110 to 180 HU in one of two patients in a row, who got contrast
+    agent, and 30 to 45 HU in the other.
     """
     path = Path(path)
-    spacing = (5, 3, 3)
     for i in range(n + n_test):
         rng = np.random.default_rng([seed, i])
-        hu, organs = thorax(rng, (40, 80, 112), spacing, contrast=contrast or i % 2 == 0)
+        shape, spacing = _segthor_grid(rng, coarse)
+        hu, organs = thorax(rng, shape, spacing, contrast=contrast or _has_contrast(i, seed))
         if i >= n:
             _write(hu, _ct(spacing), path / f"test/Patient_{41 + i - n:02d}.nii.gz")
             continue
@@ -157,8 +179,8 @@ def _vipcup_patient(folder, i, seed, diameter_mm):
     rng = np.random.default_rng([seed, i])
     name = folder.name
     spacing = (8, 4, 4)
-    tumour = _one_tumour(rng, i, diameter_mm)
-    hu, organs = thorax(rng, (26, 64, 88), spacing, tumours=[tumour])
+    tumours = _tumours(rng, i, diameter_mm)
+    hu, organs = thorax(rng, (26, 64, 88), spacing, tumours=tumours)
     scan = Scan(hu[None], _ct(spacing))
     # folders have pseudonyms, headers do not: a trap for those who look at folders only
     tags = dict(
@@ -188,7 +210,7 @@ def _vipcup(
     missing: bool = True,  # True: the last patient lacks a slice
     diameter_mm: tuple = (12, 60),  # smallest and largest tumour
 ) -> Path:  # the folder
-    """Lung tumours as DICOM and RTSTRUCT, as in the VIP Cup 2018
+    """Lung tumours as DICOM and RTSTRUCT, as in the VIP Cup 2018: none, one or several
 
     Names of the ROI vary, and slice references are right, wrong or absent in turn.
     """
@@ -220,17 +242,23 @@ def _mmwhs(
     n: int = 12,  # training cases: two thirds CT, the rest MR
     n_test: int = 2,  # CT test cases, without labels
     seed: int = 0,  # same seed, same files
+    spacing: tuple = (2.5, 2, 2),  # (z,y,x), mm; 5 to 10 mm along z as in ACDC
+    axes: str = "body",  # 'body', or 'short': slices across the heart, as in ACDC
+    alike: bool = True,  # False: the right ventricle has a thin wall, as real ones have
 ) -> Path:  # the folder
-    "Whole hearts as in MM-WHS: `..._image.nii.gz` and `..._label.nii.gz` side by side"
+    """Whole hearts as in MM-WHS: `..._image.nii.gz` and `..._label.nii.gz` side by side
+
+    Blood has one value, and both ventricles have the same volume and wall: only the place tells.
+    """
     path = Path(path)
     n_ct = n - n // 3
-    spacing = (2.5, 2, 2)
+    shape = tuple(round(mm / step) for mm, step in zip((140, 144, 144), spacing))
     values = np.array([0, *mmwhs_values.values()], np.int16)
     for i in range(n + n_test):
         name = _mmwhs_name(i, n, n_ct)
         modality = name[:2]
         rng = np.random.default_rng([seed, i])
-        img, msk = whole_heart(rng, spacing=spacing, modality=modality)
+        img, msk = whole_heart(rng, shape, spacing, modality, axes, alike)
         _write(img, _ct(spacing), path / f"{name}_image.nii.gz")
         label = values[msk]
         if i == n_ct:
@@ -240,21 +268,43 @@ def _mmwhs(
     return path
 
 # %% ../../nbs/83_draw.phantom.ipynb #e1eceb40
-def _stas_areas(rng, i):
-    "Areas of the targets of picture `i`, pixels"
-    half = 0.5 * 235 * 429
-    many = (1, 1, 1, 2, 1, 12)[i % 6]
-    if i % 6 == 4:
-        return [1.0]
-    drawn = np.exp(rng.uniform(np.log(12), np.log(half if i % 6 == 2 else 3000), many))
-    return [half] if i % 6 == 2 else drawn
+_stas_size = (942, 1716)  # (y,x) of the competition's pictures, pixels
+
+# %% ../../nbs/83_draw.phantom.ipynb #968bbf99
+# number of targets: pictures that have so many
+_stas_counts = {
+    **{1: 420, 2: 241, 3: 153, 4: 82, 5: 40, 6: 31, 7: 19, 8: 16, 9: 11},
+    **{10: 5, 11: 4, 12: 3, 13: 2, 14: 5, 15: 3, 17: 1, 23: 1, 24: 1},
+}
+
+# %% ../../nbs/83_draw.phantom.ipynb #ed039558
+def _stas_areas(rng):
+    "Areas of the targets of a picture, pixels of the competition"
+    numbers = np.array(list(_stas_counts))
+    pictures = np.array(list(_stas_counts.values()))
+    n = rng.choice(numbers, p=pictures / pictures.sum())
+    t = rng.normal()
+    picture = 4.83 - 0.238 * np.log(n) + 0.33 * (t + 0.3 * (t * t - 1))
+    side = np.exp(picture + rng.normal(0, 0.36, n))
+    return np.minimum(0.61 * side**2, 600_000)
+
+# %% ../../nbs/83_draw.phantom.ipynb #d1f9ee30
+def _stas_targets(rng, i, um):
+    "Areas of the targets of picture `i`, in pixels of `um` µm"
+    shrink = um**2
+    if i % 24 == 2:
+        return [0.37 * np.prod(_stas_size) / shrink]
+    # large ones first, while there is room
+    areas = sorted(_stas_areas(rng) / shrink, reverse=True)
+    return [*areas, 1.0] if i % 24 == 4 else areas
 
 # %% ../../nbs/83_draw.phantom.ipynb #b10c4261
 def _stas_outlines(targets, beyond, stray):
     "Outlines of the targets for LabelMe"
-    outlines = [("STAS", points) for target in targets for points in rim_polygons(target)]
-    if beyond:
-        outlines = [(name, np.where(xy <= 0, xy - 4, xy)) for name, xy in outlines]
+    px = 4 if beyond else 0
+    # what reaches the upper or the left border goes on beyond it
+    larger = [np.pad(target, [(px, 0), (px, 0)], mode="edge") for target in targets]
+    outlines = [("STAS", xy - px) for target in larger for xy in rim_polygons(target)]
     if stray:
         outlines.append(("STAS", np.array([(5, 5), (6, 6)])))
     return outlines
@@ -265,8 +315,9 @@ def _stas(
     n: int = 12,  # pictures
     seed: int = 0,  # same seed, same files
     masks: bool = False,  # True: Masks/*.png of 0 and 255 beside the outlines
+    um: float = 4.0,  # size of a pixel, µm; 1: pictures of 942 x 1716 as in the competition
 ) -> Path:  # the folder
-    """Stained tissue with 1 to 12 targets as in the STAS competition
+    """Stained tissue with as many and as large targets as in the STAS competition
 
     Every sixth drawing runs beyond the border, and the last one has an outline of two points.
     """
@@ -277,7 +328,9 @@ def _stas(
         (path / folder).mkdir(parents=True, exist_ok=True)
     for i in range(n):
         rng = np.random.default_rng([seed, i])
-        img, targets = tissue(rng, areas=_stas_areas(rng, i), border=i % 3 == 2)
+        shape = tuple(int(side / um) for side in _stas_size)
+        areas = _stas_targets(rng, i, um)
+        img, targets = tissue(rng, shape, areas, border=i % 6 == 2, um=um)
         name = f"{i:08d}"
         Image.fromarray(img).save(path / f"Train_Images/{name}.jpg", quality=95)
         outlines = _stas_outlines(targets, beyond=i % 6 == 2, stray=i == n - 1)
