@@ -512,29 +512,51 @@ def _plan(
         save_plan(plan, out)
 
 # %% ../../nbs/98_out.cli.ipynb #5353c274
+_html_option = typer.Option("--html", help="page to write, with pictures of cases")
+
+# %% ../../nbs/98_out.cli.ipynb #edb07e4a
+def _write_page(file, text):
+    "Write a page whole or not at all"
+    from seg_course.files.common import write_atomic
+
+    write_atomic(Path(file), lambda part: part.write_text(text, encoding="utf-8"))
+    print(f"{file}: open it in a browser", file=sys.stderr)
+
+# %% ../../nbs/98_out.cli.ipynb #8be1f1ff
 @_app.command("runs")
 def _runs(
     folder: Annotated[str, typer.Argument(help="folder with run folders in it")] = "runs",
     sort: Annotated[str, typer.Option(help="column to sort by, the largest first")] = "score",
+    page: Annotated[str, _html_option] = "",
     as_json: _json_option = False,
 ):
     "All runs in one table: settings that differ, minutes, scores with their 95 % interval"
     from seg_course.train.runs import runs_table
 
+    if page:
+        from seg_course.train.pages import runs_page
+
+        _write_page(page, runs_page(folder, sort))
+
     _print_table(runs_table(folder, sort).round(4), as_json)
 
-# %% ../../nbs/98_out.cli.ipynb #edb07e4a
+# %% ../../nbs/98_out.cli.ipynb #a7ffb748
 @_app.command("compare")
 def _compare(
     runs: Annotated[list[str], typer.Argument(help="run folders; the first is the reference")],
     margin: Annotated[float, typer.Option(help="smallest difference in Dice that matters")] = 0.005,
     figure: Annotated[str, typer.Option(help="PNG file to write: a dot a case")] = "",
+    page: Annotated[str, _html_option] = "",
     as_json: _json_option = False,
 ):
     "What runs did differently, and whether one is better, equal or undecided on the same cases"
     from seg_course.train.runs import compare_runs, plot_runs
 
     found = compare_runs(runs, margin)
+    if page:
+        from seg_course.train.pages import compare_page
+
+        _write_page(page, compare_page(runs, margin))
     if figure:
         plot_runs(found["cases"]).figure.savefig(figure, bbox_inches="tight")
     if as_json:
