@@ -177,6 +177,7 @@ from .score.challenge import (
 from .score.compare import paired_test, plot_paired, small_samples, whole_scores
 from .score.metric import (
     CaseDice,
+    RegionDice,
     case_scores,
     conventions,
     counts,
@@ -213,6 +214,7 @@ from .train.weights import encoder_settings, join_nets, load_net, load_nets, sav
 __all__ = [
     "BatchSource",
     "CaseDice",
+    "RegionDice",
     "check_private",
     "DeepLoss",
     "DiceCELoss",
