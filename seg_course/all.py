@@ -66,6 +66,7 @@ from .look.explore import (
     suspicious,
     target_stats,
 )
+from .look.doctor import examine
 from .nets.build import build_unet, move_net, unets
 from .nets.decoder import activations, nearest_unet
 from .nets.loss import (
@@ -87,6 +88,7 @@ from .nets.unet2d import (
     tiny,
 )
 from .nets.unet3d import dilated3d, patch_coords, unet3d
+from .out.bundle import export_run
 from .out.encoded import write_coco, write_rle_csv
 from .out.experiment import ablation_table, pick_rows
 from .out.privacy import check_private, find_private
@@ -124,6 +126,7 @@ from .plan.settings import Plan, load_plan, plan_settings, save_plan
 from .predict.ensemble import load_model, make_ensemble, model_probs
 from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
 from .predict.hysteresis import hysteresis, stas_levels
+from .predict.graph import write_graph
 from .predict.infer import (
     first_mask,
     flip_axes,
@@ -275,6 +278,8 @@ __all__ = [
     "drawn_shares",
     "engine",
     "extend_run",
+    "examine",
+    "export_run",
     "fault_table",
     "fetch_data",
     "few",
@@ -456,6 +461,7 @@ __all__ = [
     "write_coco",
     "write_contours",
     "write_dicom",
+    "write_graph",
     "write_json",
     "write_label",
     "write_rle_csv",

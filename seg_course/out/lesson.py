@@ -194,7 +194,7 @@ def _execute(path, part, params):
         language="python",
         stdout_file=sys.stdout,
         progress_bar=sys.stderr.isatty(),
-        extra_arguments=["--IPKernelApp.log_level=40"],
+        extra_arguments=["--IPKernelApp.log_level=50"],
     )
 
 # %% ../../nbs/97_out.lesson.ipynb #cf3e299f
