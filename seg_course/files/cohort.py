@@ -191,12 +191,16 @@ def _pattern_rows(images, labels, path):
 
 # %% ../../nbs/12_files.cohort.ipynb #930c54e8
 def _check_fits(role, pattern, matches, names, path):
-    "Refuse a pattern that fits nothing"
-    if not matches:
-        raise ValueError(
-            f"{path}: {role}={pattern!r} fits none of {len(names)} files and folders, such as "
-            f"{few(names, 4)}: correct the pattern"
-        )
+    "Refuse a pattern that fits nothing, with one that would fit, if there is one"
+    if matches:
+        return
+    readable = [name for name in names if suffix(name) in {*readers, *mask_readers}]
+    guess = (_guess_patterns(path) or {}).get(role)
+    remedy = f"perhaps {role}={guess!r}" if guess else "correct the pattern"
+    raise ValueError(
+        f"{path}: {role}={pattern!r} fits none of {len(names)} files and folders, such as "
+        f"{few(readable or names, 4)}: {remedy}"
+    )
 
 # %% ../../nbs/12_files.cohort.ipynb #5e8f6c88
 def _pattern_cohort(path, split, patterns, labels):
@@ -471,7 +475,8 @@ def _with_patterns(path, patterns):
     terminal = " ".join(f"--{role} {shlex.quote(pattern)}" for role, pattern in patterns.items())
     return (
         f"read_cohort({str(path)!r}, {python})\n"
-        f"or, in a terminal: seg_course check {shlex.quote(str(path))} {terminal}"
+        f"or, in a terminal: seg_course check {shlex.quote(str(path))} {terminal}\n"
+        "(plan and run take the same options)"
     )
 
 # %% ../../nbs/12_files.cohort.ipynb #863ce0a9
