@@ -113,6 +113,8 @@ def plot_shake_up(
     ax.plot(at, at, "--", color="k", lw=1, label="no shake-up")
     ax.set(xlabel="public rank", ylabel="private rank")
     ax.invert_yaxis()
+    for axis in (ax.xaxis, ax.yaxis):
+        axis.get_major_locator().set_params(integer=True)
     ax.legend(fontsize=8)
     return ax
 
