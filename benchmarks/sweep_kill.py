@@ -90,6 +90,7 @@ def main(words):
         while done(folder, "killed") < 5 and killed.poll() is None:
             time.sleep(0.2)
         time.sleep(2)  # into the sixth point
+        assert killed.poll() is None, (folder / "killed.log").read_text()[-2000:]
         os.kill(killed.pid, signal.SIGKILL)
         killed.wait()
         before = done(folder, "killed")
