@@ -12,6 +12,7 @@ import shutil
 from pathlib import Path
 
 from .phantom import is_phantom, make_phantom
+from ..files.common import progress
 
 # %% ../../nbs/84_draw.data.ipynb #91564d93
 def _named_folder(name, data, others):
@@ -77,7 +78,6 @@ def data_path(
 def _get_rest(url, part, name):
     "Append to the file `part` what it lacks"
     import requests
-    from fastprogress.fastprogress import progress_bar
 
     have = part.stat().st_size if part.exists() else 0
     headers = {"Range": f"bytes={have}-"} if have else {}
@@ -92,7 +92,7 @@ def _get_rest(url, part, name):
         print(f"{name}: {(have + left) / 1e6:.1f} MB{here}", flush=True)
         blocks = answer.iter_content(1 << 20)
         with open(part, "ab" if have else "wb") as f:
-            for block in progress_bar(blocks, total=max(1, -(-left // (1 << 20))), leave=False):
+            for block in progress(blocks, max(1, -(-left // (1 << 20)))):
                 f.write(block)
 
 # %% ../../nbs/84_draw.data.ipynb #45e8dd13

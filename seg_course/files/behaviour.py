@@ -25,6 +25,8 @@ import cloudpickle
 from joblib import Parallel, delayed, parallel_config
 from joblib.parallel import get_active_backend
 
+from .common import progress
+
 # %% ../../nbs/01_files.behaviour.ipynb #68986770
 _registries = {}  # kind -> its registry
 
@@ -407,10 +409,8 @@ def map_cases(
     """Run a function over all cases, in parallel where that saves time
 
     Inside of `engine`, and where the variable SEG_COURSE_ENGINE contains an address, the cases run
-    on a cluster. More than twenty cases get a progress bar."""
-    from fastprogress.fastprogress import progress_bar
-
+    on a cluster. See `progress` for its bar."""
     address = "" if n_jobs == 1 or _on_cluster() else os.environ.get("SEG_COURSE_ENGINE", "")
     with engine(address):
         results = _results(f, iter(args), n, n_jobs, start)
-        return list(progress_bar(results, total=n, leave=False) if n > 20 else results)
+        return list(progress(results, n))

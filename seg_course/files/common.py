@@ -280,8 +280,11 @@ def progress(
     items: Iterable,  # what is worked on, one after the other
     total: int | None = None,  # how many there are; None: `len(items)`
 ) -> Iterable:  # the same items
-    "Items with a bar and the time that is left, where somebody looks"
-    if not shows_progress():
+    """Items with a bar and the time that is left, where somebody looks
+
+    A notebook shows it for more than twenty items: its outputs are kept."""
+    n = len(items) if total is None else total
+    if not shows_progress() or (n <= 20 and not sys.stdout.isatty()):
         return items
     from fastprogress.fastprogress import progress_bar
 

@@ -253,7 +253,8 @@ def card_text(
     use = "pip install seg_course\nseg_course predict RUN IMAGES OUT   # RUN is this folder"
     parts = [
         f"# {name}",
-        f"{len(model['nets'])} networks ({kind}) that segment {targets}; their answers are averaged.",
+        f"{len(model['nets'])} networks ({kind}) that segment {targets}; "
+        "their answers are averaged.",
         "## Data",
         _list(_data_lines(run, versions.get("lesson", "unknown"))),
         "## Scores on cases that the networks had not seen",

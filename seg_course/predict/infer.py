@@ -24,7 +24,7 @@ from ..batch.patch import box_coords, centre_spans, neighbours
 from ..batch.whole import whole_size
 from ..files.behaviour import readers
 from ..files.cohort import read_case, read_cohort
-from ..files.common import save_npy, split_series, write_json
+from ..files.common import progress, save_npy, split_series, write_json
 from ..files.layout import image_files
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
@@ -501,8 +501,6 @@ def predict_oof(
     A case that is there is predicted again if its image, the networks, run.json or the library have
     changed, or if its file is damaged. The code of a step of your own is not compared: remove the
     folder after you changed it."""
-    from fastprogress.fastprogress import progress_bar
-
     run = Path(run)
     out = run / f"fold{fold}" / name
     origin = _origin(run, fold, tta)
@@ -513,7 +511,7 @@ def predict_oof(
     if not todo:
         return out
     model = load_run(run, device, [fold], post=False)
-    for r in progress_bar(todo, leave=False) if len(todo) > 20 else todo:
+    for r in progress(todo):
         p = predict_probs(model, read_scan(r.image), tta)
         _is_whole(out / f"{r.case}.npy")  # a folder of this name is refused
         save_npy(out / f"{r.case}.npy", p.data.astype(np.float16))

@@ -17,6 +17,7 @@ import fastai.vision.learner  # shows pictures, answers and the worst losses  # 
 import pandas as pd
 import torch
 from fastai.callback.core import Callback
+from fastai.callback.progress import ProgressCallback
 from fastai.data.core import DataLoaders
 from fastai.data.load import DataLoader
 from fastai.learner import Learner, Metric
@@ -26,7 +27,7 @@ from fastcore.meta import delegates
 from ..batch.oversample import sampling_plan
 from ..batch.source import BatchSource, LoaderSource
 from ..batch.whole import WholeCases
-from ..files.common import few, ignored
+from ..files.common import check_frame, few, ignored, shows_progress
 from ..files.layout import region_labels
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss, RegionLoss, decode_regions, region_masks
@@ -74,6 +75,8 @@ def fold_sources(
     0.4, validation takes less than a fifth of an epoch: a part of the cases validates where all of
     them would take more, the same ones in each epoch. Raises `ValueError` for a fold without
     cases, or without cases to train on."""
+    check_frame(df, ["case", "fold"], "cohort")
+    check_frame(idx, ["case"], "index")
     if plan is not None and (fg_share is not None or rule is not None):
         raise ValueError("plan, fg_share and rule: give one of them")
     train_idx, val_idx = _split_index(idx, df, fold)
@@ -343,6 +346,8 @@ def seg_learner(
         opt_func=partial(OptimWrapper, opt=partial(torch.optim.AdamW, fused=True, foreach=False)),
         train_bn=True,
     )
+    if not shows_progress():
+        learn.remove_cb(ProgressCallback)  # in a file, bars would be lines without end
     learn.regions = regions
     learn.arch = _as_built(arch, net)
     check_arch(learn.arch, "seg_learner")  # now, and not when the trained network is written
