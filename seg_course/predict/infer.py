@@ -25,7 +25,7 @@ from ..batch.whole import whole_size
 from ..files.behaviour import readers
 from ..files.cohort import read_case, read_cohort
 from ..files.common import progress, save_npy, split_series, write_json
-from ..files.layout import image_files
+from ..files.layout import image_files, visible_files
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
 from ..nets.loss import label_probs
@@ -593,6 +593,16 @@ def _matching(pattern):
     df = read_cohort(Path(*parts[:n]), split="Ts", tests="/".join(parts[n:]))
     return {r.case: Path(r.image) for r in df.itertuples()}
 
+# %% ../../nbs/71_predict.infer.ipynb #a5ae4a49
+def _deeper(images):
+    "A hint at images in the folders of a folder; '' if there are none"
+    files = [f for f in visible_files(Path(images)) if suffix(f) in readers]
+    if not files:
+        return ""
+    first = files[0].relative_to(images)
+    pattern = "/".join([str(images), *["*"] * (len(first.parts) - 1), "{case}" + suffix(first)])
+    return f", but {len(files)} in its folders, such as {first}: give a pattern, like {pattern!r}"
+
 # %% ../../nbs/71_predict.infer.ipynb #bffcfd79
 def _listed(images):
     "(name -> file, a hint where none is found)"
@@ -660,7 +670,7 @@ def find_images(
     else:
         files, hint = _listed(Path(images))
     if not files:
-        hint = hint or f" ({', '.join(readers)} and folders of DICOM slices are read)"
+        hint = hint or _deeper(images) or f" ({', '.join(readers)} and folders of DICOM are read)"
         raise ValueError(f"{images}: no image in it{hint}")
     found = [_image_fault(f, channels, recipe) for f in files.values()]
     faults = [fault for fault in found if fault]
