@@ -46,7 +46,7 @@ _chambers = dict(
 # %% ../../nbs/77_draw.heart.ipynb #143ce87b
 def _drawn_chambers(rng):  # -> {name: [middle, radii]} of a patient, along u, v, w, mm
     drawn = {}
-    beat = rng.uniform(0.92, 1.08)
+    beat = rng.uniform(0.95, 1.12)
     for name, (middle, radii) in _chambers.items():
         middle = np.array(middle) + rng.normal(0, 2.5, 3)
         radii = beat * np.array(radii) * np.exp(rng.normal(0, 0.06, 3))
@@ -99,7 +99,7 @@ def heart_shapes(
 ) -> dict:  # {name: float32 (z,y,x)}: signed distances, mm
     "A heart: cavities, walls and pericardium"
     axes = heart_axes() if axes is None else axes
-    wall, fat = rng.uniform(8, 11), rng.uniform(2, 7)
+    wall, fat = rng.uniform(8, 11), rng.uniform(1, 5)
     drawn = _drawn_chambers(rng)
     if alike:
         drawn = _made_alike(drawn, wall)
@@ -113,7 +113,7 @@ def heart_shapes(
     s["right_atrium"] = np.maximum(atrium, -(s["left_atrium"] - 3))
     atria = np.minimum(s["left_atrium"], s["right_atrium"]) - 2
     s["muscle"] = np.minimum(np.minimum(left, right), atria)
-    bag = blend_shapes(blend_shapes(left, right, 25), atria, 25)
+    bag = blend_shapes(blend_shapes(left, right, 15), atria, 15)
     s["sac"] = bag - np.float32(fat)
     return s
 

@@ -9,6 +9,7 @@ __all__ = ['grow_tree', 'lung_tumour']
 from bisect import bisect
 
 import numpy as np
+from edt import edt
 
 from .shape import box_around, tube
 
@@ -81,17 +82,23 @@ def _bumpy_ball(g, centre, r, rng):  # part of a grid, place, mm -> signed dista
     return far - np.float32(r) * radius
 
 # %% ../../nbs/76_draw.lung.ipynb #4c43f934
-def _place_for(lungs, r, wall, rng):  # signed distance, mm -> index of a voxel
-    if wall:
-        suitable = (lungs < -0.2 * r) & (lungs > -0.6 * r)
-    else:
-        suitable = lungs <= max(-2 * r, lungs.min())
-    if not suitable.any():
-        suitable = lungs == lungs.min()
-    places = np.flatnonzero(suitable)
-    return np.unravel_index(places[rng.integers(len(places))], lungs.shape)
+def _depth(g, lungs):  # grid, signed distance -> exact mm to the border of the lungs, inside
+    sides = [abs(axis.flat[-1] - axis.flat[0]) for axis in g]
+    spacing = [float(side) / max(n - 1, 1) for side, n in zip(sides, lungs.shape)]
+    return edt(np.ascontiguousarray(lungs < 0), anisotropy=tuple(spacing))
 
 # %% ../../nbs/76_draw.lung.ipynb #7c3ec2a5
+def _place_for(depth, r, wall, rng):  # mm to the border, mm -> index of a voxel
+    if wall:
+        suitable = (depth > 0.2 * r) & (depth < 0.6 * r)
+    else:
+        suitable = depth >= min(2 * r, depth.max())
+    if not suitable.any():
+        suitable = depth == depth.max()
+    places = np.flatnonzero(suitable)
+    return np.unravel_index(places[rng.integers(len(places))], depth.shape)
+
+# %% ../../nbs/76_draw.lung.ipynb #20114c4a
 def lung_tumour(
     g: np.ndarray,  # from `mm_grid` (3,z,y,x), mm
     lungs: np.ndarray,  # signed distance (z,y,x) of both lungs, mm
@@ -101,7 +108,7 @@ def lung_tumour(
 ) -> np.ndarray:  # float32 (z,y,x): signed distance, mm; at least one voxel is inside
     "A tumour with lobes and spicules"
     r = diameter_mm / 2
-    at = _place_for(lungs, r, wall, rng)
+    at = _place_for(_depth(g, lungs), r, wall, rng)
     centre = g[(slice(None), *at)]
     out = np.full(lungs.shape, 5, np.float32)
     box = box_around(g, [centre], 1.7 * r + 5)
