@@ -22,6 +22,7 @@ import argparse
 import json
 import subprocess
 import sys
+import time
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -67,6 +68,12 @@ def choices_of(contestant, python):
     return json.loads(ran.stdout.splitlines()[-1])
 
 
+def commit():
+    "The version of this project that runs"
+    command = ["git", "-C", HERE, "rev-parse", "--short", "HEAD"]
+    return subprocess.run(command, capture_output=True, text=True).stdout.strip()
+
+
 def command_of(line, folder, python):
     "The command of a run"
     words = [python, HERE / "entries" / f"{line['contestant']}.py"]
@@ -90,7 +97,8 @@ def run_one(line, data, split, python):
         facts = json.loads((folder / "out" / "facts.json").read_text())
         (folder / "out" / "facts.json").unlink()
         scores = as_facts(score_entry(folder / "out", data, test))
-    return line | ran | facts | scores | dict(machine=machine())
+    about = dict(date=time.strftime("%Y-%m-%d %H:%M"), commit=commit(), machine=machine())
+    return line | ran | facts | scores | about
 
 
 def run_or_read(line, data, split, python):
