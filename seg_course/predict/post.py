@@ -16,6 +16,7 @@ import fill_voids
 import numpy as np
 
 import seg_course.predict.hysteresis  # noqa: F401  it registers its decoder
+import seg_course.predict.rankseg  # noqa: F401  so does this one
 from ..files.behaviour import decoder, decoders, describe, resolve, rule, rules
 
 # %% ../../nbs/73_predict.post.ipynb #426b4b87

@@ -27,17 +27,14 @@ from seg_course.predict.post import (
     split_post,
     threshold,
 )
+from .rankseg import rank_dice
 from ..score.challenge import slice_rule, vip_scores
 from ..score.metric import counts, dice
 
 # %% ../../nbs/74_predict.tune.ipynb #224ea4bf
-_candidates = [
-    [partial(decode, fg_weight=w), *rules]
-    for w, rules in itertools.product(
-        (0.7, 0.85, 1.0, 1.2, 1.5),
-        ([], [keep_largest], [partial(keep_largest, each=True)], [keep_largest, fill_holes]),
-    )
-]
+_decoders = [partial(decode, fg_weight=w) for w in (0.7, 0.85, 1.0, 1.2, 1.5)]
+_rules = ([], [keep_largest], [partial(keep_largest, each=True)], [keep_largest, fill_holes])
+_candidates = [[f, *rules] for f, rules in itertools.product([*_decoders, rank_dice], _rules)]
 
 # %% ../../nbs/74_predict.tune.ipynb #771e3c6a
 def _mean_dice(msk, targ, labels, empty, ignore=None):
