@@ -15,7 +15,10 @@ import threading
 import time
 import urllib.request
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from importlib.util import find_spec
 from pathlib import Path
+
+from PIL import Image
 
 ROOT = Path(__file__).resolve().parent.parent
 LESSON = "nbs/lessons/00_look_first.ipynb"
@@ -172,6 +175,16 @@ step.observe(lambda change: setattr(said, "value", str(change.new)), "value")
 ipywidgets.VBox([step, said])
 """
 
+VOLUME = """
+import numpy as np
+from seg_course.files.scan import Scan
+from seg_course.out.view import browse
+z, y, x = np.mgrid[:24, :48, :48]
+ball = ((z - 12) ** 2 * 4 + (y - 24) ** 2 + (x - 24) ** 2 < 400).astype(np.uint8)
+noise = np.random.default_rng(0).normal(100 * ball, 20).astype(np.float32)
+browse(Scan(noise[None], np.diag([-1.0, -1, 2, 1])), dict(truth=ball), {1: "ball"}, "niivue")
+"""
+
 # resolves, in ms, when the picture or the text of an output has changed after a key
 CHANGED = """
 ({ output, key }) => new Promise((done) => {
@@ -192,8 +205,8 @@ CHANGED = """
 """
 
 
-def widgets_notebook(file):
-    "A notebook with the widgets that the lesson does not have"
+def widgets_notebook(file, texts):
+    "A notebook of these cells"
     code = [
         dict(
             cell_type="code",
@@ -203,7 +216,7 @@ def widgets_notebook(file):
             execution_count=None,
             id=f"w{i}",
         )
-        for i, text in enumerate(WIDGETS.split("---\n"))
+        for i, text in enumerate(texts)
     ]
     kernel = dict(name="python3", display_name="Python 3")
     book = dict(cells=code, metadata=dict(kernelspec=kernel), nbformat=4, nbformat_minor=5)
@@ -247,7 +260,7 @@ def check_pointer(page, viewer, picture):
 def check_widgets(browser, url, folder, out):
     "Thresholds; the pointer; and how long a key takes, beside a widget that draws nothing"
     file = folder / "widgets.ipynb"
-    widgets_notebook(file)
+    widgets_notebook(file, WIDGETS.split("---\n"))
     page = open_notebook(browser, f"{url}/lab/tree/widgets.ipynb")
     run_all(page, file, 120)
     cells = page.locator(".jp-CodeCell")
@@ -285,6 +298,35 @@ def check_widgets(browser, url, folder, out):
     page.close()
 
 
+def check_volume(playwright, chromium, url, folder, out):
+    "NiiVue draws a volume with WebGL, which a browser without a GPU computes"
+    if find_spec("ipyniivue") is None:
+        print("3D: ipyniivue is not installed, left out")
+        return
+    args = ["--no-sandbox", "--use-angle=swiftshader", "--enable-unsafe-swiftshader"]
+    browser = playwright.chromium.launch(executable_path=chromium, args=args)
+    file = folder / "volume.ipynb"
+    widgets_notebook(file, [VOLUME])
+    page = open_notebook(browser, f"{url}/lab/tree/volume.ipynb")
+    asked = []
+    page.on("request", lambda request: asked.append(request.url))
+    run_all(page, file, 120)
+    canvas = page.locator(".jp-OutputArea-output canvas").first
+    canvas.wait_for(timeout=30_000)
+    page.wait_for_timeout(5000)
+    shot = out / "volume.png"
+    canvas.screenshot(path=shot)
+    colours = len(set(Image.open(shot).convert("RGB").resize((200, 100)).getdata()))
+    assert colours > 50, f"NiiVue shows {colours} colours: it draws nothing"
+    elsewhere = [a for a in asked if not a.startswith((url, "data:", "blob:", "ws:"))]
+    assert not elsewhere, f"NiiVue asks for {elsewhere}"
+    canvas.click(position=dict(x=60, y=60))
+    page.wait_for_timeout(1500)
+    assert canvas.screenshot() != shot.read_bytes(), "a click moves no cross-hair in NiiVue"
+    browser.close()
+    print(f"3D: {colours} colours, no request to elsewhere")
+
+
 def check_stain(page, out):
     "The stains of the lesson"
     cell = page.locator('.jp-CodeCell:has-text("browse_stain(pic")').first
@@ -318,6 +360,7 @@ def main(out):
                 executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
             )
             url = f"http://127.0.0.1:{port}"
+            check_volume(p, chromium, url, folder, out)
             check_widgets(browser, url, folder, out)
             page = open_notebook(browser, f"{url}/lab/tree/lesson.ipynb")
             run_all(page, folder / "lesson.ipynb", 300)

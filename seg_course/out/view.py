@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 import imageio.v3 as iio
 import matplotlib.pyplot as plt
+import nibabel as nib
 import numpy as np
 
 from ..files.scan import Scan
@@ -653,31 +654,77 @@ class _Browser:
         self.arrange()
 
 # %% ../../nbs/93_out.view.ipynb #1e80a4c0
+def _as_nifti(data, affine):
+    "The bytes of a NIfTI file"
+    return nib.Nifti1Image(np.ascontiguousarray(data.T), affine).to_bytes()
+
+# %% ../../nbs/93_out.view.ipynb #37e74456
+def _label_colours(table, names):
+    "Colours, opacities and names of the labels, as NiiVue wants them"
+    rgb = np.rint(table).astype(int).T.tolist()
+    words = ["", *(str((names or {}).get(c, c)) for c in range(1, len(table)))]
+    alpha = [0] + [255] * (len(table) - 1)
+    return dict(zip("RGB", rgb), A=alpha, I=list(range(len(table))), labels=words)
+
+# %% ../../nbs/93_out.view.ipynb #33999343
+def _browse_3d(scan, maps, names):
+    "Three planes and a volume that turns, drawn by NiiVue"
+    from ipyniivue import NiiVue, SliceType, Volume
+
+    low, high = map(float, _limits(scan, "whole scan", 0))
+    image = _as_nifti(scan.data[0].astype(np.float32), scan.affine)
+    volumes = [Volume(data=image, name="image.nii", colormap="gray", cal_min=low, cal_max=high)]
+    for name, m in maps.items():
+        labels = _as_nifti(m.astype(np.uint8), scan.affine)
+        volumes.append(Volume(data=labels, name=f"{name}.nii", opacity=0.5))
+    viewer = NiiVue(slice_type=SliceType.MULTIPLANAR, height=420)
+    viewer.load_volumes(volumes)
+    colours = _label_colours(_colour_table(maps), names)
+    for volume in viewer.volumes[1:]:
+        volume.set_colormap_label(colours)
+    return viewer
+
+# %% ../../nbs/93_out.view.ipynb #1f182fb2
+def _why_no_3d(scan):
+    "Why NiiVue cannot draw an image; '' if it can"
+    if len(scan.data) == 3 or min(scan.shape) < 2:
+        return "a picture has no third dimension: here are its pixels"
+    if find_spec("ipyniivue") is None:
+        return "3D needs the package ipyniivue (pip install ipyniivue): here are the slices"
+    return ""
+
+# %% ../../nbs/93_out.view.ipynb #089718c9
 def browse(
     scan: Scan,  # image; three channels are colours
     labels: dict = None,  # name -> labels (Z,Y,X) or a Scan: truth and predictions side by side
     names: dict = None,  # label -> name, for the switches and the colour key
+    engine: str = "pictures",  # 'pictures', or 'niivue': also in 3D, with WebGL in the browser
 ) -> object:  # a `VBox` of ipywidgets
     """One plane or three, slices, window, opacity, and a switch for each label.
 
     The arrow keys step through the slices when a slider has the focus. With anywidget installed,
     a click or a drag in a picture moves the cross-hair; when the picture has the focus, so do the
-    arrow keys, and the wheel and the keys page up and down step through the slices.
+    arrow keys, and the wheel and the keys page up and down step through the slices. Where 'niivue'
+    is not possible, a sentence above the slices says why.
     """
     import ipywidgets as w
 
+    if engine not in ("pictures", "niivue"):
+        raise ValueError(f"engine {engine!r}: choose 'pictures' or 'niivue'")
     maps = _as_maps(labels, scan)
+    why = _why_no_3d(scan) if engine == "niivue" else "pictures"
+    if not why:
+        return w.VBox([_browse_3d(scan, maps, names)])
     c = _controls(scan, maps, names)
     _Browser(scan, maps, names, c).connect()
-    return w.VBox(
-        [
-            w.HBox([c.plane, c.shown]),
-            w.HBox([*c.slices.values()]),
-            w.HBox([c.window, c.alpha, c.cross, *c.switches.values()]),
-            c.screen,
-            c.words,
-        ]
-    )
+    rows = [
+        w.HBox([c.plane, c.shown]),
+        w.HBox([*c.slices.values()]),
+        w.HBox([c.window, c.alpha, c.cross, *c.switches.values()]),
+        c.screen,
+        c.words,
+    ]
+    return w.VBox(rows if engine == "pictures" else [w.Label(why), *rows])
 
 # %% ../../nbs/93_out.view.ipynb #3606b396
 def _stain_part(scan, part):
