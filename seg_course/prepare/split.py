@@ -50,6 +50,7 @@ def check_leaks(
     """Refuse folds that share a patient
 
     Raises `ValueError` with the patients that are in more than one fold."""
+    check_frame(df, ["group", "fold"], "cohort")
     n = df.groupby("group").fold.nunique()
     if (n > 1).any():
         raise ValueError(
@@ -121,6 +122,7 @@ def plot_folds(
     ax: plt.Axes | None = None,  # axes to draw on
 ) -> plt.Axes:
     "Bars: cases of each size bin in each fold"
+    check_frame(df, ["fold", "bin"], "cohort")
     ax = ax or plt.subplots(figsize=(4, 3), dpi=72)[1]
     n = pd.crosstab(df.fold, df["bin"])
     low = np.zeros(len(n))
@@ -171,6 +173,7 @@ def hold_out(
     Raises `ValueError` if the cohort is too small for this share."""
     if not 0 < share < 1:
         raise ValueError(f"share {share}: between 0 and 1 is expected")
+    check_frame(df, ["group"], "cohort")
     df = df.reset_index(drop=True).copy()
     df["bin"] = size_bins(df, by, bins)
     home = _home_bins(df)

@@ -19,7 +19,7 @@ from fastai.learner import Metric
 from ..batch.whole import JoinBoxes
 from ..files.behaviour import map_cases, mask_readers
 from ..files.cohort import read_cohort
-from ..files.common import few, ignored_label, label_map
+from ..files.common import check_path, few, ignored_label, label_map
 from ..files.image import check_turned
 from ..files.layout import named_files, region_labels
 from ..files.read import label_readers, read_label, read_scan, suffix
@@ -680,6 +680,7 @@ def _check_matches(preds, truth, found, labels):
 # %% ../../nbs/50_score.metric.ipynb #763e3a46
 def _check_folders(*folders):
     for f in folders:
+        check_path(f)
         if not Path(f).is_dir():
             raise ValueError(f"{f}: no such folder")
 

@@ -19,7 +19,7 @@ from pathlib import Path
 import pandas as pd
 import torch
 
-from ..files.common import check_frame, read_table, write_csv, write_json
+from ..files.common import check_frame, check_path, read_table, write_csv, write_json
 from ..files.layout import region_labels
 from ..prepare.recipe import recipe_from_json, recipe_to_json
 from .weights import check_facts, load_nets, read_facts
@@ -60,6 +60,7 @@ def start_run(
 
     `folds` may be others: those that are there stay, and more are trained. Raises `ValueError` if
     the run was started with other settings."""
+    check_path(lesson)
     run = Path(out) if out else _new_folder(lesson)
     run.mkdir(parents=True, exist_ok=True)
     params = json.loads(json.dumps(params or {}))
@@ -458,6 +459,7 @@ def load_run(
     something that no run says, if no fold is finished, or if the recipe contains a step that is not
     registered in this process."""
     check_device(device)
+    check_path(run)
     run = Path(run)
     info = _load_pass(run, device, folds)
     info["post"] = _read_post(run) if post else []

@@ -20,7 +20,7 @@ from fastai.learner import Learner
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
 
-from ..files.common import read_json, write_atomic, write_json
+from ..files.common import check_path, read_json, write_atomic, write_json
 from ..nets.build import build_unet, move_net, unets
 
 # %% ../../nbs/60_train.weights.ipynb #8751c310
@@ -251,6 +251,7 @@ def load_net(
     """Load the network that `save_net` wrote; no code is loaded
 
     Raises `ValueError` if a file is missing or damaged, or if weights and architecture differ."""
+    check_path(folder)
     folder = Path(folder)
     info = _read_model(folder)
     if not _is_weights(weights) or not (folder / weights).is_file():
@@ -300,8 +301,8 @@ def join_nets(
 
     The weights of the others are copied beside those of the first. Raises `ValueError` if one
     of them had other training cases or another architecture."""
-    folder = Path(folder)
     _, info = load_net(folder)
+    folder = Path(folder)
     names = ["model.safetensors"]
     for k, other in enumerate(map(Path, others), 1):
         _check_member(folder, other, info, load_net(other)[1])
