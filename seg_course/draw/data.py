@@ -6,12 +6,11 @@
 __all__ = ['data_path', 'fetch_data']
 
 # %% ../../nbs/84_draw.data.ipynb #d521db28
-import json
 import os
 import shutil
 from pathlib import Path
 
-from .phantom import is_phantom, make_phantom
+from .phantom import is_phantom, make_phantom, phantom_note
 from ..files.common import progress
 
 # %% ../../nbs/84_draw.data.ipynb #91564d93
@@ -39,13 +38,17 @@ def _check_run(folder, settings):
     note = folder / "PHANTOM.md"
     if not note.is_file() or not (folder.parent.parent / "params.json").exists():
         return
-    old = note.read_text(encoding="utf-8").splitlines()[-1]
-    new = json.dumps(settings, default=str)
-    if old.startswith("{") and old != new:
-        raise ValueError(
-            f"{folder.parent.parent}: was started with a phantom of {old}, not {new}: "
-            "use a new --out folder, or the old settings"
-        )
+    text, wanted = note.read_text(encoding="utf-8"), phantom_note(folder.name, settings)
+    old, new = (t.splitlines()[-1] for t in (text, wanted))
+    if not old.startswith("{") or text == wanted:
+        return
+    how = f"a phantom of {old}, not {new}"
+    if old == new:
+        how = "an older drawing of the phantom"
+    raise ValueError(
+        f"{folder.parent.parent}: was started with {how}: "
+        "use a new --out folder, or what it was started with"
+    )
 
 # %% ../../nbs/84_draw.data.ipynb #574792ab
 def data_path(
