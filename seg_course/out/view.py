@@ -669,7 +669,7 @@ def _label_colours(table, names):
 # %% ../../nbs/93_out.view.ipynb #33999343
 def _browse_3d(scan, maps, names):
     "Three planes and a volume that turns, drawn by NiiVue"
-    from ipyniivue import NiiVue, SliceType, Volume
+    from ipyniivue import NiiVue, ShowRender, SliceType, Volume
 
     low, high = map(float, _limits(scan, "whole scan", 0))
     image = _as_nifti(scan.data[0].astype(np.float32), scan.affine)
@@ -678,6 +678,8 @@ def _browse_3d(scan, maps, names):
         labels = _as_nifti(m.astype(np.uint8), scan.affine)
         volumes.append(Volume(data=labels, name=f"{name}.nii", opacity=0.5))
     viewer = NiiVue(slice_type=SliceType.MULTIPLANAR, height=420)
+    viewer.opts.multiplanar_show_render = ShowRender.ALWAYS
+    viewer.opts.crosshair_width = 0.3  # voxels
     viewer.load_volumes(volumes)
     colours = _label_colours(_colour_table(maps), names)
     for volume in viewer.volumes[1:]:
