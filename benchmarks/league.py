@@ -31,7 +31,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import pandas as pd
-from common import RESULTS, machine
+from common import RESULTS, keep, machine
 
 SPLITS = Path(__file__).resolve().parent / "league"
 RAW = RESULTS / "league.jsonl"
@@ -191,7 +191,7 @@ def play(data, args):
 
 
 def records():
-    "Rows of the table: the entries of each data set, the best one first"
+    "Rows of the table: the entries of each data set, the best one first; results/league.json too"
     lines = sorted(read_lines(RAW), key=lambda d: (d["data"], d["minutes"], -d["mean"]))
     rows = {}
     for d in lines:
@@ -223,8 +223,7 @@ def _arguments():
 def main():
     args = _arguments()
     if args.table or not args.data:
-        for name, row in records().items():
-            print(name, row)
+        keep("league", records(), unit="Dice of a case of fold 0; minutes are for everything")
     elif args.freeze:
         freeze_split(data_folder(args.data))
     elif not (args.entry and args.command):

@@ -19,6 +19,7 @@ line that is there is not run again. A peer whose packages are missing is left o
 names the interpreter of an environment of their own."""
 
 import argparse
+import ast
 import json
 import subprocess
 import sys
@@ -28,7 +29,7 @@ from tempfile import TemporaryDirectory
 
 import numpy as np
 import pandas as pd
-from common import RESULTS, machine
+from common import RESULTS, keep, machine
 from league import (
     as_facts,
     data_folder,
@@ -224,14 +225,24 @@ def plot(runs, file):
     axes[0].figure.savefig(file)
 
 
+def unfair(contestants):
+    "What the first lines of each contestant say about fairness"
+    out = []
+    for name in contestants:
+        about = ast.get_docstring(ast.parse((HERE / "entries" / f"{name}.py").read_text()))
+        said = " ".join(about.split("Unfair to", 1)[1].split())
+        out.append(f"*{CONTESTANTS[name]}*: unfair to {said}")
+    return "\n".join(out)
+
+
 def report():
     "results/quality.json, which `report.py` reads, and quality.png"
-    from common import keep
-
     runs = tests()
     if not len(runs):
         raise SystemExit(f"{RAW}: has no runs yet")
-    keep("quality", table(runs), unit="Dice of a case; the gain is the mean over the same cases")
+    note = unfair(c for c in CONTESTANTS if c in set(runs.contestant))
+    unit = "Dice of a case; the gain is the mean over the same cases"
+    keep("quality", table(runs), unit=unit, note=note)
     plot(runs, HERE / "quality.png")
 
 
