@@ -220,6 +220,21 @@ def _input(x, n_in, axes):
     return TensorImage(x)
 
 # %% ../../nbs/33_batch.source.ipynb #bcef2766
+def _ranks():
+    "(number of this process, how many there are) where several train one network together"
+    group = torch.distributed
+    if not (group.is_available() and group.is_initialized()):
+        return 0, 1
+    return group.get_rank(), group.get_world_size()
+
+# %% ../../nbs/33_batch.source.ipynb #c9b55187
+def _check_shared(bs, world):
+    if bs % world:
+        raise ValueError(
+            f"bs {bs}: {world} processes share each batch, so a multiple of {world} is expected"
+        )
+
+# %% ../../nbs/33_batch.source.ipynb #ca6fe4bf
 class BatchSource(Shown):
     """Batches of slices, stacks or boxes from a store, as a plan function says
 
@@ -295,8 +310,12 @@ class BatchSource(Shown):
         return self.plan(self.table, self.n, g)
 
     def gathered(self) -> Iterator:  # of (where, x, y), see `gather_host`
-        "The batches of an epoch as they are stored"
+        "The batches of an epoch as they are stored; of several processes, the part of this one"
         batches = self.where().split(self.bs)
+        if self.train:
+            rank, world = _ranks()
+            _check_shared(self.bs, world)
+            batches = [where[rank::world] for where in batches]
         for where, (x, y) in zip(batches, self.cases.batches(batches, self.size, self.context)):
             yield where, x, y
 
@@ -306,7 +325,8 @@ class BatchSource(Shown):
         for b, (where, x, y) in enumerate(self.gathered()):
             x = (x.movedim(2, 1) if self.box else x.flatten(1, 2)).float() * self.cases.scale
             y = y if self.box else y[:, 0]
-            g.manual_seed(self._seed(b))
+            # each of several processes augments in its own way
+            g.manual_seed((self._seed(b) + _ranks()[0] * 7_368_787) % 2**63)
             for t in self.tfms:
                 x, y = t(x, y, g)
             if self.coords:
