@@ -71,8 +71,9 @@ def shake_up(
         raise ValueError(f"{len(patients)} patients for {len(table)} cases: give one for each")
     rng = np.random.default_rng(seed)
     values = table.to_numpy(float)
-    boards = [_drawn_means(values, patients, size, n, rng) for size in (public, private)]
-    return _fates(*boards)
+    on_public = _drawn_means(values, patients, public, n, rng)
+    on_private = _drawn_means(values, patients, private, n, rng)
+    return _fates(on_public, on_private)
 
 # %% ../../nbs/56_score.shakeup.ipynb #f67c79d3
 def crowd_shake_up(
@@ -93,8 +94,10 @@ def crowd_shake_up(
     if not 0 <= spread < np.inf:
         raise ValueError(f"spread {spread!r}: a number of at least 0 is expected")
     rng = np.random.default_rng(seed)
-    noise = [rng.normal(0, spread / size**0.5, (n, len(quality))) for size in (public, private)]
-    return _fates(quality + noise[0], quality + noise[1])
+    shape = (n, len(quality))
+    on_public = rng.normal(quality, spread / public**0.5, shape)
+    on_private = rng.normal(quality, spread / private**0.5, shape)
+    return _fates(on_public, on_private)
 
 # %% ../../nbs/56_score.shakeup.ipynb #d64863d8
 def plot_shake_up(
@@ -141,7 +144,9 @@ def tuning_draws(
     rows = []
     for _ in range(n):
         chooses = np.isin(of_case, rng.permutation(len(names))[:tuned])
-        here, there = gains[chooses].mean(0), gains[~chooses].mean(0)
+        here = gains[chooses].mean(0)
+        there = gains[~chooses].mean(0)
         best = int(here.argmax())
-        rows.append(dict(setting=best, gain_tuned=here[best], gain_elsewhere=there[best]))
+        row = dict(setting=best, gain_tuned=here[best], gain_elsewhere=there[best])
+        rows.append(row)
     return pd.DataFrame(rows)
