@@ -178,7 +178,7 @@ def row_of(runs, ours, data):
         steps=int(runs.steps.mean()),
         minutes=round(float(runs.train_s.mean() / 60), 1),
         processor=round(float(runs.cpu_s.mean() / 60), 1),
-        load=f"{runs.load.str[0].min():.1f} to {runs.load.str[-1].max():.1f}",
+        load=f"{min(map(min, runs.load)):.1f} to {max(map(max, runs.load)):.1f}",
     )
     both = ours[ours.seed.isin(runs.seed)]
     if runs.contestant.iloc[0] == "ours" or not len(both):
@@ -203,12 +203,13 @@ def table(runs):
 
 
 def plot(runs, file):
-    "Dice against minutes, a panel a data set; the best setting of each contestant"
+    "Dice against minutes, a panel a data set; the plan as it is, the best setting of each peer"
     import matplotlib
 
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
+    runs = runs[(runs.contestant != "ours") | (runs.choice == {})]
     names = sorted(runs.data.unique())
     axes = plt.subplots(1, len(names), figsize=(3.6 * len(names), 3), dpi=80, squeeze=False)[1][0]
     for ax, name in zip(axes, names):
