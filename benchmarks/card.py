@@ -141,19 +141,21 @@ ANSWERS = dict(
 )
 
 
+_Generator = torch.Generator
+
+
 class MetaGenerator(torch.Generator):
     "A generator that says to be on the meta device, which has none"
 
     device = torch.device("meta")
 
 
-def _generator(real):
-    "What makes generators"
+class AnyGenerator(torch.Generator):
+    "What makes generators: those of the meta device, or of any other"
 
-    def make(device="cpu"):
-        return MetaGenerator() if torch.device(device).type == "meta" else real(device)
-
-    return make
+    def __new__(cls, device="cpu"):
+        is_meta = torch.device(device).type == "meta"
+        return MetaGenerator() if is_meta else _Generator(device)
 
 
 @contextmanager
@@ -165,7 +167,7 @@ def fake_card(kind):
         for name, f in ANSWERS.items()
     ]
     patches.append(patch.object(torch.Tensor, "to", _counted_to(torch.Tensor.to, counts)))
-    patches.append(patch.object(torch, "Generator", _generator(torch.Generator)))
+    patches.append(patch.object(torch, "Generator", AnyGenerator))
     is_cuda = property(lambda tensor: kind == "cuda" and tensor.is_meta)
     patches.append(patch.object(torch.Tensor, "is_cuda", is_cuda))
     for p in patches:
