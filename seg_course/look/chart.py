@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.cohort import read_case
+from ..files.common import check_frame
 from ..files.scan import Scan
 from .explore import class_names, fg_ratio
 
@@ -148,6 +149,7 @@ def plot_ratio_bins(
     by: str = "fold",  # column that stacks the bars, if it is there
 ) -> plt.Axes:  # the axes
     "Bars: cases in each bin of foreground share, by fold"
+    check_frame(df, ["label"], "statistics")
     df = df[df.label != ""]
     ax = _ax(ax, 5)
     n_bins = len(edges) - 1
@@ -172,6 +174,7 @@ def plot_intensities(
     most: int = 30,  # cases shown, spread evenly over the cohort sorted by median
 ) -> plt.Axes:  # the axes
     "Box plot of intensities: box 25-75 %, whiskers 1-99 %, a point at the maximum"
+    check_frame(df, ["p1", "p25", "p50", "p75", "p99", "imax"], "statistics")
     ax = _ax(ax, 5)
     pick = np.linspace(0, len(df) - 1, min(most, len(df))).astype(int)
     shown = df.sort_values("p50").iloc[np.unique(pick)]
@@ -220,6 +223,7 @@ def plot_geometry(
     ax: plt.Axes = None,  # axes to draw on
 ) -> plt.Axes:  # the axes
     "Voxel size of each case; the larger the point, the more pixels a slice"
+    check_frame(df, ["ny", "nx", "nz", "dx_mm", "dz_mm"], "statistics")
     ax = _ax(ax)
     side = np.sqrt(df.ny * df.nx)
     area = 10 + 90 * side / side.max()
@@ -375,6 +379,8 @@ def contact_sheet(
     most: int = 12,  # cases shown
 ) -> np.ndarray:  # the axes, one a case
     "The cases that deserve a look, with up to three reasons each"
+    check_frame(df, ["case"], "statistics")
+    check_frame(why, ["case", "why"], "suspicious cases")
     if not len(why):
         raise ValueError("no case is suspicious: there is nothing to show")
     df = df.reset_index(drop=True)

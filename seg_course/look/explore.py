@@ -144,6 +144,7 @@ def class_names(
     df: pd.DataFrame,  # from `case_stats`
 ) -> dict:  # label value -> name, without background
     "Names of the foreground labels"
+    check_frame(df, ["case"], "statistics")
     found = [int(c[3:]) for c in df if c.startswith("ml_")]
     names = df.attrs.get("labels", {})
     return {c: names.get(c, f"label {c}") for c in found}
@@ -170,6 +171,7 @@ def slice_stats(
     n_jobs: int = 2,  # processes
 ) -> pd.DataFrame:  # case, z, rel_z (0 first slice, 1 last), n_0, n_1, ... (voxels); a row a slice
     "Foreground of each slice"
+    check_frame(df, ["case", "label"], "cohort")
     df = df[df.label != ""]
     rows = []
     for case, slices in zip(df.case, _once(_slices, df, "slice_stats", n_jobs)):
@@ -271,6 +273,7 @@ def target_stats(
     a picture of a disc, of that size), border (voxels to the border of the image; 0: cut by it),
     rel_z, rel_y, rel_x (place of the centre, 0 first and 1 last voxel), mean_in and mean_out
     (intensity inside of the target, and outside of all targets)."""
+    check_frame(df, ["case", "label"], "cohort")
     df = df[df.label != ""]
     found = _once(_targets, df, "target_stats", n_jobs)
     rows = [dict(case=case) | t for case, targets in zip(df.case, found) for t in targets]
@@ -324,6 +327,8 @@ def suspicious(
     """Cases that deserve a look
 
     Source: Iglewicz and Hoaglin, How to detect and handle outliers, 1993."""
+    check_frame(df, ["case", "label"], "statistics")
+    check_frame(ts, ["case"], "targets")
     reasons = list(_reasons(df[df.label != ""], ts, limit))
     out = pd.DataFrame(reasons, columns=["case", "why", "z"])
     out = out.sort_values("z", ascending=False, kind="stable")

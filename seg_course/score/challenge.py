@@ -11,6 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.cohort import read_case
+from ..files.common import check_frame
 from ..files.scan import Scan
 from ..look.explore import mask_targets
 from ..prepare.split import size_bins
@@ -194,6 +195,7 @@ def cohort_lesions(
     The table has the column `case` and those of `find_lesions`.
     Raises `ValueError` for an empty cohort.
     """
+    check_frame(cases, ["image", "label"], "cohort")
     if not len(cases):
         raise ValueError("no case to look at: the cohort is empty")
     out, alarms = [], 0
@@ -270,6 +272,7 @@ def dice_by(
     of `by` form a group of their own.
     Raises `ValueError` for a column that is not there, and for scores that are NaN.
     """
+    check_frame(scores, [score], "scores")
     _check_scores(scores, by, score)
     df = scores.assign(
         case=scores.get("case", pd.Series(scores.index, scores.index)),
