@@ -179,6 +179,7 @@ def tissue(
     border: bool = False,  # True: the first target is at the border
     decoys: int = 3,  # nests that are no targets
     um: float = 4.0,  # size of a pixel, µm; 1 for the competition's 942 x 1716 pixels
+    stains: np.ndarray | None = None,  # density of red, green, blue for H and E (2,3); None: drawn
 ) -> tuple:  # (uint8 RGB (y,x,3), list of bool (y,x), one a target)
     "A picture of stained lung tissue and its targets; large targets come first where room is scarce"
     wall, solid, air = _landscape(rng, shape, um)
@@ -187,6 +188,8 @@ def tissue(
     nests = inside | _decoys(rng, air, decoys, um)
     regions = dict(wall=wall, solid=solid, air=air, inside=inside, nests=nests)
     colours, (more_h, more_e), lamp = _laboratory(rng)
+    if stains is not None:
+        colours = np.asarray(stains) / np.linalg.norm(stains, axis=1, keepdims=True)
     h, e = _stain_amounts(rng, regions, um)
     img = _stain_image(more_h * h, more_e * e, colours, lamp)
     img = img + rng.normal(0, 3, img.shape)
