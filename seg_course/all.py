@@ -57,6 +57,7 @@ from .look.chart import (
     stas_bins,
 )
 from .look.check import check_cohort, fault_table, sound_cohort
+from .look.doctor import examine
 from .look.explore import (
     case_stats,
     class_names,
@@ -66,7 +67,6 @@ from .look.explore import (
     suspicious,
     target_stats,
 )
-from .look.doctor import examine
 from .nets.build import build_unet, move_net, unets
 from .nets.decoder import activations, nearest_unet
 from .nets.loss import (
@@ -123,10 +123,17 @@ from .plan.run import (
     time_plan,
 )
 from .plan.settings import Plan, load_plan, plan_settings, save_plan
-from .predict.ensemble import load_model, make_ensemble, model_probs
+from .predict.ensemble import (
+    load_held,
+    load_model,
+    make_ensemble,
+    model_probs,
+    predict_doubt,
+    run_doubt,
+)
 from .predict.gate import PresenceLoss, SliceDice, apply_gate, gate_cost, merge_organs
-from .predict.hysteresis import hysteresis, stas_levels
 from .predict.graph import write_graph
+from .predict.hysteresis import hysteresis, stas_levels
 from .predict.infer import (
     first_mask,
     flip_axes,
@@ -148,6 +155,7 @@ from .predict.post import (
     remove_small,
     threshold,
 )
+from .predict.rankseg import rank_dice
 from .predict.tune import draw_hysteresis, threshold_table, tune_post
 from .prepare.crop import (
     box_of,
@@ -169,6 +177,7 @@ from .prepare.recipe import apply_recipe, orient, resample, resize
 from .prepare.split import check_leaks, hold_out, make_folds, plot_folds
 from .prepare.stain import macenko, rand_stain, stains
 from .prepare.store import load_case, prepare
+from .score.calibration import doubt_table, plot_doubt, plot_reliability, spread_of
 from .score.challenge import (
     cohort_lesions,
     dice_by,
@@ -194,9 +203,11 @@ from .score.metric import (
 )
 from .score.rank import join_scores, leaderboard_table, plot_ranks, rank_draws, ranking_rules
 from .score.shakeup import crowd_shake_up, plot_shake_up, shake_up, tuning_draws
+from .score.suspect import correct_cohort, open_suspect, suspect_labels
 from .score.verdict import verdict, verdicts
 from .train.cases import run_cohort
 from .train.control import extend_run, stop_run, watch_run
+from .train.curve import curve_table, curve_words, learning_curve, plot_curve, thin_index
 from .train.fit import fit_fold
 from .train.learner import fold_sources, seg_learner
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
@@ -223,6 +234,10 @@ __all__ = [
     "DiceCELoss",
     "DiceFocalLoss",
     "Ema",
+    "correct_cohort",
+    "curve_table",
+    "curve_words",
+    "doubt_table",
     "encoder_settings",
     "Fade",
     "HalfPrecision",
@@ -294,15 +309,26 @@ __all__ = [
     "fit_fold",
     "compare_runs",
     "find_runs",
+    "learning_curve",
+    "load_held",
     "load_model",
     "make_ensemble",
     "model_probs",
+    "open_suspect",
+    "plot_curve",
+    "plot_doubt",
+    "plot_reliability",
     "plot_runs",
+    "predict_doubt",
+    "rank_dice",
     "run_cohort",
+    "run_doubt",
     "run_scores",
     "runs_table",
     "grid_points",
     "point_name",
+    "spread_of",
+    "suspect_labels",
     "sweep",
     "sweep_table",
     "flip_axes",
@@ -340,6 +366,7 @@ __all__ = [
     "organ_level",
     "orient",
     "paired_test",
+    "thin_index",
     "verdict",
     "verdicts",
     "join_scores",
