@@ -44,7 +44,7 @@ _app = typer.Typer(
     help="Medical image segmentation competitions in notebooks",
     epilog="Exit codes: 0 done; 1 a fault that you can mend; 2 the command was written in a wrong "
     "way; 3 a fault of the library or of a lesson; 130 interrupted. --debug, anywhere in the "
-    "command, shows the traceback of any fault, -q leaves notes and progress out, -v shows whatever "
+    "command, shows the traceback of any fault; -q leaves notes and progress out; -v adds what "
     "libraries have to say.",
 )
 
