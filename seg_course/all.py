@@ -210,6 +210,7 @@ from .train.control import extend_run, stop_run, watch_run
 from .train.curve import curve_table, curve_words, learning_curve, plot_curve, thin_index
 from .train.fit import fit_fold
 from .train.learner import fold_sources, seg_learner
+from .train.pages import compare_page, plot_case, runs_page
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
 from .train.runs import compare_runs, find_runs, plot_runs, run_scores, runs_table
 from .train.schedule import (
@@ -222,7 +223,9 @@ from .train.schedule import (
     plot_history,
     schedules,
 )
-from .train.sweep import grid_points, point_name, sweep, sweep_table
+from .train.sweep import grid_points, point_name, search, sweep, sweep_table
+from .train.together import is_first, together
+from .train.tracker import trackers
 from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
 
 __all__ = [
@@ -511,6 +514,13 @@ __all__ = [
     "plan_settings",
     "save_plan",
     "watch_run",
+    "compare_page",
+    "plot_case",
+    "runs_page",
+    "search",
+    "is_first",
+    "together",
+    "trackers",
 ]
 
 if is_interactive():
