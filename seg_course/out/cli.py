@@ -622,6 +622,13 @@ def _sweep_values(words):
     "name -> list of values, or range, of each setting on the command line"
     return {k: _options_of(v) for k, v in _given_params(words, None, "").items()}
 
+# %% ../../nbs/98_out.cli.ipynb #c8dd47c0
+def _fold_numbers(text):
+    "The numbers in a text like 0,1; None if it is empty"
+    if not all(word.strip().isdigit() for word in text.split(",") if text):
+        raise ValueError(f"--folds {text}: numbers are expected, like 0,1")
+    return [int(word) for word in text.split(",") if text] or None
+
 # %% ../../nbs/98_out.cli.ipynb #a1be542f
 def _check_sweep(values, known, seeds, folds, sampler):
     "Refuse names and values that the lesson does not have, before the first run"
@@ -671,7 +678,7 @@ def _sweep_lesson(
     from seg_course.train.sweep import search, sweep, sweep_table
 
     known = lesson_params(find_lesson(lesson))
-    values, fold_list = _sweep_values(p), [int(f) for f in folds.split(",") if f] or None
+    values, fold_list = _sweep_values(p), _fold_numbers(folds)
     _check_sweep(values, known, seeds, fold_list, sampler)
     fixed = (dict(data=data) if data else {}) | (dict(minutes=minutes) if minutes else {})
     out = Path(out or f"runs/sweep-{time.strftime('%Y%m%d-%H%M%S')}")

@@ -685,6 +685,12 @@ def _check_folders(*folders):
             raise ValueError(f"{f}: no such folder")
 
 # %% ../../nbs/50_score.metric.ipynb #21e7d87a
+def _check_jobs(n_jobs):
+    "Refuse what is no number of processes, even where few cases need none"
+    if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
+        raise ValueError(f"n_jobs {n_jobs!r}: a number of processes is expected, like 2")
+
+# %% ../../nbs/50_score.metric.ipynb #bf4e0f5b
 def score_files(
     preds: str | Path,  # folder of predictions (NIfTI, or PNG for pictures)
     truth: str | Path,  # folder of labels, or of a data set in a layout that `read_cohort` knows
@@ -706,6 +712,7 @@ def score_files(
     """
     rules = dict(empty=empty) | kw
     _check_rules(**rules)
+    _check_jobs(n_jobs)
     _check_folders(preds, truth)
     found = named_files(Path(preds), tuple(mask_readers))
     known, names, own = _true_files(Path(truth), label_map)
