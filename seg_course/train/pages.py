@@ -16,8 +16,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..files.cohort import read_case
-from ..files.common import read_table, split_series
 from ..look.chart import row_origin, show_slice
+from .cases import run_cohort
 from .runs import compare_runs, plot_runs, run_scores, runs_table
 
 # %% ../../nbs/69_train.pages.ipynb #6887551e
@@ -31,14 +31,12 @@ def _prediction(run, case):
 
 # %% ../../nbs/69_train.pages.ipynb #a981e6ff
 def _case_row(run, case):
-    "The row of a case in the cohort of a run; None if its files are not there"
-    if not (run / "cohort.csv").exists():
+    "The row of a case in the cohort of a run; None if its data is not there"
+    try:
+        cohort = run_cohort(run)
+    except (ValueError, OSError):
         return None
-    cohort = read_table(run / "cohort.csv", "delete it", ["case"], dtype=dict(case=str))
-    rows = cohort[cohort.case == case].fillna("").itertuples()
-    row = next(rows, None)
-    files = [getattr(row, name, "") for name in ("image", "label")]
-    return row if all(f and Path(split_series(f)[0]).exists() for f in files) else None
+    return next(cohort[cohort.case == case].itertuples(), None)
 
 # %% ../../nbs/69_train.pages.ipynb #d73b1279
 def _panels(runs, case):
