@@ -7,10 +7,12 @@ __all__ = ['pick_rows', 'ablation_table']
 
 # %% ../../nbs/95_out.experiment.ipynb #6cabb8da
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from scipy import stats
 
 from ..files.common import check_frame, write_atomic
 
@@ -48,22 +50,62 @@ def _slug(name):
     return re.sub(r"\W+", "_", name)
 
 # %% ../../nbs/95_out.experiment.ipynb #84512620
+def _histories(name, train, run, seeds):
+    "The histories of a row, one for each seed; the first seed's folder has the bare name"
+    ends = ["", *(f"_seed{seed}" for seed in list(seeds)[1:])]
+    found = []
+    for seed, end in zip(seeds, ends):
+        history = train(name, Path(run) / "ablation" / f"{_slug(name)}{end}", seed)
+        check_frame(history, ["dice", "seconds"], f"history of {name!r}")
+        found.append(history)
+    return found
+
+# %% ../../nbs/95_out.experiment.ipynb #33a55556
+def _dice_at(history, seconds, last):
+    "Mean Dice of the last epochs that were over after so many seconds; NaN if none was"
+    over = history.dice[history.seconds.cumsum() <= seconds * 1.001]
+    return over.tail(last).mean()
+
+# %% ../../nbs/95_out.experiment.ipynb #6579df7b
+def _gain(dice, reference):
+    "Mean gain over a row's reference, seed by seed, and the ends of its 95 % interval"
+    gains = np.subtract(dice, reference)
+    half = np.nan
+    if len(gains) > 1:
+        half = stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
+    return dict(gain=gains.mean(), low=gains.mean() - half, high=gains.mean() + half)
+
+# %% ../../nbs/95_out.experiment.ipynb #75ffd78a
 def ablation_table(
-    names: list,  # rows, from `pick_rows`
-    train: Callable,  # (name, folder) -> history with `dice` and `seconds`, as from `fit_fold`
+    names: list,  # rows, from `pick_rows`; the first one is the reference
+    train: Callable,  # (name, folder, seed) -> history with `dice` and `seconds`, as from `fit_fold`
     run: str | Path,  # run folder: rows are trained in ablation/, the table is ablation.csv
     last: int = 1,  # epochs at the end whose mean Dice counts
-) -> pd.DataFrame:  # a row a name: dice (0..1), seconds
+    seeds: Iterable = (0,),  # each row is trained once with each
+) -> (
+    pd.DataFrame
+):  # a row a name: dice (0..1), dice_same_time, seconds; with seeds: gain, low, high
     """The same short training with one thing changed at a time
 
-    Raises `ValueError` if the run folder is not there, or if `train` returns no such history."""
+    `dice` and `seconds` are means over seeds. `gain` is over the first row, seed by seed, `low` and
+    `high` are the ends of its 95 % interval. Raises `ValueError` if the run folder is not there, or
+    if `train` returns no such history."""
     if not Path(run).is_dir():
         raise ValueError(f"{run}: no such run folder")
+    seeds = list(seeds)
+    histories = {name: _histories(name, train, run, seeds) for name in names}
+    fastest = min((h.seconds.sum() for row in histories.values() for h in row), default=0)
+    dice = {n: [h.dice.tail(last).mean() for h in row] for n, row in histories.items()}
     rows = {}
-    for name in names:
-        history = train(name, Path(run) / "ablation" / _slug(name))
-        check_frame(history, ["dice", "seconds"], f"history of {name!r}")
-        rows[name] = dict(dice=history.dice.tail(last).mean(), seconds=history.seconds.sum())
-    table = pd.DataFrame(rows, index=["dice", "seconds"]).T
+    for name, row in histories.items():
+        rows[name] = dict(
+            dice=np.mean(dice[name]),
+            dice_same_time=np.mean([_dice_at(h, fastest, last) for h in row]),
+            seconds=np.mean([h.seconds.sum() for h in row]),
+        )
+        if len(seeds) > 1 and name != names[0]:
+            rows[name] |= _gain(dice[name], dice[names[0]])
+    columns = ["dice", "dice_same_time", "seconds"] + ["gain", "low", "high"] * (len(seeds) > 1)
+    table = pd.DataFrame(rows).T.reindex(columns=columns)
     write_atomic(Path(run) / "ablation.csv", table.to_csv)
     return table
