@@ -239,7 +239,7 @@ def write_index(rooms, lessons):
     text = re.sub(r"^\[!\[.*\n", "", text, flags=re.M)  # badges are for the repository
     how = sorted(f"how/{f.stem}" for f in (SOURCE / "how").glob("*.md"))
     parts = [text, toctree("Start", ["gallery", "reference"])]
-    parts.append(toctree("How do I ...", how))
+    parts.append(toctree("Questions", how))
     parts.append(toctree("Lessons", [f"nbs/lessons/{f.stem}" for f in lessons]))
     for package in PACKAGES:
         inside = [f for f, (title, *_) in rooms.items() if title.startswith(f"{package}.")]

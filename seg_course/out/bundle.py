@@ -47,13 +47,9 @@ def _copy_folds(run, out, folds):
         facts = read_facts(run / fold / "model.json", "train the fold again")
         (out / fold).mkdir(parents=True)
         write_json(out / fold / "model.json", {k: facts[k] for k in _model_keys if k in facts})
-        for name in facts.get("checkpoints") or ["model.safetensors"]:
+        for name in {"model.safetensors", *facts.get("checkpoints", [])}:
+            # written anew: the head of a file of tensors may contain anything
             write_tensors(out / fold / name, load_file(run / fold / name))
-        # `load_net` begins with this name, whatever the checkpoints are called
-        if not (out / fold / "model.safetensors").exists():
-            write_tensors(
-                out / fold / "model.safetensors", load_file(run / fold / "model.safetensors")
-            )
 
 # %% ../../nbs/96_out.bundle.ipynb #33b25868
 def _copy_pass(run, out, folds):
@@ -86,9 +82,16 @@ def _sentence(f):
     return (inspect.getdoc(getattr(f, "func", f)) or "").split("\n")[0]
 
 # %% ../../nbs/96_out.bundle.ipynb #9c08db7c
+def _defaults(f):
+    "The arguments of a function that nobody set, as far as JSON can say them"
+    known = inspect.signature(getattr(f, "func", f)).parameters.items()
+    plain = (str, int, float, bool, list, tuple, type(None))
+    return {k: p.default for k, p in known if k != "mask" and isinstance(p.default, plain)}
+
+# %% ../../nbs/96_out.bundle.ipynb #166c9cc5
 def _described(kept, functions):
-    "Entries of a recipe or of a post-processing, each with what it does"
-    return [{**entry, "does": _sentence(f)} for entry, f in zip(kept, functions)]
+    "Entries of a recipe or of a post-processing, with all arguments and with what it does"
+    return [_defaults(f) | entry | dict(does=_sentence(f)) for entry, f in zip(kept, functions)]
 
 # %% ../../nbs/96_out.bundle.ipynb #4c75c01b
 def _layout(model):
@@ -149,7 +152,7 @@ def pipeline_facts(
 
 # %% ../../nbs/96_out.bundle.ipynb #a33b9970
 def _parts(model):
-    "(name, networks, channels, size, pipeline) of each pass of a run"
+    "(name, networks, channels, size) of each pass of a run"
     yield "net", model["nets"], model["arch"]["n_in"], model["size"]
     if model.get("first"):
         first = model["first"]
@@ -192,7 +195,8 @@ def score_table(
     for column in [c for c in rows if c.startswith("dice_")] + ["score"]:
         one = rows[["patient"]].assign(score=rows[column]).dropna()
         name = "mean" if column == "score" else names.get(column[5:], column[5:])
-        table.append([name, *mean_interval(one), one.patient.nunique()])
+        ends = np.clip(mean_interval(one), 0, 1)  # few patients make wide intervals
+        table.append([name, *ends, one.patient.nunique()])
     return pd.DataFrame(table, columns=columns)
 
 # %% ../../nbs/96_out.bundle.ipynb #fd51e22e
@@ -250,11 +254,12 @@ def card_text(
     rules = [f"{d.get('decoder') or d.get('rule')}: {d['does']}" for d in facts["post"]]
     kind = model["arch"].get("name") or model["arch"].get("decoder", "dynamic")
     targets = ", ".join(label for c, label in model["labels"].items() if c)
+    n = len(model["nets"])
+    answers = "a network" if n == 1 else f"{n} networks, whose answers are averaged,"
     use = "pip install seg_course\nseg_course predict RUN IMAGES OUT   # RUN is this folder"
     parts = [
         f"# {name}",
-        f"{len(model['nets'])} networks ({kind}) that segment {targets}; "
-        "their answers are averaged.",
+        f"Segmentation of {targets} by {answers} of the kind {kind}.",
         "## Data",
         _list(_data_lines(run, versions.get("lesson", "unknown"))),
         "## Scores on cases that the networks had not seen",
@@ -298,11 +303,6 @@ def _write_huggingface(run, out, name, license):
     write_json(out / "pipeline.json", pipeline_facts(model))
 
 # %% ../../nbs/96_out.bundle.ipynb #0d29a2dc
-_monai_run = [
-    "$predict_files(@bundle_root + '/run', @dataset_dir, @output_dir, @device)",
-]
-
-# %% ../../nbs/96_out.bundle.ipynb #77adfc29
 def _monai_config(model):
     "inference.json: the network, the inferer, and the prediction of a folder"
     inferer = dict(_target_="SimpleInferer")
@@ -324,7 +324,7 @@ def _monai_config(model):
         network_def=arch | dict(pretrained=False),
         inferer=inferer,
         initialize=[],
-        run=_monai_run,
+        run=["$predict_files(@bundle_root + '/run', @dataset_dir, @output_dir, @device)"],
     )
 
 # %% ../../nbs/96_out.bundle.ipynb #2328ed84
@@ -398,13 +398,20 @@ _kaggle_cells = [
     ("code", 'images = ""\nout = "/kaggle/working/masks"\nrle = ""  # a name.csv, for pictures'),
     (
         "code",
-        "import os\nimport subprocess\nimport sys\nfrom pathlib import Path\n\n"
+        "import os\nimport subprocess\nimport sys\n"
+        "from importlib.metadata import PackageNotFoundError, version\n"
+        "from pathlib import Path\n\n"
         'places = Path(os.environ.get("SEG_COURSE_INPUT", "/kaggle/input"))\n'
         'bundle = next(places.rglob("pipeline.json")).parent\n'
-        'wheels = sorted((bundle / "wheels").glob("*.whl"))\n'
+        "\n\ndef is_missing(wheel):\n"
+        "    try:\n"
+        '        return not version(wheel.name.split("-")[0])\n'
+        "    except PackageNotFoundError:\n"
+        "        return True\n\n\n"
+        'wheels = [str(w) for w in (bundle / "wheels").glob("*.whl") if is_missing(w)]\n'
         "if wheels:\n"
         '    pip = [sys.executable, "-m", "pip", "install", "-q", "--no-index", "--no-deps"]\n'
-        "    subprocess.run(pip + [str(w) for w in wheels], check=True)\n"
+        "    subprocess.run(pip + wheels, check=True)\n"
         'sys.path.insert(0, str(bundle / "library"))',
     ),
     (
@@ -432,9 +439,9 @@ def _notebook(cells):
 
 # %% ../../nbs/96_out.bundle.ipynb #7a24b8a6
 def _fetch_wheels(out):
-    "Wheels of the packages of the library that Kaggle's image lacks"
-    few = "fastai fastcore plum-dispatch connected-components-3d fill-voids edt monai timm".split()
-    wanted = [r for r in _requirements() if re.split(r"[<>=!~ ;]", r)[0] in few]
+    "Wheels, for this version of Python, of packages that Kaggle's image may lack"
+    rare = ("connected-components-3d", "fill-voids", "edt", "monai")
+    wanted = [r for r in _requirements() if re.split(r"[<>=!~ ;]", r)[0] in rare]
     pip = [sys.executable, "-m", "pip", "download", "-q", "--no-deps", "--only-binary=:all:"]
     done = subprocess.run([*pip, "-d", str(out), *wanted], capture_output=True, text=True)
     if done.returncode:
