@@ -294,8 +294,10 @@ def _prepare_case(case, *args, **kw):
         return str(e) if str(e).startswith(str(case)) else f"{case}: {e}"
 
 # %% ../../nbs/24_prepare.store.ipynb #85906fac
-def _check_prepare(df, dtype):
-    "Refuse a cohort whose cases cannot become files, and a type that the store does not know"
+def _check_prepare(df, dtype, n_jobs):
+    "Refuse a cohort whose cases cannot become files, an unknown type, and no number of processes"
+    if n_jobs is not None and (not isinstance(n_jobs, int) or n_jobs == 0):
+        raise ValueError(f"n_jobs {n_jobs!r}: a number of processes is expected, like 2")
     if dtype not in full_scale:
         raise ValueError(f"dtype {dtype!r}: the store keeps {sorted(full_scale)}")
     check_frame(df, ["case", "image"], "cohort")
@@ -347,7 +349,7 @@ def prepare(
     code of a step of your own is not compared: remove the store after you changed it. Raises
     `ValueError` with a line for each case that cannot be prepared."""
     kept = recipe_to_json(recipe)
-    _check_prepare(df, dtype)
+    _check_prepare(df, dtype, n_jobs)
     store = Path(store)
     if store.exists() and not store.is_dir():
         raise ValueError(f"{store}: is a file; name a folder to write to")
