@@ -18,6 +18,8 @@ import tempfile
 from pathlib import Path
 from types import SimpleNamespace
 
+from common import keep
+
 KINDS = {}
 
 
@@ -273,7 +275,7 @@ def watched(work):
 
     from seg_course.out import cli
 
-    cli._quiet()
+    cli._set_talk(quiet=False, verbose=False)
     import seg_course.all  # noqa: F401  imports are no answer to a run folder
 
     sys.addaudithook(hook)
@@ -361,6 +363,15 @@ def main(work):
             f"{'BAD ' if faults else 'ok  '}{result['name']:28} {'; '.join(faults) or said[:170]}"
         )
     print(f"{len(results) - 1} hostile run folders of {len(KINDS)}, {bad} faults, exit code {code}")
+    hostile = [r for r in results if r["name"] != "untouched"]
+    row = {
+        "tried": len(hostile),
+        "refused in one line": sum(r["code"] == 1 and len(r["said"]) == 1 for r in hostile),
+        "did something": sum(bool(r["done"]) for r in hostile),
+        "files made outside of OUT": len(made),
+        "over 2 GB": sum(r["gb"] > 2 for r in hostile),
+    }
+    keep("hostile", {"run folders": row})
     return bad
 
 

@@ -2,11 +2,14 @@
 
 usage: nice python benchmarks/kills.py [KILLS] [FOLDER]
 
-`seg_course run hippocampus`, small, runs once in peace. Then the same command with other folders is
-killed at random moments, most by SIGKILL and every fourth by SIGTERM, and started anew. After six
-kills a run may finish, and the next folder begins, until the kills are spent. The files of each run
-are compared with those of the first, byte by byte where the file holds no time. Nothing half may be
-left, and no process. At last two processes work on one folder: the second says so and stops.
+`seg_course run hippocampus`, small, runs once in peace, and how long each stage takes is noted. Then
+the same command with other folders is killed in one stage after the other: the files that it writes
+say which stage has begun, and the moment within the stage is random. Every fourth kill is by SIGTERM,
+the others are by SIGKILL, and the same command continues. After six kills a run may finish, and the
+next folder begins, until the kills are spent. The files of each run are compared with those of the
+first, byte by byte where the file holds no time. Nothing half may be left, and no process. At last
+two processes work on one folder: the second says so and stops. From 60 kills on, the figures are
+written to `results/kills.json`.
 """
 
 import hashlib
@@ -24,20 +27,32 @@ from pathlib import Path
 
 import pandas as pd
 import psutil
+from common import keep
 
 CODE = "import sys; from seg_course.out.cli import main; main(sys.argv[1:])"
 SETTINGS = ["-p", "epochs", "2", "-p", "batches", "5"]
-STAGES = {  # file or folder that is written -> what a run is at then
+STAGES = {  # files that are written -> what a run is at then
     "notebook.ipynb": "report",
-    "submission": "submission",
-    "ablation": "ablation",
-    "fold0/probs_plain": "prediction",
-    "fold0/probs": "prediction",
-    "fold0": "training",
-    "store": "preparation",
+    "submission/*": "submission",
+    "ablation/*/*": "ablation",
+    "fold0/probs_plain/*": "prediction",
+    "fold0/probs/*": "prediction",
+    "fold0/*": "training",
+    "store/*": "preparation",
     "scores.csv": "tuning and scores",
     "post.json": "tuning and scores",
 }
+
+ORDER = "start,preparation,training,prediction,tuning and scores,ablation,submission,report".split(
+    ","
+)
+
+
+def targets(n):
+    "The stages in which run number `n` is killed: five in every run, and one of the others"
+    extra = ("start", "ablation", "submission")[n % 3]
+    every = {"preparation", "training", "prediction", "tuning and scores", "report"}
+    return [name for name in ORDER if name in every | {extra}]
 
 
 def start(out):
@@ -49,14 +64,16 @@ def start(out):
 
 def stage(out, begun):
     "What a run was at, by the newest file that it wrote since it was started"
-    new = [(f.stat().st_mtime, name) for name in STAGES for f in _under(out / name)]
-    new = [(when, name) for when, name in new if when > begun]
-    return STAGES[max(new)[1]] if new else "start, and what is there already"
-
-
-def _under(path):
-    "A file, or the files of a folder"
-    return [path] if path.is_file() else [f for f in path.glob("*") if f.is_file()]
+    files = [(f, name) for pattern, name in STAGES.items() for f in out.glob(pattern)]
+    new = []
+    for f, name in files:
+        try:
+            when = f.stat().st_mtime
+        except FileNotFoundError:
+            continue  # renamed since
+        if f.is_file() and when > begun:
+            new.append((when, name))
+    return max(new)[1] if new else "start"
 
 
 def digest(path):
@@ -83,7 +100,7 @@ def marks(out):
         out / "scores.csv",
         out / "ablation.csv",
     ]
-    found = {str(f.relative_to(out)): digest(f) for f in whole}
+    found = {str(f.relative_to(out)): digest(f) for f in whole if f.is_file()}
     for f in (*out.glob("fold*/history.csv"), *out.glob("ablation/*/history.csv")):
         found[str(f.relative_to(out))] = table(f)
     return found
@@ -111,30 +128,55 @@ def kill(process, number):
     return said, len(alive)
 
 
-def one_run(out, longest, kills, counts, faults):
-    "Kill a run up to `kills` times and continue it, then let it end; how often it was killed"
-    done = 0
-    while True:
-        process = start(out)
-        begun = time.time()
-        moment = random.uniform(2, longest) if done < kills else float("inf")
-        while process.poll() is None and time.time() - begun < moment:
-            time.sleep(0.02)
-        if process.poll() is not None:
-            break
-        number = signal.SIGTERM if done % 4 == 3 else signal.SIGKILL
-        counts[stage(out, begun), number.name] += 1
-        said, alive = kill(process, number)
-        done += 1
-        if alive:
-            faults.append(f"{alive} processes were left after {number.name}")
-        # before the program has begun, the signal ends it without a word
-        if number == signal.SIGTERM and said.strip() and "interrupted" not in said:
-            faults.append(f"SIGTERM: {said.strip()[-200:]!r}")
+def spans(process, out):
+    "Seconds of each stage of a run in peace"
+    begun, seen = time.time(), Counter()
+    last = begun
+    while process.poll() is None:
+        time.sleep(0.05)
+        now = time.time()
+        seen[stage(out, begun)] += now - last
+        last = now
+    return seen
+
+
+def reaches(process, out, begun, target):
+    "Wait until a run is in a stage; False if it went past, or ended"
+    while process.poll() is None:
+        now = ORDER.index(stage(out, begun))
+        if now >= ORDER.index(target):
+            return now == ORDER.index(target)
+        time.sleep(0.02)
+    return False
+
+
+def kill_in(process, out, begun, seconds, number, counts, faults):
+    "Kill a run within the next `seconds`; False if it ended before"
+    time.sleep(random.uniform(0, seconds))
+    if process.poll() is not None:
+        return False
+    counts[stage(out, begun), number.name] += 1
+    said, alive = kill(process, number)
+    if alive:
+        faults.append(f"{alive} processes were left after {number.name}")
+    # before the program has begun, the signal ends it without a word
+    if number == signal.SIGTERM and said.strip() and "interrupted" not in said:
+        faults.append(f"SIGTERM: {said.strip()[-200:]!r}")
+    return True
+
+
+def one_run(out, names, seconds, counts, faults):
+    "Kill a run in some stages and continue it, then let it end"
+    process, begun = start(out), time.time()
+    for name in names:
+        number = signal.SIGTERM if sum(counts.values()) % 4 == 3 else signal.SIGKILL
+        if not reaches(process, out, begun, name):
+            continue
+        if kill_in(process, out, begun, 0.9 * seconds[name], number, counts, faults):
+            process, begun = start(out), time.time()
     _, said = process.communicate()
     if process.returncode:
         faults.append(f"{out.name}: exit code {process.returncode}: {said.strip()[-300:]}")
-    return done
 
 
 def two_at_once(out):
@@ -155,16 +197,17 @@ def main(kills=60, folder=None):
     work.mkdir(parents=True, exist_ok=True)
     begun = time.time()
     calm = start(work / "calm")
+    seconds = spans(calm, work / "calm")
     _, said = calm.communicate()
-    longest = time.time() - begun
     assert not calm.returncode, said
+    print("seconds of the stages:", {k: round(v, 1) for k, v in seconds.items()}, flush=True)
     want, faults, counts, runs = marks(work / "calm"), leftovers(work / "calm"), Counter(), 0
-    while kills > 0:
+    while sum(counts.values()) < kills:
         out = work / f"run{runs}"
-        killed = one_run(out, longest, min(6, kills), counts, faults)
-        kills -= killed
+        before = sum(counts.values())
+        one_run(out, targets(runs)[: kills - before], seconds, counts, faults)
         runs += 1
-        print(f"{out.name}: killed {killed} times, then it ended", flush=True)
+        print(f"{out.name}: killed {sum(counts.values()) - before} times", flush=True)
         got = marks(out)
         odd = [name for name in {*want, *got} if want.get(name) != got.get(name)]
         faults += [f"{out.name}: {name} differs" for name in sorted(odd)]
@@ -172,15 +215,16 @@ def main(kills=60, folder=None):
     faults += filter(None, [two_at_once(work / "two")])
     odd = [name for name, content in marks(work / "two").items() if want.get(name) != content]
     faults += [f"two: {name} differs" for name in odd]
-    by_stage = Counter()
-    for (name, _), n in counts.items():
-        by_stage[name] += n
     print("\n".join(faults))
-    print("killed at:", json.dumps(by_stage))
-    print(
+    kinds = ("SIGKILL", "SIGTERM")
+    rows = {name: {kind: counts[name, kind] for kind in kinds} for name in ORDER}
+    note = (
         f"{sum(counts.values())} kills of {runs} runs, {len(want)} files compared in each, "
-        f"{len(faults)} faults, {time.time() - begun:.0f} s"
+        f"{len(faults)} faults."
     )
+    print(note, json.dumps(rows), f"{time.time() - begun:.0f} s")
+    if kills >= 60:
+        keep("kills", rows, unit="times that a run was killed in a stage", note=note)
     return bool(faults)
 
 

@@ -1,17 +1,20 @@
 """Wrong input over all commands and functions: is every call answered by one clear line?
 
-usage: python benchmarks/storm.py [GROUP ...] [--all] [--signatures]
+usage: python benchmarks/storm.py [GROUP ...] [--all]
 
 Each call runs in a process of its own (a copy of this one), two at a time, with a limit of 60 seconds
-(240 where a whole lesson runs).
+(240 where a whole lesson runs, 20 where a call was made from a signature).
 Its answer is a *line* (a `ValueError`, or exit code 1 or 2 and one line), *right* (it returned, and
-the call says why that is right), *returned* (it returned, and nothing says that it should have),
+the call says why that is right), *python* (Python's own error, which says what it expected and got;
+for paths, and for arguments of functions on arrays and networks), *returned* (it returned, and nothing says that it should have),
 *raw* (words of Python or of a library without a way out), a *traceback*, a *hang*, or *memory* (over
 2 GB). One line for each call that was not answered well, `--all` for every call; the counts come
 last. The exit code is 1 if there is any that was not.
 
-`storm_calls.py` contains the calls. With `--signatures`, the calls are made from the signatures of
-all public functions instead (`storm_signatures.py`): each required argument is None, a text, NaN ...
+`storm_calls.py` contains calls that were written one by one. `storm_signatures.py` makes calls from
+the signatures of all public functions: each required argument is None, a text, NaN ... Groups can be
+called alone, as `predict` or `sig_files`; counts of a group are kept in `results/storm.json`, where
+those of the other groups stay.
 """
 
 import json
@@ -33,7 +36,8 @@ os.environ |= dict(OMP_NUM_THREADS="1", PYTHONWARNINGS="ignore", MPLBACKEND="agg
 
 SECONDS, GIGABYTES = 60, 2
 WHOLE_RUNS = dict(run=240, tamper=240)  # seconds for groups that run a whole lesson
-GOOD = ("line", "right")
+GOOD = ("line", "right", "python")
+KINDS = (*GOOD, "returned", "raw", "traceback", "hang", "memory", "broken")
 RAW = re.compile(
     r"\[Errno|has no attribute|codec can't|not supported between|NoneType|enforce fail|SVD did not"
     r"|Expecting value|invalid literal|object is not|Singular matrix|unexpected keyword|positional arg"
@@ -75,12 +79,21 @@ def answer_of(error):
     return "traceback", f"{type(error).__name__} {text[:150]} ({where}, {' '.join(own[-2:])})"
 
 
-def call_function(f):
-    "(kind, text) of a call of a function"
+def limit(job):
+    "Seconds for a call"
+    return 20 if job.group.startswith("sig_") else WHOLE_RUNS.get(job.group, SECONDS)
+
+
+def call_function(f, python):
+    "(kind, text) of a call of a function; `python`: is Python's own error about a type enough?"
     try:
         result = f()
     except Exception as e:
-        return answer_of(e)
+        kind, text = answer_of(e)
+        own = python and isinstance(e, (TypeError, AttributeError))
+        # what is expected and what was given
+        own = own or str(e).startswith("expected str, bytes or os.PathLike object")
+        return ("python" if own and kind != "line" else kind), text
     return "returned", " ".join(repr(result).split())[:150]
 
 
@@ -125,7 +138,8 @@ def in_child(job, folder):
         if job.nobody:
             os.chmod(folder, 0o755)
             as_nobody()
-        kind, text = call_command(f, said) if isinstance(f, (list, tuple)) else call_function(f)
+        is_command = isinstance(f, (list, tuple))
+        kind, text = call_command(f, said) if is_command else call_function(f, job.python)
     except BaseException as e:
         kind, text = "broken", "".join(traceback.format_exception(e))[-700:]
     os.write(out, json.dumps([kind, text[:2000]]).encode())
@@ -139,7 +153,7 @@ def finish(job, folder, usage, killed):
         kind, text = json.loads((folder / "answer.json").read_text())
     job.gigabytes = usage.ru_maxrss / 1e6
     if killed:
-        kind, text = "hang", f"over {WHOLE_RUNS.get(job.group, SECONDS)} s"
+        kind, text = "hang", f"over {limit(job)} s"
     elif job.gigabytes > GIGABYTES:
         kind, text = "memory", f"{job.gigabytes:.1f} GB; {text}"
     if kind == "returned" and job.right:
@@ -162,7 +176,7 @@ def run_all(jobs, work, at_once=2):
                 in_child(job, folder)
             running[pid] = SimpleNamespace(job=job, folder=folder, begun=time.time())
         for pid, r in list(running.items()):
-            late = time.time() - r.begun > WHOLE_RUNS.get(r.job.group, SECONDS)
+            late = time.time() - r.begun > limit(r.job)
             if late:
                 os.killpg(pid, signal.SIGKILL)
             done, _, usage = os.wait4(pid, 0 if late else os.WNOHANG)
@@ -178,43 +192,68 @@ def run_all(jobs, work, at_once=2):
         time.sleep(0.005)
 
 
+def import_early():
+    "What a user without rights could not import, and what every call would import anew"
+    import logging.config  # noqa: F401
+    import multiprocessing.managers  # noqa: F401
+
+    import monai.apps  # noqa: F401
+    import nbclient  # noqa: F401
+    import papermill  # noqa: F401
+
+
+def known_calls(work, groups):
+    "The calls of some groups, or all; a lesson is run only if a call needs what it leaves"
+    import storm_calls
+    import storm_signatures
+
+    jobs = [*storm_calls.JOBS, *storm_signatures.all_calls()]
+    jobs = [job for job in jobs if not groups or job.group in groups]
+    if any(job.group == "tamper" for job in jobs):
+        storm_calls.make_finished(work)
+    if os.geteuid():
+        print("not root: calls as another user are left out")
+        jobs = [job for job in jobs if not job.nobody]
+    return jobs
+
+
+def write_counts(jobs, counts):
+    "Keep the counts of the groups that were called, beside those of the others"
+    from common import RESULTS, keep
+
+    file = RESULTS / "storm.json"
+    rows = json.loads(file.read_text())["rows"] if file.exists() else {}
+    for group in dict.fromkeys(job.group for job in jobs):
+        rows[group] = {kind: counts[group, kind] for kind in KINDS}
+        rows[group]["longest s"] = round(max(j.seconds for j in jobs if j.group == group))
+        rows[group]["most GB"] = round(max(j.gigabytes for j in jobs if j.group == group), 2)
+    keep("storm", rows, unit="calls", note=summary(rows))
+
+
+def summary(rows):
+    "All calls in a sentence"
+    n = {kind: sum(row[kind] for row in rows.values()) for kind in KINDS}
+    bad = sum(n[kind] for kind in KINDS if kind not in GOOD)
+    return f"{sum(n.values())} calls in all, {bad} not answered well."
+
+
 def main(words):
     show, groups = "--all" in words, [w for w in words if not w.startswith("--")]
     warnings.simplefilter("ignore")
     begun = time.time()
+    counts = Counter()
     with tempfile.TemporaryDirectory() as tmp:
         work = Path(tmp).resolve()
         os.chmod(work, 0o755)
-        import logging.config  # noqa: F401  what a user without rights could not import
-        import multiprocessing.managers  # noqa: F401
-
-        import monai.apps  # noqa: F401
-        import nbclient  # noqa: F401
-        import papermill  # noqa: F401
-        import storm_calls
-        import storm_signatures
-
-        known = storm_calls.all_calls(work)
-        if "--signatures" in words:
-            known = storm_signatures.all_calls()
-        jobs = [job for job in known if not groups or job.group in groups]
-        if os.geteuid():
-            jobs = [job for job in jobs if not job.nobody]
-            print("not root: calls as another user are left out")
-        counts = Counter()
+        import_early()
+        jobs = known_calls(work, groups)
         for job in run_all(jobs, work):
             counts[job.group, job.kind] += 1
             if show or job.kind not in GOOD:
                 print(f"{job.kind:9} {job.group:10} {job.name:40} {job.text[:230]}", flush=True)
-    kinds = sorted({kind for _, kind in counts})
-    print(f"{'':12}" + "".join(f"{kind:>10}" for kind in kinds))
-    for group in dict.fromkeys(job.group for job in jobs):
-        print(f"{group:12}" + "".join(f"{counts[group, kind]:10}" for kind in kinds))
+    write_counts(jobs, counts)
     bad = sum(n for (_, kind), n in counts.items() if kind not in GOOD)
-    print(
-        f"{len(jobs)} calls, {bad} not answered well, longest {max(j.seconds for j in jobs):.0f} s, "
-        f"most {max(j.gigabytes for j in jobs):.2f} GB, {time.time() - begun:.0f} s in all"
-    )
+    print(f"{len(jobs)} calls, {bad} not answered well, {time.time() - begun:.0f} s in all")
     return bool(bad)
 
 

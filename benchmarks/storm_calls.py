@@ -37,6 +37,7 @@ class Job:
     build: object
     right: str = ""  # why it may return
     nobody: bool = False  # called by a user without rights
+    python: bool = False  # Python's own error about the type of an argument is enough
 
 
 def command(group, name, build, right="", nobody=False):
@@ -596,7 +597,8 @@ for pattern, kinds in tampered.items():
 
 
 def make_finished(work):
-    "A run folder of the first lesson, made by the command itself"
+    "A run folder of the first lesson under `work`, made by the command itself"
+    global finished
     import subprocess
     import sys
 
@@ -604,7 +606,8 @@ def make_finished(work):
     code = "import sys; from seg_course.out.cli import main; main(sys.argv[1:])"
     quiet = dict(stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     subprocess.run([sys.executable, "-c", code, *words], cwd=work, check=True, **quiet)
-    return work / "finished"
+    finished = work / "finished"
+    os.chmod(finished, 0o755)
 
 
 # ---------------------------------------------------------------- functions
@@ -1165,7 +1168,9 @@ calls(
     slice_far=partial(draw_slice, scan, i=999),
     slice_plane=partial(draw_slice, scan, plane="x"),
     slice_shape=partial(draw_slice, scan, dict(a=mask)),
-    lesson_none=lambda: __import__("seg_course.out.lesson", fromlist=["run_lesson"]).run_lesson(None),
+    lesson_none=lambda: __import__("seg_course.out.lesson", fromlist=["run_lesson"]).run_lesson(
+        None
+    ),
     oof_unknown=partial(load_oof, "zz", ".", patients),
     oof_fold=partial(predict_oof, "nowhere", patients, 0),
     gate_shape=partial(apply_gate, probs, np.zeros((9, 2))),
@@ -1193,9 +1198,224 @@ def unreadable():
 JOBS.append(Job("read_scan", "unreadable (nobody)", unreadable, nobody=True))
 
 
-def all_calls(work):
-    "All calls; what they share is made under `work`"
-    global finished
-    finished = make_finished(work)
-    os.chmod(finished, 0o755)
-    return JOBS
+# ---------------------------------------------------------------- regions that overlap
+
+whole_and_core = dict(whole=[1, 2], core=[2])
+
+
+def region_set(labels=None, order=(1, 2), where="set"):
+    "The three cases with labels 1 and 2, and what dataset.json says about regions"
+    where = data_set(where)
+    for f in (where / "labelsTr").iterdir():
+        stored = nib.load(f)
+        m = np.asarray(stored.dataobj).copy()
+        m[8:10, 8:10, 5:7] = 2
+        nib.save(nib.Nifti1Image(m, stored.affine), f)
+    labels = dict(background=0, **whole_and_core) if labels is None else labels
+    facts = dict(labels=labels, channel_names={"0": "MR"})
+    facts |= {} if order is None else dict(regions_class_order=order)
+    (where / "dataset.json").write_text(json.dumps(facts))
+    return where
+
+
+fine_regions = {
+    "as they are": "regions are read",
+    "no order": "larger regions come first, so the order is plain",
+    "single list": "a list of one value is that value",
+    "ignore": "nnU-Net's ignore goes with regions",
+}
+odd_regions = {
+    "as they are": {},
+    "no order": dict(order=None),
+    "single list": dict(labels=dict(background=0, a=[1], b=[2]), order=None),
+    "ignore": dict(labels=dict(background=0, whole=[1, 2], core=2, ignore=3)),
+    "order short": dict(order=[1]),
+    "order long": dict(order=[1, 2, 3]),
+    "order text": dict(order="12"),
+    "order number": dict(order=5),
+    "order of texts": dict(order=["1", "2"]),
+    "order null in it": dict(order=[1, None]),
+    "order hides": dict(order=[2, 2]),
+    "order of no label": dict(order=[1, 7]),
+    "order of floats": dict(order=[1.5, 2]),
+    "smaller first": dict(labels=dict(background=0, core=[2], whole=[1, 2]), order=[2, 1]),
+    "twice the same": dict(labels=dict(background=0, whole=[1, 2], again=[2, 1])),
+    "label 0": dict(labels=dict(background=0, whole=[0, 1], core=[2])),
+    "negative": dict(labels=dict(background=0, whole=[1, -2], core=[1])),
+    "empty list": dict(labels=dict(background=0, whole=[1, 2], core=[])),
+    "nested": dict(labels=dict(background=0, whole=[[1, 2], [2]], core=[2])),
+    "null": dict(labels=dict(background=0, whole=[1, None], core=[2])),
+    "a text": dict(labels=dict(background=0, whole=[1, 2], core="x")),
+    "a dict": dict(labels=dict(background=0, whole=[1, 2], core={"a": 1})),
+    "300": dict(labels=dict(background=0, whole=[1, 300], core=[2])),
+    "label that no region has": dict(labels=dict(background=0, whole=[1, 3], core=[3])),
+}
+for name, kw in odd_regions.items():
+    right = fine_regions.get(name, "")
+    command("regions", name, lambda kw=kw: ["check", region_set(**kw)], right)
+    if name == "label that no region has":
+        right = "files of labels are opened by `check`"
+    JOBS.append(
+        Job("regions", f"read {name}", lambda kw=kw: partial(read_cohort, region_set(**kw)), right)
+    )
+
+
+def region_sources(change=None, attrs=whole_and_core):
+    "The sources of a fold of a cohort with regions"
+    df = read_cohort(region_set())
+    df["fold"] = [0, 1, 1]
+    df.attrs["regions"] = attrs
+    idx = prepare(df, [normalise], "store", n_jobs=1)
+    return fold_sources("store", idx, df, 0, (32, 32), bs=2, n_batches=1)
+
+
+def region_learner(attrs=whole_and_core, **kw):
+    dls = region_sources(attrs=attrs)
+    arch = dict(name="resnet10t", pretrained=False, empty=1.0, **tiny)
+    return lambda: seg_learner(dls, **arch | kw)
+
+
+learners = {
+    "as they are": {},
+    "left aside": dict(regions={}, n_out=3),
+    "unknown label": dict(regions=dict(whole=[1, 2], other=[7])),
+    "single": dict(regions=dict(whole=[1, 2])),
+    "hidden": dict(regions=dict(core=[2], whole=[1, 2])),
+    "list": dict(regions=[1, 2]),
+    "text": dict(regions="whole"),
+    "number": dict(regions=5),
+    "values text": dict(regions=dict(whole="12", core=[2])),
+    "values floats": dict(regions=dict(whole=[1.0, 2.0], core=[2.0])),
+    "label outside": dict(regions=dict(head=[1], again=[1])),
+    "label left out": dict(attrs=None, regions=dict(one=[1], two=[1])),
+    "label 2 in none": dict(attrs=dict(a=[1, 3], b=[3])),
+    "n_out": dict(n_out=7),
+    "loss for labels": dict(loss_func=DiceCELoss()),
+    "loss of other regions": dict(loss_func=RegionLoss(dict(all=[1, 2], other=[1]))),
+    "loss of pytorch": dict(loss_func=torch.nn.CrossEntropyLoss()),
+    "deep loss for labels": dict(loss_func=DeepLoss(DiceFocalLoss())),
+    "region loss without regions": dict(regions={}, n_out=3, loss_func=RegionLoss(whole_and_core)),
+    "cohort says nonsense": dict(attrs="whole"),
+    "cohort says a list": dict(attrs=[1]),
+}
+for name, kw in learners.items():
+    right = "they go together" if name in ("as they are", "left aside") else ""
+    JOBS.append(Job("regions", f"learner {name}", partial(region_learner, **kw), right))
+
+region_logits = torch.randn(2, 2, 8, 8)
+calls(
+    "regions",
+    loss_channels=partial(RegionLoss(whole_and_core), logits, truth),
+    loss_none=partial(RegionLoss, None),
+    loss_text=partial(RegionLoss, "whole"),
+    loss_empty=partial(RegionLoss, {}),
+    loss_hidden=partial(RegionLoss, dict(core=[2], whole=[1, 2])),
+    loss_zero=partial(RegionLoss, dict(all=[0, 1], core=[1])),
+    loss_weight=partial(RegionLoss, whole_and_core, -1.0),
+    loss_weight_text=partial(RegionLoss, whole_and_core, "a"),
+    loss_targ_none=partial(RegionLoss(whole_and_core), region_logits, None),
+    loss_targ_float=partial(RegionLoss(whole_and_core), region_logits, truth.float()),
+    loss_shape=partial(RegionLoss(whole_and_core), region_logits, truth[:, 1:]),
+    dice_none=partial(RegionDice, None, empty=1),
+    dice_hidden=partial(RegionDice, dict(core=[2], whole=[1, 2]), empty=1),
+    dice_empty=partial(RegionDice, whole_and_core, empty=7),
+    scores_values=partial(case_scores, pred, targ, mm, dict(whole=["a"]), empty=1),
+    scores_fraction=partial(case_scores, pred, targ, mm, dict(whole=[1.5]), empty=1),
+    scores_none=partial(case_scores, pred, targ, mm, dict(whole=[]), empty=1),
+    files_regions_text=lambda: score_files("set/labelsTr", region_set(), regions="x", empty=1),
+    files_regions_list=lambda: score_files("set/labelsTr", region_set(), regions=[1], empty=1),
+    files_regions_hidden=lambda: score_files(
+        "set/labelsTr", region_set(), regions=dict(core=[2], whole=[1, 2]), empty=1
+    ),
+)
+
+
+def region_run(model=whole_and_core, run="run", **facts):
+    "A run folder of a network for two regions that was never trained, and an image for it"
+    from types import SimpleNamespace
+
+    from seg_course.nets.build import build_unet
+
+    arch = dict(name="resnet10t", n_in=3, n_out=2, size=(32, 32), depth=3, full_res=True)
+    arch |= dict(widths=[8, 16, 32], encoder_kw=dict(channels=[16, 16, 32, 64]))
+    torch.manual_seed(0)
+    net = build_unet(pretrained=False, **arch)
+    save_net(SimpleNamespace(model=net, arch=arch, regions=model), Path(run) / "fold0")
+    labels = facts.pop("labels", {"0": "background", "1": "whole", "2": "core"})
+    save_run(run, [normalise], {0: "background", 1: "a"}, (32, 32))
+    entry("run.json", labels=labels, **facts)(Path(run))
+    write_json(f"{run}/post.json", [])
+    plain_image("image.nii")
+    return ["predict", run, "image.nii", "out"]
+
+
+predicted = {
+    "as they are": {},
+    "said twice": dict(regions=whole_and_core),
+    "two labels": dict(labels={"0": "b", "1": "a"}),
+    "four labels": dict(labels={str(c): str(c) for c in range(4)}),
+    "run.json others": dict(regions=dict(a=[1, 2], b=[1])),
+    "run.json null": dict(regions=None),
+    "run.json list": dict(regions=[1]),
+    "run.json text": dict(regions="x"),
+    "run.json hidden": dict(regions=dict(core=[2], whole=[1, 2])),
+    "run.json huge": dict(regions={str(c): [c + 1] for c in range(99)}),
+    "swap": dict(swap={"x": [[1, 2]]}),
+    "model.json list": dict(model=[1]),
+    "model.json text": dict(model="x"),
+    "model.json hidden": dict(model=dict(core=[2], whole=[1, 2])),
+    "model.json three": dict(model=dict(a=[1, 2], b=[2], c=[3])),
+    "model.json values": dict(model=dict(a=["x"], b=[2])),
+    "model.json 0": dict(model=dict(a=[0, 1], b=[1])),
+    "model.json null": dict(model=dict(a=None, b=[1])),
+    "model.json large": dict(model=dict(a=[10**12, 1], b=[1])),
+}
+for name, kw in predicted.items():
+    right = "nothing was changed" if name in ("as they are", "said twice") else ""
+    command("regions", f"predict {name}", partial(region_run, **kw), right)
+command("regions", "score", lambda: ["score", region_set() / "labelsTr", "set"], "all is the same")
+
+# ---------------------------------------------------------------- commands over runs
+
+
+def with_run(*words):
+    "A command with a run folder `run` that has no scores"
+    small_run()
+    return list(words)
+
+
+commands = {
+    "plan nowhere": lambda: ["plan", "nowhere"],
+    "plan a file": lambda: (Path("x.txt").write_text("x"), ["plan", "x.txt"])[1],
+    "plan unknown setting": lambda: ["plan", data_set(), "-p", "nothing=1"],
+    "plan minutes 0": lambda: ["plan", data_set(), "--minutes", "0"],
+    "plan minutes nan": lambda: ["plan", data_set(), "--minutes", "nan"],
+    "plan minutes text": lambda: ["plan", data_set(), "--minutes", "x"],
+    "plan device": lambda: ["plan", data_set(), "--device", "x"],
+    "plan group": lambda: ["plan", data_set(), "--group", "("],
+    "plan pattern": lambda: ["plan", data_set(), "--images", "{x}.nii"],
+    "runs nowhere": lambda: ["runs", "nowhere"],
+    "runs empty": lambda: (Path("e").mkdir(), ["runs", "e"])[1],
+    "runs unscored": partial(with_run, "runs", "."),
+    "runs sort": partial(with_run, "runs", ".", "--sort", "nothing"),
+    "compare one": partial(with_run, "compare", "run"),
+    "compare itself": partial(with_run, "compare", "run", "run"),
+    "compare nowhere": partial(with_run, "compare", "run", "nowhere"),
+    "compare margin": partial(with_run, "compare", "run", "run", "--margin", "-1"),
+    "rank nowhere": lambda: ["rank", "nowhere.csv"],
+    "rank one": lambda: (Path("a.csv").write_text("case,dice_1\nx,1\n"), ["rank", "a.csv"])[1],
+    "rank no scores": lambda: (Path("a.csv").write_text("a,b\n1,2\n"), ["rank", "a.csv"])[1],
+    "rank labels nowhere": lambda: ["rank", ".", "--labels", "nowhere"],
+    "rank labels many": lambda: ["rank", ".", ".", "--labels", "nowhere"],
+    "sweep no lesson": lambda: ["sweep", "nothing", "-p", "lr=1,2"],
+    "sweep no setting": lambda: ["sweep", "hippocampus", "-p", "nothing=1,2"],
+    "sweep no values": lambda: ["sweep", "hippocampus", "-p", "lr"],
+    "sweep seeds": lambda: ["sweep", "hippocampus", "-p", "lr=1e-3,1e-2", "--seeds", "0"],
+    "sweep folds": lambda: ["sweep", "hippocampus", "-p", "lr=1e-3,1e-2", "--folds", "x"],
+    "sweep sampler": lambda: ["sweep", "hippocampus", "-p", "lr=1e-3,1e-2", "--sampler", "x"],
+    "check nothing given": lambda: ["check"],
+    "unknown command": lambda: ["nothing"],
+    "unknown option": lambda: ["check", "x", "--nothing"],
+}
+for name, build in commands.items():
+    command("over_runs", name, build)

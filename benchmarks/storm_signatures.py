@@ -1,6 +1,8 @@
 """Calls of `storm.py` that are made from signatures: every public function, with wrong input of several kinds.
 
-Each required argument gets the same wrong value. A `TypeError` that Python raises about the call itself counts as a line.
+Each required argument gets the same wrong value. The groups are the packages, as in `sig_files`. Functions that work on arrays,
+tensors and networks do not check the type of every argument: Python's own `TypeError` or `AttributeError` counts as *python* there.
+A function whose required arguments have a name of `USERS` is called by users with files, folders and tables, and has to say a line.
 """
 
 import inspect
@@ -20,10 +22,15 @@ WRONG = dict(
 )
 # they take anything, by design, or wait for a user
 LEFT_OUT = {"browse", "browse_stain", "browse_thresholds", "Registry", "Scan"}
+# arguments that are files, folders, runs and tables
+USERS = set(
+    "path folder file run runs df cohort store preds truth images image name lesson out rows st stats "
+    "scores table faults faulty kept plan data patients cases load".split()
+)
 
 
 def _required(f):
-    "Names of the arguments without a default"
+    "Arguments without a default"
     kinds = (inspect.Parameter.VAR_POSITIONAL, inspect.Parameter.VAR_KEYWORD)
     found = inspect.signature(f).parameters.values()
     return [p for p in found if p.default is p.empty and p.kind not in kinds]
@@ -43,9 +50,13 @@ def all_calls():
     jobs = []
     for name in surface.__all__:
         f = getattr(surface, name)
-        own = getattr(f, "__module__", "").startswith("seg_course")
+        module = getattr(f, "__module__", "")
+        own = module.startswith("seg_course")
         if name in LEFT_OUT or not own or not inspect.isroutine(f) or not _required(f):
             continue
+        group = f"sig_{module.split('.')[1]}"
+        for_users = bool(USERS & {p.name for p in _required(f)})
         for kind, value in WRONG.items():
-            jobs.append(Job("signature", f"{name} {kind}", partial(_call, f, value)))
+            build = partial(_call, f, value)
+            jobs.append(Job(group, f"{name} {kind}", build, python=not for_users))
     return jobs
