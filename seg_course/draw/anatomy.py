@@ -162,7 +162,8 @@ def _more_shapes(g, s, spacing, rng):  # grid, shapes of a chest, mm -> {name: s
 def _lung_hu(g, rng):  # air, tissue, and blood that sinks to the back -> float32 (z,y,x)
     front = np.float32(rng.uniform(-890, -850))
     slope = np.float32(rng.uniform(0.25, 0.55))  # HU a mm
-    return front + slope * (g[1] + 80) + 20 * noise_texture(g.shape[1:], rng, 1.2)
+    grain = noise_texture(g.shape[1:], rng, 1.2)
+    return front + slope * (g[1] + 80) + 20 * grain
 
 # %% ../../nbs/80_draw.anatomy.ipynb #97e42d30
 def _chest_hu(g, s, blood, mm, rng):  # grid, all shapes, HU, voxel in mm -> float32 (z,y,x)
@@ -188,11 +189,14 @@ _kernels = dict(
 # %% ../../nbs/80_draw.anatomy.ipynb #c2c1799a
 def _scanned(hu, spacing, kernel, rng):  # float32 HU, mm, a name of `_kernels` -> float32 HU
     k = _kernels[kernel]
-    hu = gaussian_filter(hu, (0.3, k["blur"] / spacing[1], k["blur"] / spacing[2]))
+    in_plane = np.array(spacing[1:])
+    hu = gaussian_filter(hu, (0.3, *k["blur"] / in_plane))
     if k["edge"]:
-        hu += np.float32(k["edge"]) * (hu - gaussian_filter(hu, (0, 1, 1)))
-    grain = (0.2, k["grain"] / spacing[1], k["grain"] / spacing[2])
-    return hu + np.float32(rng.uniform(*k["noise"])) * noise_texture(hu.shape, rng, grain)
+        edges = hu - gaussian_filter(hu, (0, 1, 1))
+        hu += np.float32(k["edge"]) * edges
+    level = np.float32(rng.uniform(*k["noise"]))
+    noise = noise_texture(hu.shape, rng, (0.2, *k["grain"] / in_plane))
+    return hu + level * noise
 
 # %% ../../nbs/80_draw.anatomy.ipynb #f21bfe8e
 def _patient_grid(shape, spacing, rng):  # -> float32 (3,z,y,x), mm in the average patient

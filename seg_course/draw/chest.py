@@ -68,10 +68,11 @@ _radii = dict(
 def _tube_of(g, name, shift=0, thick=1.0, reach=8.0, out=None, squeeze=(1, 1, 1)):
     "A tube of the tables, moved by `shift` mm and `thick` times as thick -> signed distance"
     marks = np.asarray(_lines[name], float)
-    n = 3 * len(marks)
-    line = smooth_line(marks, n) + shift
-    radii = np.broadcast_to(_radii[name], len(marks)).astype(float)
-    radii = thick * np.interp(np.linspace(0, 1, n), np.linspace(0, 1, len(marks)), radii)
+    n = len(marks)
+    line = smooth_line(marks, 3 * n) + shift
+    radii = np.broadcast_to(_radii[name], n).astype(float)
+    way = np.linspace(0, n - 1, 3 * n)
+    radii = thick * np.interp(way, np.arange(n), radii)
     return tube(g, line, radii, reach, squeeze, out)
 
 # %% ../../nbs/78_draw.chest.ipynb #f751fe3b
@@ -103,8 +104,11 @@ def _rounded(g, name, wide=1.0, deep=1.0):  # 'body' or 'cage', factors -> signe
     at = _profile_at("cage_at", z) if name == "cage" else 0
     across = np.abs(g[2] / half_x)
     along = np.abs((g[1] - at) / half_y)
-    k = across**2 * np.sqrt(across) + along**2 * np.sqrt(along)
-    return (k ** np.float32(0.4) - 1) * np.minimum(half_x, half_y)
+    # to the power of 2.5: between an ellipse (2) and a rectangle
+    k = across**2 * np.sqrt(across)
+    k = k + along**2 * np.sqrt(along)
+    k = k ** np.float32(0.4)
+    return (k - 1) * np.minimum(half_x, half_y)
 
 # %% ../../nbs/78_draw.chest.ipynb #b364c190
 # top, middle (y,x) and half widths (y,x), mm: right, left, under the heart
@@ -114,11 +118,20 @@ _domes = ((-60, -4, -66, 84, 76), (-72, 0, 70, 84, 74), (-76, -30, 12, 70, 62))
 def _diaphragm(g, breath):  # grid, mm (deep is negative) -> signed distance of what is below
     below = None
     for top, y, x, wide_y, wide_x in _domes:
-        far = ((g[1] - y) / wide_y) ** 2 + ((g[2] - x) / wide_x) ** 2
+        far = ((g[1] - y) / wide_y) ** 2
+        far = far + ((g[2] - x) / wide_x) ** 2
         surface = top + breath - 45 * far * np.sqrt(far)
         d = (g[0] - surface) * np.float32(0.7)
         below = d if below is None else blend_shapes(below, d, 8)
     return below
+
+# %% ../../nbs/78_draw.chest.ipynb #ea09e506
+def _common(*shapes):  # signed distances -> of what all of them share
+    return np.maximum.reduce(shapes)
+
+# %% ../../nbs/78_draw.chest.ipynb #7e090a70
+def _joined(*shapes):  # signed distances -> of all of them together
+    return np.minimum.reduce(shapes)
 
 # %% ../../nbs/78_draw.chest.ipynb #6ab41e0b
 _vertebra_mm = 24  # one vertebra and its disc
@@ -127,16 +140,18 @@ _vertebra_mm = 24  # one vertebra and its disc
 def _vertebra(x, p, low):  # places relative to the middle of a body -> (bone, disc, canal)
     high = np.abs(low)
     across = np.abs(x)
-    ring = (np.sqrt((x / 16) ** 2 + (p / 13.5) ** 2) - 1) * 13 + 0.12 * (9.5 - high)
+    ring = 13 * np.hypot(x / 16, p / 13.5) - 13
+    ring = ring + 0.12 * (9.5 - high)  # a waist
     body = np.maximum(ring, high - 9.5)
     disc = np.maximum(ring + 1, 9.5 - high)
-    canal = np.sqrt((x / 1.1) ** 2 + (p - 21) ** 2) - 8
-    arch = np.maximum(np.maximum(canal - 4.5, -canal), high - 8)
-    slope = np.abs(low + 0.8 * (p - 33)) - 5
-    spinous = np.maximum(np.maximum(across - 3, np.abs(p - 42) - 12), slope)
-    side = np.sqrt((p - 22 - 0.2 * across) ** 2 + low**2) - 4.5
+    canal = np.hypot(x / 1.1, p - 21) - 8
+    arch = _common(canal - 4.5, -canal, high - 8)
+    slope = low + 0.8 * (p - 33)
+    spinous = _common(across - 3, np.abs(p - 42) - 12, np.abs(slope) - 5)
+    backwards = p - 22 - 0.2 * across
+    side = np.hypot(backwards, low) - 4.5
     transverse = np.maximum(side, np.abs(across - 22) - 12)
-    bone = np.minimum(np.minimum(body, arch), np.minimum(spinous, transverse))
+    bone = _joined(body, arch, spinous, transverse)
     return bone, disc, canal
 
 # %% ../../nbs/78_draw.chest.ipynb #48c61e3b
@@ -145,9 +160,10 @@ def _spine(g):  # -> {spine, disc, canal: signed distance}
     box = (slice(None), slice(None), box[2])
     z, y, x = g[(slice(None), *box)]
     p = y - _profile_at("spine_y", z)
-    low = (z + 2) % _vertebra_mm - _vertebra_mm / 2
+    low = (z + 2) % _vertebra_mm
+    parts = _vertebra(x, p, low - _vertebra_mm / 2)
     shapes = {}
-    for name, d in zip(("spine", "disc", "canal"), _vertebra(x, p, low)):
+    for name, d in zip(("spine", "disc", "canal"), parts):
         shapes[name] = np.full(g.shape[1:], 10, np.float32)
         shapes[name][box] = np.minimum(d, 10)
     return shapes
@@ -158,14 +174,18 @@ def _rib_line(i):  # number from 0 -> (14,3): middle line of the left rib, mm
     drop = np.interp(i, (0, 4, 10), (38, 82, 60))
     end = np.interp(i, (0, 6, 8, 10), (0.93, 0.86, 0.7, 0.5))
     share = np.linspace(0, 1, 12)
-    turn = np.pi * (0.16 + (end - 0.16) * share)  # 0 is the back, pi the front
+    turn = np.pi * np.linspace(0.16, end, 12)  # 0 is the back, pi the front
     z = top - drop * (share * end) ** 1.1
-    ahead = np.cos(turn)
-    x = (_profile_at("cage_x", z) + 5) * np.sin(turn) ** 0.8
-    y = (_profile_at("cage_y", z) + 5) * np.sign(ahead) * np.abs(ahead) ** 0.8
+    wide = _profile_at("cage_x", z) + 5
+    deep = _profile_at("cage_y", z) + 5
+    x = wide * np.sin(turn) ** 0.8
+    back = np.cos(turn)
+    y = deep * np.sign(back) * np.abs(back) ** 0.8
+    y = y + _profile_at("cage_at", z)
     spine = _profile_at("spine_y", top)
-    head = (top + 4, spine + 10, 17), (top + 2, spine + 24, 30)
-    return np.vstack([head, np.c_[z, y + _profile_at("cage_at", z), x]])
+    head = (top + 4, spine + 10, 17)
+    neck = (top + 2, spine + 24, 30)
+    return np.vstack([head, neck, np.c_[z, y, x]])
 
 # %% ../../nbs/78_draw.chest.ipynb #a5f12b34
 def _ribs(g):  # -> signed distance
@@ -176,15 +196,22 @@ def _ribs(g):  # -> signed distance
     return out
 
 # %% ../../nbs/78_draw.chest.ipynb #a4e82986
+# landmarks (z,y,x), mm; the left collarbone
+_breastbone = [(94, -66, 0), (74, -76, 0), (30, -90, 0), (-48, -97, 0)]
+_collarbone = [(106, -64, 14), (114, -62, 50), (128, -44, 95), (142, -20, 128)]
+
+# %% ../../nbs/78_draw.chest.ipynb #f0960050
 def _front_and_shoulders(g):  # -> signed distance
-    breast = smooth_line([(94, -66, 0), (74, -76, 0), (30, -90, 0), (-48, -97, 0)], 10)
+    breast = smooth_line(_breastbone, 10)
     out = tube(g, breast, 5.5, 8, squeeze=(1, 1, 2.6))
-    collar = smooth_line([(106, -64, 14), (114, -62, 50), (128, -44, 95), (142, -20, 128)], 8)
+    collar = smooth_line(_collarbone, 8)
     for side in (-1, 1):
         tube(g, collar * (1, 1, side), 6, 8, out=out)
-        c, s = np.cos(0.7), side * np.sin(0.7)
+        c = np.cos(0.7)
+        s = side * np.sin(0.7)
         axes = np.array([[1, 0, 0], [0, c, s], [0, -s, c]])
-        blade = ellipsoid(g, (62, 68, side * 98), (58, 4.5, 36), axes, 8)
+        middle = (62, 68, side * 98)
+        blade = ellipsoid(g, middle, (58, 4.5, 36), axes, 8)
         out = np.minimum(out, blade)
     return out
 
@@ -195,27 +222,31 @@ def _airways(g, w, rng):  # -> {airway, trachea: signed distance}
     airway = _tube_of(g, "trachea", shift, thick, 25)
     for side in ("right", "left"):
         _tube_of(g, f"bronchus_{side}", shift, thick, 8, airway)
-    lowest = np.float32(_lines["trachea"][-1][0] + shift[0] - 20)
-    return dict(airway=airway, trachea=np.maximum(airway, lowest - g[0]))
+    carina = _lines["trachea"][-1][0] + shift[0]
+    above = np.float32(carina - 20) - g[0]
+    return dict(airway=airway, trachea=np.maximum(airway, above))
 
 # %% ../../nbs/78_draw.chest.ipynb #a94fe8c2
 def _oesophagus(g, w, rng):  # -> {oesophagus, lumen: signed distance}
     way = np.linspace(0, 1, 40)
 
     def wave(mm):
-        return mm * np.sin(2 * np.pi * (way * rng.uniform(0.7, 1.8) + rng.random()))
+        turns = way * rng.uniform(0.7, 1.8) + rng.random()
+        return mm * np.sin(2 * np.pi * turns)
 
     line = smooth_line(_lines["oesophagus"], 40) + w
     line[:, 1] += wave(1.5)
     line[:, 2] += wave(4)
-    radius = _radii["oesophagus"] * rng.uniform(0.85, 1.15) * (1 + 0.1 * wave(1))
+    radius = _radii["oesophagus"] * rng.uniform(0.85, 1.15)
+    radius = radius * (1 + wave(0.1))
     flat = (1, rng.uniform(0.55, 0.75), 1)
     gullet = tube(g, line, radius, 25, flat)
     lumen = np.full(gullet.shape, 10, np.float32)
     if rng.random() < 2 / 3:
         airy = wave(1) + wave(1) > 0.3
+        hole = np.maximum(0.55 * radius - 0.8, 0.5)
         for i in np.flatnonzero(airy[:-1]):
-            tube(g, line[i : i + 2], max(0.55 * radius[i] - 0.8, 0.5), 10, flat, lumen)
+            tube(g, line[i : i + 2], hole[i], 10, flat, lumen)
     return dict(oesophagus=gullet, lumen=lumen)
 
 # %% ../../nbs/78_draw.chest.ipynb #4c17e224
@@ -233,30 +264,46 @@ def _mediastinum(g, s, vessels, heart):  # grid, shapes so far -> signed distanc
     for d in (s["aorta"], s["trachea"], s["spine"], vessels):
         middle = blend_shapes(middle, d - 3, 10)
     z = _heights(g)
-    half = np.interp(z, (30, 80, 105, 140), (4, 15, 26, 45)).astype(np.float32)
-    spine = _profile_at("spine_y", z)
-    wedge = np.maximum(np.abs(g[2] - 3) - half, g[1] - spine)
-    behind = np.maximum(np.abs(g[2]) - 14, spine - g[1])
-    return blend_shapes(middle, np.minimum(wedge, behind), 10)
+    half = np.interp(z, (30, 80, 105, 140), (4, 15, 26, 45))
+    aside = np.abs(g[2] - 3)
+    behind = g[1] - _profile_at("spine_y", z)
+    wedge = np.maximum(aside - np.float32(half), behind)
+    back = np.maximum(aside - 14, -behind)
+    return blend_shapes(middle, np.minimum(wedge, back), 10)
 
 # %% ../../nbs/78_draw.chest.ipynb #6dd68335
+# (middle, radii) (z,y,x), mm
+_belly_organs = dict(
+    liver=((-150, -8, -44), (110, 92, 118)),
+    spleen=((-125, 45, 92), (48, 38, 26)),
+    stomach=((-125, -12, 66), (46, 50, 44)),
+)
+
+# %% ../../nbs/78_draw.chest.ipynb #bec22d41
 def _belly(below, cage, g):  # what is under the diaphragm -> {name: signed distance}
     inside = np.maximum(below + 4, cage + 3)
-    return dict(
-        liver=np.maximum(ellipsoid(g, (-150, -8, -44), (110, 92, 118)), inside),
-        spleen=np.maximum(ellipsoid(g, (-125, 45, 92), (48, 38, 26)), inside),
-        stomach=np.maximum(ellipsoid(g, (-125, -12, 66), (46, 50, 44)), inside),
-    )
+    organs = {}
+    for name, (middle, radii) in _belly_organs.items():
+        whole = ellipsoid(g, middle, radii)
+        organs[name] = np.maximum(whole, inside)
+    return organs
 
 # %% ../../nbs/78_draw.chest.ipynb #99cb8bf7
-def _cut_apart(s, heart):  # shapes so far, pericardium -> in place: labelled organs do not overlap
-    s["aorta"] = np.maximum(s["aorta"], 1 - s["airway"])
-    s["oesophagus"] = np.maximum(s["oesophagus"], 1 - np.minimum(s["airway"], s["aorta"]))
-    tubes = np.minimum(np.minimum(s["oesophagus"], s["aorta"]), s["airway"])
-    s["heart"] = np.maximum(np.maximum(heart, 0.5 - tubes), np.maximum(-s["below"], s["cage"]))
-    s["lumen"] = np.maximum(s["lumen"], s["oesophagus"] + 1.5)
+_chambers = ("left_ventricle", "right_ventricle", "left_atrium", "right_atrium")
 
 # %% ../../nbs/78_draw.chest.ipynb #0d14395f
+def _cut_apart(s, heart):  # shapes so far, pericardium -> in place: labelled organs do not overlap
+    airway = s["airway"]
+    aorta = np.maximum(s["aorta"], 1 - airway)
+    tubes = np.minimum(airway, aorta)
+    gullet = np.maximum(s["oesophagus"], 1 - tubes)
+    tubes = np.minimum(tubes, gullet)
+    s["aorta"] = aorta
+    s["oesophagus"] = gullet
+    s["heart"] = _common(heart, 0.5 - tubes, -s["below"], s["cage"])
+    s["lumen"] = np.maximum(s["lumen"], gullet + 1.5)
+
+# %% ../../nbs/78_draw.chest.ipynb #04006eee
 def chest_shapes(
     g: np.ndarray,  # from `mm_grid` or `bend_grid` (3,z,y,x), mm
     rng: np.random.Generator,  # source of all randomness
@@ -274,23 +321,20 @@ def chest_shapes(
     s |= _airways(g, w, rng) | _oesophagus(g, w, rng) | _spine(g)
     thick = np.clip(rng.normal(1, 0.14), 0.75, 1.4)
     s["aorta"] = _tube_of(g, "aorta", w + rng.normal(0, 2, 3), thick, 25)
-    axes = heart_axes(rng.normal(32, 6), rng.normal(50, 6), rng.normal(0, 6))
-    heart = heart_shapes(g, rng, np.array([-28, -27, 14]) + w + rng.normal(0, 4, 3), axes)
+    axes = heart_axes(*rng.normal((32, 50, 0), 6))
+    valves = w + rng.normal((-28, -27, 14), 4)
+    heart = heart_shapes(g, rng, valves, axes)
     vessels = _other_vessels(g, w)
     middle = _mediastinum(g, s, vessels, heart["sac"])
-    lungs = np.maximum(np.maximum(s["cage"], -middle), -s["below"])
-    s["lungs"] = np.maximum(lungs, 1.5 - s["airway"])
+    s["lungs"] = _common(s["cage"], -middle, -s["below"], 1.5 - s["airway"])
     _cut_apart(s, heart["sac"])
-    chambers = [heart[f"{side}_{part}"] for side in ("left", "right") for part in _parts]
-    s["blood"] = np.minimum.reduce([vessels, *chambers])
+    chambers = [heart[name] for name in _chambers]
+    s["blood"] = _joined(vessels, *chambers)
     s["muscle"] = np.minimum(heart["muscle"], vessels - 1)
     s |= dict(ribs=_ribs(g), bones=_front_and_shoulders(g))
     for name in ("spine", "ribs", "bones"):
         s[name] = np.maximum(s[name], s["body"] + 4)  # under the skin
     return s | _belly(s["below"], s["cage"], g)
-
-# %% ../../nbs/78_draw.chest.ipynb #04006eee
-_parts = ("ventricle", "atrium")
 
 # %% ../../nbs/78_draw.chest.ipynb #d81916e3
 # root (z,y,x) of the right side and directions, radius, mm; the left side mirrors x
@@ -311,12 +355,12 @@ def lung_trees(
     vessels = np.full(lungs.shape, 3, np.float32)
     airways = np.full(lungs.shape, 3, np.float32)
     for name, (start, ways, radius) in _roots.items():
-        airy = name == "bronchus"
+        out, thin = vessels, least
+        if name == "bronchus":
+            out, thin = airways, max(least, 1.8)
         for side in (-1, 1):
             mirror = np.array([1, 1, side])
-            for way in ways:
-                way = way * mirror + rng.normal(0, 0.15, 3)
-                out = airways if airy else vessels
-                thin = max(least, 1.8) if airy else least
+            for way in ways * mirror:
+                way = way + rng.normal(0, 0.15, 3)
                 grow_tree(g, rng, start * mirror, way, radius, thin, lungs, out)
     return np.maximum(vessels, lungs - 1), np.maximum(airways, lungs - 1)

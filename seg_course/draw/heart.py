@@ -28,11 +28,14 @@ def heart_axes(
 ) -> np.ndarray:  # (3,3): rows u, v, w; columns z, y, x
     "The directions of a heart in the body"
     down, left, roll = np.deg2rad([down, left, roll])
-    u = np.array([-np.sin(down), -np.cos(down) * np.cos(left), np.cos(down) * np.sin(left)])
+    forwards = np.array([0, -np.cos(left), np.sin(left)])
+    u = np.cos(down) * forwards
+    u[0] = -np.sin(down)
     v = np.array([0, -np.sin(left), -np.cos(left)])
     w = np.cross(v, u)
     w *= np.sign(w[0])
-    return np.stack([u, np.cos(roll) * v + np.sin(roll) * w, np.cos(roll) * w - np.sin(roll) * v])
+    c, s = np.cos(roll), np.sin(roll)
+    return np.stack([u, c * v + s * w, c * w - s * v])
 
 # %% ../../nbs/77_draw.heart.ipynb #0afc48a2
 # (middle, radii) along u, v, w, mm
@@ -57,7 +60,8 @@ def _drawn_chambers(rng):  # -> {name: [middle, radii]} of a patient, along u, v
 def _made_alike(drawn, wall):  # chambers, mm -> the same, right and left of equal size
     for part, between in (("ventricle", wall), ("atrium", 6)):
         (left, a), (right, b) = drawn[f"left_{part}"], drawn[f"right_{part}"]
-        b = b * (np.prod(a) / np.prod(b)) ** (1 / 3)
+        grown = np.prod(a) / np.prod(b)
+        b = b * grown ** (1 / 3)
         # the middles along v: the walls touch
         left[1] = -a[1] - between / 2
         right[1] = b[1] + between / 2
@@ -153,13 +157,14 @@ _levels = dict(
 
 # %% ../../nbs/77_draw.heart.ipynb #684e081c
 def _surroundings(g, rng):  # -> {name: signed distance} of what is around a heart
-    z, y, x = g
+    _, y, x = g
     chest = ellipsoid(g, (0, 6, -12), (400, 78, 130), reach=60)
     liver = ellipsoid(g, (-95, -8, -50), (50, 90, 110), reach=20)
+    half = np.float32(rng.uniform(6, 14))
     return dict(
         lung=np.maximum(chest, -liver),
         liver=liver,
-        middle=np.maximum(np.abs(x + 4) - np.float32(rng.uniform(6, 14)), -y - 70),
+        middle=np.maximum(np.abs(x + 4) - half, -y - 70),
         spine=tube(g, [(-200, 62, -14), (200, 62, -14)], 17, 15),
         descending=tube(g, [(-200, 44, 14), (200, 44, 14)], rng.uniform(10, 14), 15),
     )
@@ -199,7 +204,8 @@ def _heart_scan(img, modality, rng):  # float32 (z,y,x) -> int16
 # %% ../../nbs/77_draw.heart.ipynb #e31457f7
 def _drawn_axes(axes, rng):  # 'body' or 'short' -> (3,3)
     if axes == "body":
-        return heart_axes(rng.normal(30, 7), rng.normal(50, 7), rng.normal(0, 10))
+        down, left, roll = rng.normal((30, 50, 0), (7, 7, 10))
+        return heart_axes(down, left, roll)
     turn = rng.uniform(0, 2 * np.pi)
     v = np.array([0, np.cos(turn), np.sin(turn)])
     u = np.array([-1.0, 0, 0])

@@ -17,26 +17,36 @@ from .shape import box_around, tube
 def _fork(way, r, rng):  # unit vector, mm -> two of (direction, mm)
     share = rng.uniform(0.3, 0.5)
     side = np.cross(way, rng.normal(size=3))
-    side /= np.linalg.norm(side)
-    turns = (1 - share, 0.45), (share, -0.75)  # (share of the flow, angle in radians)
-    return [(np.cos(t) * way + np.sin(t) * side, r * part ** (1 / 3)) for part, t in turns]
+    side = side / np.linalg.norm(side)
+    forks = []
+    for part, turn in ((1 - share, 0.45), (share, -0.75)):
+        direction = np.cos(turn) * way + np.sin(turn) * side
+        thick = r * part ** (1 / 3)
+        forks.append((direction, thick))
+    return forks
 
 # %% ../../nbs/76_draw.lung.ipynb #a1e609be
 def _looking_up(g, values):  # grid, array on it -> function of a place (z,y,x) in mm
-    lines = [line.tolist() for line in (g[0, :, 0, 0], g[1, 0, :, 0], g[2, 0, 0])]
+    lines = g[0, :, 0, 0], g[1, 0, :, 0], g[2, 0, 0]
+    lines = [line.tolist() for line in lines]
+    last = [n - 1 for n in values.shape]
 
     def value_at(p):
         at = [bisect(line, q) for line, q in zip(lines, p)]
-        return float(values[tuple(min(i, n - 1) for i, n in zip(at, values.shape))])
+        at = [min(i, n) for i, n in zip(at, last)]
+        return float(values[tuple(at)])
 
     return value_at
 
 # %% ../../nbs/76_draw.lung.ipynb #23866ee8
 def _turned_in(way, p, depth):  # direction, place, function -> unit vector, away from the rim
-    outwards = np.array([depth(p + step) - depth(p - step) for step in 8 * np.eye(3)])
+    outwards = np.zeros(3)
+    for axis, step in enumerate(8 * np.eye(3)):
+        outwards[axis] = depth(p + step) - depth(p - step)
     outwards /= np.linalg.norm(outwards) + 1e-6
     near = np.clip(1 + depth(p) / 30, 0, 1)
-    way = way - near * max(way @ outwards, 0) * outwards
+    along = max(way @ outwards, 0)
+    way = way - near * along * outwards
     return way / np.linalg.norm(way)
 
 # %% ../../nbs/76_draw.lung.ipynb #98dd839e
@@ -66,26 +76,35 @@ def grow_tree(
     return grown
 
 # %% ../../nbs/76_draw.lung.ipynb #1061c9ba
+def _bumps(towards, n, narrow, heights, rng):  # unit vectors (3,...) -> sum of `n` bumps
+    total = np.float32(0)
+    for _ in range(n):
+        axis = rng.normal(size=3)
+        axis = np.float32(axis / np.linalg.norm(axis))
+        height = np.float32(rng.uniform(*heights))
+        apart = np.tensordot(axis, towards, 1) - 1
+        total = total + height * np.exp(np.float32(narrow) * apart)
+    return total
+
+# %% ../../nbs/76_draw.lung.ipynb #e7a135c0
 def _bumpy_ball(g, centre, r, rng):  # part of a grid, place, mm -> signed distance, mm
     p = np.stack([axis - np.float32(c) for axis, c in zip(g, centre)])
     far = np.sqrt((p * p).sum(0))
     p /= far + np.float32(1e-3)
     radius = np.float32(0.94)
-    # (how many, how narrow, lowest and highest)
-    for n, narrow, low, high in ((5, 3, -0.18, 0.3), (rng.integers(0, 9), 60, 0.1, 0.5)):
-        for _ in range(n):
-            axis = rng.normal(size=3)
-            axis = np.float32(axis / np.linalg.norm(axis))
-            height = np.float32(rng.uniform(low, high))
-            towards = np.tensordot(axis, p, 1)
-            radius = radius + height * np.exp(np.float32(narrow) * (towards - 1))
+    radius = radius + _bumps(p, 5, 3, (-0.18, 0.3), rng)
+    spicules = rng.integers(0, 9)
+    radius = radius + _bumps(p, spicules, 60, (0.1, 0.5), rng)
     return far - np.float32(r) * radius
 
 # %% ../../nbs/76_draw.lung.ipynb #4c43f934
 def _depth(g, lungs):  # grid, signed distance -> exact mm to the border of the lungs, inside
-    sides = [abs(axis.flat[-1] - axis.flat[0]) for axis in g]
-    spacing = [float(side) / max(n - 1, 1) for side, n in zip(sides, lungs.shape)]
-    return edt(np.ascontiguousarray(lungs < 0), anisotropy=tuple(spacing))
+    spacing = []
+    for axis, n in zip(g, lungs.shape):
+        side = abs(axis.flat[-1] - axis.flat[0])
+        spacing.append(float(side) / max(n - 1, 1))
+    inside = np.ascontiguousarray(lungs < 0)
+    return edt(inside, anisotropy=tuple(spacing))
 
 # %% ../../nbs/76_draw.lung.ipynb #7c3ec2a5
 def _place_for(depth, r, wall, rng):  # mm to the border, mm -> index of a voxel
@@ -96,7 +115,8 @@ def _place_for(depth, r, wall, rng):  # mm to the border, mm -> index of a voxel
     if not suitable.any():
         suitable = depth == depth.max()
     places = np.flatnonzero(suitable)
-    return np.unravel_index(places[rng.integers(len(places))], depth.shape)
+    chosen = places[rng.integers(len(places))]
+    return np.unravel_index(chosen, depth.shape)
 
 # %% ../../nbs/76_draw.lung.ipynb #20114c4a
 def lung_tumour(

@@ -16,7 +16,10 @@ def mm_grid(
     spacing: tuple,  # (z,y,x), mm
 ) -> np.ndarray:  # float32 (3,z,y,x): place of each voxel in mm, 0 in the middle
     "Where each voxel of a volume is"
-    axes = [(np.arange(n) - (n - 1) / 2) * mm for n, mm in zip(shape, spacing)]
+    axes = []
+    for n, mm in zip(shape, spacing):
+        place = np.arange(n) - (n - 1) / 2
+        axes.append(place * mm)
     grid = np.meshgrid(*axes, indexing="ij")
     return np.stack(grid).astype(np.float32)
 
@@ -27,27 +30,40 @@ def box_around(
     reach: float,  # how far the box extends beyond the points, mm
 ) -> tuple:  # three slices (z,y,x)
     "The part of a grid that contains some points and what is near them"
-    lines = g[0, :, 0, 0], g[1, 0, :, 0], g[2, 0, 0]
     lows = np.min(points, axis=0) - reach
     highs = np.max(points, axis=0) + reach
     box = []
-    for line, low, high in zip(lines, lows, highs):
-        start, stop = line.searchsorted([low, high])
+    for axis in range(3):
+        line = np.moveaxis(g[axis], axis, 0)[:, 0, 0]
+        limits = [lows[axis], highs[axis]]
+        start, stop = line.searchsorted(limits)
         box.append(slice(int(start), int(stop)))
     return tuple(box)
 
 # %% ../../nbs/75_draw.shape.ipynb #e343ea19
+def _along(p, direction):  # places (three arrays), (3,) -> how far they are in that direction, mm
+    far = 0
+    for axis, k in zip(p, direction):
+        far = far + axis * np.float32(k)
+    return far
+
+# %% ../../nbs/75_draw.shape.ipynb #a8e65001
 def _ellipsoid_in(g, centre, radii, axes):  # part of a grid -> distance, mm
     p = [a - np.float32(c) for a, c in zip(g, centre)]
     if axes is not None:
-        p = [sum(np.float32(k) * a for k, a in zip(axis, p)) for axis in axes]
-    scaled = [a * np.float32(1 / r) for a, r in zip(p, radii)]
-    k = np.sqrt(sum(a * a for a in scaled))
-    scaled = [a * np.float32(1 / r) for a, r in zip(scaled, radii)]
-    change = np.sqrt(sum(a * a for a in scaled))
+        p = [_along(p, axis) for axis in axes]
+    k2 = 0
+    change2 = 0
+    for a, r in zip(p, radii):
+        scaled = a * np.float32(1 / r)
+        k2 = k2 + scaled * scaled
+        scaled = scaled * np.float32(1 / r)
+        change2 = change2 + scaled * scaled
+    k = np.sqrt(k2)
     # in the very middle both are 0
     tiny = np.float32(1e-6)
-    return (k + tiny) * (k - 1) / (change + tiny / min(radii))
+    change = np.sqrt(change2) + tiny / min(radii)
+    return (k + tiny) * (k - 1) / change
 
 # %% ../../nbs/75_draw.shape.ipynb #7636d9f8
 def ellipsoid(
@@ -68,12 +84,19 @@ def ellipsoid(
 # %% ../../nbs/75_draw.shape.ipynb #270c8c8b
 def _piece(g, a, b, ra, rb, squeeze):  # a part of a grid, a piece of a tube -> distance, mm
     d = (b - a) / squeeze
-    p = [(axis - np.float32(k)) * np.float32(1 / s) for axis, k, s in zip(g, a, squeeze)]
-    along = sum(q * np.float32(k) for q, k in zip(p, d))
-    t = np.clip(along * np.float32(1 / max(d @ d, 1e-6)), 0, 1)
-    apart = [q - t * np.float32(k) for q, k in zip(p, d)]
-    far = np.sqrt(sum(q * q for q in apart))
-    return far - (np.float32(ra) + t * np.float32(rb - ra))
+    p = []
+    for axis, start, factor in zip(g, a, squeeze):
+        from_a = axis - np.float32(start)
+        p.append(from_a * np.float32(1 / factor))
+    length2 = max(d @ d, 1e-6)
+    t = _along(p, d) * np.float32(1 / length2)
+    t = np.clip(t, 0, 1)
+    far2 = 0
+    for axis, k in zip(p, d):
+        apart = axis - t * np.float32(k)
+        far2 = far2 + apart * apart
+    radius = np.float32(ra) + t * np.float32(rb - ra)
+    return np.sqrt(far2) - radius
 
 # %% ../../nbs/75_draw.shape.ipynb #1c6411a0
 def tube(
@@ -90,11 +113,12 @@ def tube(
     squeeze = np.asarray(squeeze, float)
     if out is None:
         out = np.full(g.shape[1:], reach, np.float32)
-    for i in range(len(p) - 1):
-        box = box_around(g, p[i : i + 2], (max(r[i : i + 2]) + reach) * squeeze.max())
+    for a, b, ra, rb in zip(p[:-1], p[1:], r[:-1], r[1:]):
+        wide = (max(ra, rb) + reach) * squeeze.max()
+        box = box_around(g, [a, b], wide)
         part = g[(slice(None), *box)]
         if part.size:
-            near = _piece(part, p[i], p[i + 1], r[i], r[i + 1], squeeze)
+            near = _piece(part, a, b, ra, rb, squeeze)
             out[box] = np.minimum(out[box], near)
     return out
 
@@ -116,8 +140,11 @@ def blend_shapes(
     mm: float,  # how wide the joint is
 ) -> np.ndarray:  # signed distance, mm: never more than the minimum of both
     "Two shapes that melt into each other"
-    share = np.clip(0.5 + (b - a) * np.float32(0.5 / mm), 0, 1)
-    return b + share * (a - b) - np.float32(mm) * share * (1 - share)
+    nearer = (b - a) * np.float32(0.5 / mm)
+    share = np.clip(0.5 + nearer, 0, 1)
+    mixed = b + share * (a - b)
+    joint = share * (1 - share)
+    return mixed - np.float32(mm) * joint
 
 # %% ../../nbs/75_draw.shape.ipynb #04ecaac6
 def coverage(
@@ -125,7 +152,8 @@ def coverage(
     mm: float,  # side of a voxel
 ) -> np.ndarray:  # 0 to 1: which share of each voxel is inside
     "How much of each voxel a shape covers, about"
-    return np.clip(np.float32(0.5) - d * np.float32(1 / mm), 0, 1)
+    share = np.float32(0.5) - d * np.float32(1 / mm)
+    return np.clip(share, 0, 1)
 
 # %% ../../nbs/75_draw.shape.ipynb #191c7e4e
 def _spline_weights(n, knots):  # (n, knots): which knots move each of n places, sums of 1

@@ -40,9 +40,10 @@ def _stain_image(h, e, colours=_published_stains[0], lamp=(240, 240, 240)):
 
 # %% ../../nbs/81_draw.tissue.ipynb #e7442668
 def _far_apart(shape, apart, rng):  # (y,x) px, distance in px -> (n,2): jittered points of a grid
-    rows, columns = (int(n / apart) + 3 for n in shape)
-    y, x = np.meshgrid(np.arange(rows) - 1, np.arange(columns) - 1, indexing="ij")
-    points = np.stack([y.ravel(), x.ravel()], 1) + rng.uniform(0, 1, (rows * columns, 2))
+    counts = [int(n / apart) + 3 for n in shape]
+    corners = np.indices(counts) - 1
+    corners = corners.reshape(2, -1).T
+    points = corners + rng.uniform(0, 1, corners.shape)
     return points * apart
 
 # %% ../../nbs/81_draw.tissue.ipynb #5337be59
@@ -53,15 +54,22 @@ def _foam(shape, apart, rng):  # (y,x) px, size of an alveolus in px -> distance
     return ((near[:, 1] - near[:, 0]) / 2).reshape(shape)
 
 # %% ../../nbs/81_draw.tissue.ipynb #4667e3dd
+def _enlarged(a, shape):  # (y,x), a larger (y,x) -> the same in that size
+    factors = [n / m for n, m in zip(shape, a.shape)]
+    return zoom(a, factors, order=1)
+
+# %% ../../nbs/81_draw.tissue.ipynb #71a88a36
 def _landscape(rng, shape, um=4.0):  # (y,x) px, µm a px -> bool (y,x): walls, solid tissue, air
-    coarse = tuple(max(int(np.ceil(n * um / 4)), 8) for n in shape)
+    coarse = [max(int(np.ceil(n * um / 4)), 8) for n in shape]
     thick = rng.uniform(1.5, 3) + 1.2 * _smooth(coarse, 12, rng)
     open_duct = _smooth(coarse, 14, rng) > 1.1
-    walls = thick - _foam(coarse, rng.uniform(42, 56), rng) - 4 * open_duct
-    tumour = 3 * (_smooth(coarse, 45, rng) - rng.uniform(0.3, 1.5))
-    sizes = [n / c for n, c in zip(shape, coarse)]
+    foam = _foam(coarse, rng.uniform(42, 56), rng)
+    walls = thick - foam - 4 * open_duct
+    tumour = _smooth(coarse, 45, rng)
+    tumour = tumour - rng.uniform(0.3, 1.5)
     if um != 4:
-        walls, tumour = (zoom(a, sizes, order=1)[: shape[0], : shape[1]] for a in (walls, tumour))
+        walls = _enlarged(walls, shape)
+        tumour = _enlarged(tumour, shape)
     solid = tumour > 0
     wall = (walls > 0) & ~solid
     return wall, solid, ~(wall | solid)
@@ -108,11 +116,13 @@ def nest(
 
 # %% ../../nbs/81_draw.tissue.ipynb #729c3104
 def _places(room, taken, r):  # distance to walls in px, bool, radius in px -> (n,2) pixels
-    margin = min(int(1.8 * r) + 1, (min(room.shape) - 1) // 2)
+    most = (min(room.shape) - 1) // 2
+    margin = min(int(1.8 * r) + 1, most)
     inner = np.zeros(room.shape, bool)
-    inner[margin : room.shape[0] - margin, margin : room.shape[1] - margin] = True
+    inner[margin:-margin, margin:-margin] = True
     free = room * (inner & ~taken)
-    return np.argwhere(free >= max(min(1.1 * r, 0.8 * free.max()), 1))
+    needed = min(1.1 * r, 0.8 * free.max())
+    return np.argwhere(free >= max(needed, 1))
 
 # %% ../../nbs/81_draw.tissue.ipynb #3c01449d
 def _targets(rng, air, areas, border):  # nests in air, no pixel in two -> list of bool (y,x)
@@ -162,13 +172,17 @@ def _stain_amounts(rng, regions, um):  # -> amounts of H and of E, (y,x)
     px = 4 / um
     nuclei = _nuclei(rng, regions, um)
     shape = nuclei.shape
-    cells = gaussian_filter((regions["nests"] | regions["solid"]).astype(float), 0.6 * px)
-    fibres = gaussian_filter(regions["wall"].astype(float), 0.6 * px)
+    cells = (regions["nests"] | regions["solid"]).astype(float)
+    cells = gaussian_filter(cells, 0.6 * px)
+    fibres = regions["wall"].astype(float)
+    fibres = gaussian_filter(fibres, 0.6 * px)
     single = gaussian_filter(nuclei * regions["air"], 1.8 * px)  # the bodies of macrophages
     blood = fibres * (_smooth(shape, 1.3 * px, rng) > 1.3)
     grain = 1 + 0.2 * _smooth(shape, 1.5 * px, rng)
-    h = 0.95 * gaussian_filter(nuclei, 0.4 * px) + (0.16 * cells + 0.05 * fibres) * grain
-    e = (0.26 * cells + 0.34 * fibres + 0.7 * single) * grain + 0.4 * blood
+    h = (0.16 * cells + 0.05 * fibres) * grain
+    h = h + 0.95 * gaussian_filter(nuclei, 0.4 * px)
+    e = 0.26 * cells + 0.34 * fibres + 0.7 * single
+    e = e * grain + 0.4 * blood
     return np.clip(h, 0, None), np.clip(e, 0, None) + 0.015
 
 # %% ../../nbs/81_draw.tissue.ipynb #f2dd52fb
@@ -181,7 +195,7 @@ def tissue(
     um: float = 4.0,  # size of a pixel, µm; 1 for the competition's 942 x 1716 pixels
     stains: np.ndarray | None = None,  # density of red, green, blue for H and E (2,3); None: drawn
 ) -> tuple:  # (uint8 RGB (y,x,3), list of bool (y,x), one a target)
-    "A picture of stained lung tissue and its targets; large targets come first where room is scarce"
+    "A picture of stained lung tissue and its targets"
     wall, solid, air = _landscape(rng, shape, um)
     targets = _targets(rng, air, areas, border)
     inside = np.any(targets, axis=0) if targets else np.zeros(shape, bool)
