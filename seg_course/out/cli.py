@@ -511,6 +511,29 @@ def _plan(
     if out:
         save_plan(plan, out)
 
+# %% ../../nbs/98_out.cli.ipynb #905498d1
+@_app.command("rules")
+def _rules(
+    data: Annotated[str, typer.Argument(help="folder of a data set, or a CSV file")],
+    run: Annotated[
+        str, typer.Option(help="run folder in which they are written down, once, before training")
+    ] = "",
+    as_json: _json_option = False,
+):
+    "Which score, tolerance and rule for empty labels suit a data set, with a reason for each"
+    import pandas as pd
+
+    from seg_course.files.cohort import read_cohort
+    from seg_course.look.rules import keep_rules, propose_rules
+    from seg_course.plan.fingerprint import fingerprint
+
+    rules = propose_rules(fingerprint(read_cohort(data)))
+    _print_table(pd.DataFrame(rules), as_json)
+    if run:
+        Path(run).mkdir(parents=True, exist_ok=True)
+        for line in keep_rules(run, rules):
+            print(f"changed: {line}", file=sys.stderr)
+
 # %% ../../nbs/98_out.cli.ipynb #5353c274
 _html_option = typer.Option("--html", help="page to write, with pictures of cases")
 
@@ -566,6 +589,10 @@ def _compare(
     print(found["settings"].to_string() if len(found["settings"]) else "none")
     print("\nagainst the first run, on the same cases:")
     print(found["verdicts"].round(4).to_string(index=False))
+    if (found["verdicts"].seeds == 1).any():
+        print(
+            "One seed each: a part of a gain may be its luck; `sweep --seeds 3` tells them apart."
+        )
     print("\ncases on which they differ most:")
     print(found["cases"].head(5).round(4).to_string())
 
