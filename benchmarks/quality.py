@@ -233,7 +233,7 @@ def unfair(contestants):
         about = ast.get_docstring(ast.parse((HERE / "entries" / f"{name}.py").read_text()))
         said = " ".join(about.split("Unfair to", 1)[1].split())
         out.append(f"*{CONTESTANTS[name]}*: unfair to {said}")
-    return "\n".join(out)
+    return "\n\n" + "\n\n".join(out)
 
 
 def report():

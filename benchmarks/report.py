@@ -16,6 +16,8 @@ from common import PACKAGES, RESULTS
 HERE = Path(__file__).resolve().parent
 
 TITLES = dict(
+    quality="Dice for minutes",
+    league="The minutes league",
     sampling="(a) Oversampled, augmented samples",
     epoch="(a) An epoch",
     step="(b) Training step",
@@ -35,7 +37,11 @@ TITLES = dict(
     plan="Planned runs: nobody chose a setting",
     reading="Reading",
     damage="Damaged files",
+    hostile="Hostile run folders",
+    storm="Wrong input",
+    kills="Kills",
     imports="Imports",
+    card="Before a card is there",
 )
 HEAD = """# Benchmarks
 
@@ -45,6 +51,30 @@ and the same minute, in turn, on the same data, and the best of their rounds cou
 
 ![how many times as fast as the best rival](ratios.png)
 """
+
+TEXTS = dict(
+    quality="""![Dice against minutes of training](quality.png)
+
+The same cases, patient-grouped folds, threads and minutes for all; `cpu min` are minutes in which a process had a processor, which is
+fair on a busy machine. Settings are those of the peers' own documentation, see `entries/`; where nothing was chosen on inner cases
+(`--choose`), a peer has the first of its settings. A line is the mean over its seeds, and a line of this project with settings in its name
+is a trial, not the plan. The gain is ours minus theirs over the cases of both, and its interval draws patients.""",
+    league="""Frozen patients (`league/*.csv`, fold 0 is the test), two cores, 15 minutes by the wall clock for everything from start to
+label maps. Any program may enter, and `league.py` says how; to beat a record, run its command with your program in its place.""",
+    card="""Networks and training steps on PyTorch's meta device, which has shapes and no numbers. A *wait* is a place where the host
+would look at a number of the accelerator, and the accelerator would run empty.""",
+    hostile="""`predict` on run folders that were changed to do harm, in a process that is watched (files written outside of OUT, programs,
+connections, pickled classes). With the checks of `model.json` and those of timm left out, some folders run programs and call the
+internet, so the watch is awake.""",
+    storm="""Calls with wrong input, each in a process of its own with a limit of time and memory. A *line* is one clear line (a `ValueError`, or
+an exit code 1 or 2 and one line); *right* is a call that returned, and the script says why it may. Whatever is in another column
+is to be mended. The groups `sig_` are made of the signatures of all public functions: each required argument is None, a text,
+NaN and so on. There *python* is Python's own error, which says what it expected and got: for paths, and for functions on arrays and
+networks.""",
+    kills="""A small run of the first lesson is killed (by SIGKILL, and every fourth time by SIGTERM) and continued by the same command, again
+and again. The files of each run that ends are compared with those of a run in peace: weights, prepared cases, probabilities, label maps,
+scores, settings and histories. A second process on the same folder has to say so and stop.""",
+)
 
 
 def better(unit):
@@ -88,8 +118,9 @@ def main():
             m = d["machine"]
             where = m["gpu"] if f.stem.endswith("gpu") else f"{m['cpu']}, {m['cores']} cores"
             unit = d.get("unit")
+            text = f"{TEXTS[stem]} {d.get('note', '')}".rstrip() + "\n\n" if stem in TEXTS else ""
             out.append(
-                f"## {title}\n\n`python benchmarks/{stem}.py`, {d['date']}, {where}{f'; {unit}' if unit else ''}\n\n{table(d['rows'])}\n"
+                f"## {title}\n\n`python benchmarks/{stem}.py`, {d['date']}, {where}{f'; {unit}' if unit else ''}\n\n{text}{table(d['rows'])}\n"
             )
             for k, r in d["rows"].items():
                 if "ratio" in r and unit:
