@@ -296,7 +296,7 @@ def _run_own(file):
 # %% ../../nbs/98_out.cli.ipynb #d800102d
 @_app.command("predict")
 def _predict(
-    run: Annotated[str, typer.Argument(help="run folder")],
+    run: Annotated[str, typer.Argument(help="run folder, or that of an ensemble")],
     images: Annotated[
         str,
         typer.Argument(
