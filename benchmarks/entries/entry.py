@@ -11,6 +11,7 @@ import json
 import os
 import time
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 import nibabel as nib
@@ -54,8 +55,18 @@ class Task:
         return 0.85 * whole - (time.time() - BORN) if self.all_in else whole
 
 
-def read_task(choices):
-    "The task of the command line; `choices` are the settings that are tried, the usual ones first"
+def _check_packages(needs):
+    "Leave in one line where a package is missing"
+    missing = [name for name in needs if find_spec(name) is None]
+    if missing:
+        raise SystemExit(f"{', '.join(missing)}: not installed")
+
+
+def read_task(choices, needs=()):
+    """The task of the command line
+
+    `choices` are the settings that are tried, the usual ones first; `needs` are packages."""
+    _check_packages(needs)
     ask = argparse.ArgumentParser()
     for name in ("--train", "--test", "--out"):
         ask.add_argument(name, type=Path)

@@ -100,7 +100,7 @@ def predict(learn, file, spacing, reorder, folder):
 
 
 def main():
-    task = read_task(CHOICES)
+    task = read_task(CHOICES, ["fastMONAI"])
     set_up(task)
     if task.is_pictures:
         raise SystemExit("fastMONAI is for volumes")

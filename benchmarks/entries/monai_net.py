@@ -143,7 +143,7 @@ def predict(net, file, tfm, size):
 
 
 def main():
-    task = read_task(CHOICES)
+    task = read_task(CHOICES, ["monai"])
     set_up(task)
     from monai.data import CacheDataset, DataLoader
     from monai.transforms import Compose

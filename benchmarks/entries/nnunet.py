@@ -138,7 +138,7 @@ def predict(task, trainer, end):
 
 
 def main():
-    task = read_task(CHOICES)
+    task = read_task(CHOICES, ["nnunetv2"])
     with TemporaryDirectory() as tmp:
         root = Path(tmp)
         places(root, task.threads)

@@ -112,7 +112,7 @@ def predict(net, scale, picture):
 
 
 def main():
-    task = read_task(CHOICES)
+    task = read_task(CHOICES, ["segmentation_models_pytorch", "albumentations"])
     set_up(task)
     images = [s for f in task.fits.image for s in as_slices(f)]
     labels = [s.astype(np.uint8) for f in task.fits.label for s in read_array(f)]
