@@ -24,7 +24,14 @@ from ..batch.patch import box_coords, centre_spans, neighbours
 from ..batch.whole import whole_size
 from ..files.behaviour import readers
 from ..files.cohort import read_case, read_cohort
-from ..files.common import progress, save_npy, split_series, write_json
+from seg_course.files.common import (
+    check_frame,
+    check_path,
+    progress,
+    save_npy,
+    split_series,
+    write_json,
+)
 from ..files.layout import image_files, visible_files
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan, to_grid
@@ -302,6 +309,14 @@ def _needs_mask(f):
     return sees_mask(f) and getattr(f, "keywords", {}).get("labels") != []
 
 # %% ../../nbs/71_predict.infer.ipynb #e6f0da47
+def _check_loaded(run, img):
+    "Refuse a run that is not loaded, and an image that is not read"
+    if not isinstance(run, dict) or "recipe" not in run:
+        raise ValueError(f"run of type {type(run).__name__}: give what `load_run` returns")
+    if not isinstance(img, Scan):
+        raise ValueError(f"image of type {type(img).__name__}: give what `read_scan` returns")
+
+# %% ../../nbs/71_predict.infer.ipynb #7cb76fcf
 def first_mask(
     run: dict,  # from `load_run`
     img: Scan,  # image as it was read
@@ -309,6 +324,7 @@ def first_mask(
     """Find the organs that the recipe follows, with the first pass of a run
 
     Raises `ValueError` if the recipe follows an organ and the run has no first pass."""
+    _check_loaded(run, img)
     if run.get("first"):
         p = predict_probs(run["first"], img, tta=False)
         return img.new(data=p.data.argmax(0)[None].astype(np.uint8))
@@ -378,6 +394,7 @@ def predict_probs(
 
     A run that was trained on regions answers with the labels that they paint.
     Raises `ValueError` for an image of another kind, and for what `first_mask` refuses."""
+    _check_loaded(run, img)
     _check_channels(img.path and img.path.name, img, run["channels"])
     x = apply_recipe(img, run["recipe"], first_mask(run, img) if mask is None else mask)
     _check_prepared(run, x)
@@ -501,6 +518,8 @@ def predict_oof(
     A case that is there is predicted again if its image, the networks, run.json or the library have
     changed, or if its file is damaged. The code of a step of your own is not compared: remove the
     folder after you changed it."""
+    check_path(run)
+    check_frame(df, ["case", "image", "fold"], "cohort")
     run = Path(run)
     out = run / f"fold{fold}" / name
     origin = _origin(run, fold, tta)
@@ -545,6 +564,7 @@ def load_oof(
 
     Raises `ValueError` if the case is not in the cohort, was not predicted or has no label, and if
     the run folder has changed since it was predicted."""
+    check_frame(df, ["case", "fold", "image", "label"], "cohort")
     rows = df[df.case == case]
     if len(rows) != 1:
         raise ValueError(f"case {case}: {len(rows)} rows of the cohort have this name, not one")
