@@ -69,7 +69,10 @@ def _lesions(facts):
         why.append(f"{facts['targets']:.1f} targets a case for {len(facts['labels'])} labels")
     if spread >= 4:
         why.append(f"targets from {sizes['smallest'][0]:.0f} to {sizes['largest'][0]:.0f} mm")
-    reason = f"{' and '.join(why)}: Dice is ruled by the large ones, and a small one that is missed hardly shows"
+    reason = (
+        f"{' and '.join(why)}: Dice is ruled by the large ones, and a small one that is missed "
+        "hardly shows"
+    )
     return [_rule("also", "recall of lesions, by volume", reason)]
 
 # %% ../../nbs/17_look.rules.ipynb #4a096806

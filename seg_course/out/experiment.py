@@ -78,7 +78,7 @@ def _gain(dice, reference):
 # %% ../../nbs/95_out.experiment.ipynb #75ffd78a
 def ablation_table(
     names: list,  # rows, from `pick_rows`; the first one is the reference
-    train: Callable,  # (name, folder, seed) -> history with `dice` and `seconds`, as from `fit_fold`
+    train: Callable,  # (name, folder, seed) -> history (`dice`, `seconds`), as from `fit_fold`
     run: str | Path,  # run folder: rows are trained in ablation/, the table is ablation.csv
     last: int = 1,  # epochs at the end whose mean Dice counts
     seeds: Iterable = (0,),  # each row is trained once with each

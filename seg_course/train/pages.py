@@ -78,11 +78,13 @@ _head = """<!doctype html><html lang="en"><head><meta charset="utf-8">
 <meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
  style-src 'unsafe-inline'; script-src 'unsafe-inline'">
 <meta name="viewport" content="width=device-width"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto; max-width: 76rem; padding: 0 1rem }}
+body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto;
+ max-width: 76rem; padding: 0 1rem }}
 .wide {{ overflow-x: auto }}
 table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
 th, td {{ padding: .25rem .7rem; text-align: left; border-bottom: 1px solid #ccc }}
-th button {{ font: inherit; font-weight: 600; border: 0; background: none; cursor: pointer; padding: 0 }}
+th button {{ font: inherit; font-weight: 600; border: 0; background: none;
+ cursor: pointer; padding: 0 }}
 th[aria-sort=descending] button::after {{ content: " \\2193" }}
 th[aria-sort=ascending] button::after {{ content: " \\2191" }}
 figure {{ margin: 1rem 0 }} img {{ max-width: 100% }}
