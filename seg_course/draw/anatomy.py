@@ -140,7 +140,8 @@ def _paint(hu, d, value, mm, grown=0.0):  # image, signed distance, HU, mm, mm -
     if np.ndim(value):
         value = value[near]
     old = hu[near]
-    hu[near] = old + coverage(d[near] - np.float32(grown), mm) * (np.float32(value) - old)
+    share = coverage(d[near] - np.float32(grown), mm)
+    hu[near] = old + share * (np.float32(value) - old)
 
 # %% ../../nbs/80_draw.anatomy.ipynb #61310bdb
 def _more_shapes(g, s, spacing, rng):  # grid, shapes of a chest, mm -> {name: signed distance}
@@ -149,13 +150,16 @@ def _more_shapes(g, s, spacing, rng):  # grid, shapes of a chest, mm -> {name: s
     gas_line = np.float32(rng.uniform(-50, -10))
     flesh = np.maximum(s["body"] + np.float32(fat), -3 - s["cage"])
     # thin sheets of fat between the muscles: where a slow noise is near 0
-    sheets = 9 * np.abs(noise_texture(flesh.shape, rng, 14 / np.array(spacing))) - 1
+    slow = noise_texture(flesh.shape, rng, 14 / np.array(spacing))
+    sheets = 9 * np.abs(slow) - 1
+    couch = np.abs(g[1] - 120 - g[2] ** 2 / 3000) - 3
+    aside = np.abs(g[2]) - 190
     return dict(
         flesh=flesh,
         sheets=np.maximum(sheets, flesh + 3),
         belly=belly,
         gas=np.maximum(s["stomach"] + 4, g[1] - gas_line),
-        table=np.maximum(np.abs(g[1] - 120 - g[2] ** 2 / 3000) - 3, np.abs(g[2]) - 190),
+        table=np.maximum(couch, aside),
     )
 
 # %% ../../nbs/80_draw.anatomy.ipynb #e36d96f5
@@ -163,16 +167,19 @@ def _lung_hu(g, rng):  # air, tissue, and blood that sinks to the back -> float3
     front = np.float32(rng.uniform(-890, -850))
     slope = np.float32(rng.uniform(0.25, 0.55))  # HU a mm
     grain = noise_texture(g.shape[1:], rng, 1.2)
-    return front + slope * (g[1] + 80) + 20 * grain
+    sunk = slope * (g[1] + 80)
+    return front + sunk + 20 * grain
 
 # %% ../../nbs/80_draw.anatomy.ipynb #97e42d30
 def _chest_hu(g, s, blood, mm, rng):  # grid, all shapes, HU, voxel in mm -> float32 (z,y,x)
     hu = np.full(g.shape[1:], -1000, np.float32)
     _paint(hu, s["table"], 60, mm)
-    _paint(hu, s["body"], _hu_of("muscle", blood), mm)  # the skin
+    skin = _hu_of("muscle", blood)
+    _paint(hu, s["body"], skin, mm)
     for name, grown, tissue in _layers:
         _paint(hu, s[name], _hu_of(tissue, blood), mm, grown)
-    hu += coverage(s["body"], mm) * 8 * noise_texture(hu.shape, rng, 2)
+    uneven = 8 * noise_texture(hu.shape, rng, 2)
+    hu += coverage(s["body"], mm) * uneven
     _paint(hu, s["lungs"], _lung_hu(g, rng), mm)
     for name, grown, tissue in _inner_layers:
         _paint(hu, s[name], _hu_of(tissue, blood), mm, grown)
@@ -207,11 +214,15 @@ def _patient_grid(shape, spacing, rng):  # -> float32 (3,z,y,x), mm in the avera
 
 # %% ../../nbs/80_draw.anatomy.ipynb #12e139c5
 def _organ_masks(g, s, tumour):  # grid, shapes, bool (z,y,x) -> dict of bool (z,y,x)
+    masks = {}
+    for name in ("body", "heart", "oesophagus", "trachea", "aorta"):
+        masks[name] = s[name] < 0
     free = (s["lungs"] < 0) & ~tumour
-    names = ("body", "heart", "oesophagus", "trachea", "aorta")
-    masks = {name: s[name] < 0 for name in names}
-    sides = dict(lung_left=free & (g[2] > 3), lung_right=free & (g[2] <= 3))
-    return masks | sides | dict(tumour=tumour)
+    left = g[2] > 3
+    masks["lung_left"] = free & left
+    masks["lung_right"] = free & ~left
+    masks["tumour"] = tumour
+    return masks
 
 # %% ../../nbs/80_draw.anatomy.ipynb #4e1f526d
 def _tumours_in(g, hu, lungs, tumours, blood, mm, rng):  # painted in place -> bool (z,y,x)
@@ -242,11 +253,14 @@ def thorax(
     mm = float(np.prod(spacing)) ** (1 / 3)
     g = _patient_grid(shape, spacing, rng)
     s = chest_shapes(g, rng)
-    s["small_vessels"], s["small_airways"] = lung_trees(g, s["lungs"], rng, max(1.2, 0.45 * mm))
+    thinnest = max(1.2, 0.45 * mm)
+    vessels, airways = lung_trees(g, s["lungs"], rng, thinnest)
+    s |= dict(small_vessels=vessels, small_airways=airways)
     s |= _more_shapes(g, s, spacing, rng)
     blood = _blood_hu(contrast, rng)
     hu = _chest_hu(g, s, blood, mm, rng)
     tumour = _tumours_in(g, hu, s["lungs"], tumours, blood, mm, rng)
-    hu = _scanned(hu, spacing, rng.choice(list(_kernels)), rng)
+    kernel = rng.choice(list(_kernels))
+    hu = _scanned(hu, spacing, kernel, rng)
     hu = np.clip(hu, -1024, 3071).round()
     return hu.astype(np.int16), _organ_masks(g, s, tumour)

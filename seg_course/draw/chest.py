@@ -70,7 +70,7 @@ def _tube_of(g, name, shift=0, thick=1.0, reach=8.0, out=None, squeeze=(1, 1, 1)
     marks = np.asarray(_lines[name], float)
     n = len(marks)
     line = smooth_line(marks, 3 * n) + shift
-    radii = np.broadcast_to(_radii[name], n).astype(float)
+    radii = np.broadcast_to(_radii[name], n)
     way = np.linspace(0, n - 1, 3 * n)
     radii = thick * np.interp(way, np.arange(n), radii)
     return tube(g, line, radii, reach, squeeze, out)
@@ -90,11 +90,14 @@ _profile = dict(
 
 # %% ../../nbs/78_draw.chest.ipynb #5232bd3f
 def _profile_at(name, z):  # name, heights in mm -> float32 of the shape of z
-    return np.interp(z, _profile["z"], _profile[name]).astype(np.float32)
+    values = _profile[name]
+    between = np.interp(z, _profile["z"], values)
+    return between.astype(np.float32)
 
 # %% ../../nbs/78_draw.chest.ipynb #7ff3746f
 def _heights(g):  # (z,1,1): height of each slice, mm
-    return g[0].mean(axis=(1, 2))[:, None, None]
+    z = g[0].mean(axis=(1, 2))
+    return z[:, None, None]
 
 # %% ../../nbs/78_draw.chest.ipynb #7dafe9b4
 def _rounded(g, name, wide=1.0, deep=1.0):  # 'body' or 'cage', factors -> signed distance
@@ -102,8 +105,9 @@ def _rounded(g, name, wide=1.0, deep=1.0):  # 'body' or 'cage', factors -> signe
     half_x = wide * _profile_at(f"{name}_x", z)
     half_y = deep * _profile_at(f"{name}_y", z)
     at = _profile_at("cage_at", z) if name == "cage" else 0
+    along = g[1] - at
     across = np.abs(g[2] / half_x)
-    along = np.abs((g[1] - at) / half_y)
+    along = np.abs(along / half_y)
     # to the power of 2.5: between an ellipse (2) and a rectangle
     k = across**2 * np.sqrt(across)
     k = k + along**2 * np.sqrt(along)
@@ -147,23 +151,27 @@ def _vertebra(x, p, low):  # places relative to the middle of a body -> (bone, d
     canal = np.hypot(x / 1.1, p - 21) - 8
     arch = _common(canal - 4.5, -canal, high - 8)
     slope = low + 0.8 * (p - 33)
-    spinous = _common(across - 3, np.abs(p - 42) - 12, np.abs(slope) - 5)
+    length = np.abs(p - 42) - 12
+    spinous = _common(across - 3, length, np.abs(slope) - 5)
     backwards = p - 22 - 0.2 * across
     side = np.hypot(backwards, low) - 4.5
-    transverse = np.maximum(side, np.abs(across - 22) - 12)
+    length = np.abs(across - 22) - 12
+    transverse = np.maximum(side, length)
     bone = _joined(body, arch, spinous, transverse)
     return bone, disc, canal
 
 # %% ../../nbs/78_draw.chest.ipynb #48c61e3b
 def _spine(g):  # -> {spine, disc, canal: signed distance}
-    box = box_around(g, [(0, 0, -36), (0, 0, 36)], 10)
-    box = (slice(None), slice(None), box[2])
-    z, y, x = g[(slice(None), *box)]
+    every = slice(None)
+    *_, narrow = box_around(g, [(0, 0, -36), (0, 0, 36)], 10)
+    box = (every, every, narrow)
+    z, y, x = g[(every, *box)]
     p = y - _profile_at("spine_y", z)
     low = (z + 2) % _vertebra_mm
     parts = _vertebra(x, p, low - _vertebra_mm / 2)
     shapes = {}
-    for name, d in zip(("spine", "disc", "canal"), parts):
+    names = ("spine", "disc", "canal")
+    for name, d in zip(names, parts):
         shapes[name] = np.full(g.shape[1:], 10, np.float32)
         shapes[name][box] = np.minimum(d, 10)
     return shapes
@@ -180,7 +188,8 @@ def _rib_line(i):  # number from 0 -> (14,3): middle line of the left rib, mm
     deep = _profile_at("cage_y", z) + 5
     x = wide * np.sin(turn) ** 0.8
     back = np.cos(turn)
-    y = deep * np.sign(back) * np.abs(back) ** 0.8
+    rounded = np.abs(back) ** 0.8
+    y = deep * np.sign(back) * rounded
     y = y + _profile_at("cage_at", z)
     spine = _profile_at("spine_y", top)
     head = (top + 4, spine + 10, 17)
@@ -218,7 +227,8 @@ def _front_and_shoulders(g):  # -> signed distance
 # %% ../../nbs/78_draw.chest.ipynb #1f38f214
 def _airways(g, w, rng):  # -> {airway, trachea: signed distance}
     shift = w + rng.normal(0, 1.5, 3)
-    thick = np.clip(rng.normal(1, 0.13), 0.7, 1.35)
+    thick = rng.normal(1, 0.13)
+    thick = np.clip(thick, 0.7, 1.35)
     airway = _tube_of(g, "trachea", shift, thick, 25)
     for side in ("right", "left"):
         _tube_of(g, f"bronchus_{side}", shift, thick, 8, airway)
@@ -235,8 +245,9 @@ def _oesophagus(g, w, rng):  # -> {oesophagus, lumen: signed distance}
         return mm * np.sin(2 * np.pi * turns)
 
     line = smooth_line(_lines["oesophagus"], 40) + w
-    line[:, 1] += wave(1.5)
-    line[:, 2] += wave(4)
+    y, x = line[:, 1], line[:, 2]
+    y += wave(1.5)
+    x += wave(4)
     radius = _radii["oesophagus"] * rng.uniform(0.85, 1.15)
     radius = radius * (1 + wave(0.1))
     flat = (1, rng.uniform(0.55, 0.75), 1)
@@ -260,9 +271,11 @@ def _other_vessels(g, w):  # veins and arteries without a label -> signed distan
 
 # %% ../../nbs/78_draw.chest.ipynb #5e0a1db9
 def _mediastinum(g, s, vessels, heart):  # grid, shapes so far -> signed distance
-    middle = blend_shapes(heart - 1, s["oesophagus"] - 3, 12)
-    for d in (s["aorta"], s["trachea"], s["spine"], vessels):
-        middle = blend_shapes(middle, d - 3, 10)
+    gullet = s["oesophagus"] - 3
+    middle = blend_shapes(heart - 1, gullet, 12)
+    for name in ("aorta", "trachea", "spine"):
+        middle = blend_shapes(middle, s[name] - 3, 10)
+    middle = blend_shapes(middle, vessels - 3, 10)
     z = _heights(g)
     half = np.interp(z, (30, 80, 105, 140), (4, 15, 26, 45))
     aside = np.abs(g[2] - 3)
@@ -316,22 +329,31 @@ def chest_shapes(
     """
     wide, deep = rng.normal(1, 0.04, 2)
     w = rng.normal(0, 2, 3)
-    s = dict(body=_rounded(g, "body", wide, deep), cage=_rounded(g, "cage", wide, deep))
-    s["below"] = _diaphragm(g, rng.normal(0, 6))
-    s |= _airways(g, w, rng) | _oesophagus(g, w, rng) | _spine(g)
-    thick = np.clip(rng.normal(1, 0.14), 0.75, 1.4)
-    s["aorta"] = _tube_of(g, "aorta", w + rng.normal(0, 2, 3), thick, 25)
+    s = {}
+    for name in ("body", "cage"):
+        s[name] = _rounded(g, name, wide, deep)
+    breath = rng.normal(0, 6)
+    s["below"] = _diaphragm(g, breath)
+    s |= _airways(g, w, rng)
+    s |= _oesophagus(g, w, rng)
+    s |= _spine(g)
+    thick = rng.normal(1, 0.14)
+    thick = np.clip(thick, 0.75, 1.4)
+    shift = w + rng.normal(0, 2, 3)
+    s["aorta"] = _tube_of(g, "aorta", shift, thick, 25)
     axes = heart_axes(*rng.normal((32, 50, 0), 6))
     valves = w + rng.normal((-28, -27, 14), 4)
     heart = heart_shapes(g, rng, valves, axes)
     vessels = _other_vessels(g, w)
     middle = _mediastinum(g, s, vessels, heart["sac"])
-    s["lungs"] = _common(s["cage"], -middle, -s["below"], 1.5 - s["airway"])
+    around = 1.5 - s["airway"]
+    s["lungs"] = _common(s["cage"], -middle, -s["below"], around)
     _cut_apart(s, heart["sac"])
     chambers = [heart[name] for name in _chambers]
     s["blood"] = _joined(vessels, *chambers)
     s["muscle"] = np.minimum(heart["muscle"], vessels - 1)
-    s |= dict(ribs=_ribs(g), bones=_front_and_shoulders(g))
+    s["ribs"] = _ribs(g)
+    s["bones"] = _front_and_shoulders(g)
     for name in ("spine", "ribs", "bones"):
         s[name] = np.maximum(s[name], s["body"] + 4)  # under the skin
     return s | _belly(s["below"], s["cage"], g)

@@ -28,14 +28,16 @@ def heart_axes(
 ) -> np.ndarray:  # (3,3): rows u, v, w; columns z, y, x
     "The directions of a heart in the body"
     down, left, roll = np.deg2rad([down, left, roll])
-    forwards = np.array([0, -np.cos(left), np.sin(left)])
-    u = np.cos(down) * forwards
+    c, s = np.cos(left), np.sin(left)
+    u = np.cos(down) * np.array([0, -c, s])
     u[0] = -np.sin(down)
-    v = np.array([0, -np.sin(left), -np.cos(left)])
+    v = np.array([0, -s, -c])
     w = np.cross(v, u)
     w *= np.sign(w[0])
     c, s = np.cos(roll), np.sin(roll)
-    return np.stack([u, c * v + s * w, c * w - s * v])
+    rolled = c * v + s * w
+    w = c * w - s * v
+    return np.stack([u, rolled, w])
 
 # %% ../../nbs/77_draw.heart.ipynb #0afc48a2
 # (middle, radii) along u, v, w, mm
@@ -94,6 +96,14 @@ def _walls(s, wall, right_wall, valves):  # cavities, mm, mm, signed distance ->
     )
 
 # %% ../../nbs/77_draw.heart.ipynb #1e5978e0
+def _to_apex(g, centre, axes):  # grid, middle, axes -> mm along the long axis (z,y,x)
+    along = 0
+    for k, axis, c in zip(axes[0], g, centre):
+        from_middle = axis - np.float32(c)
+        along = along + np.float32(k) * from_middle
+    return along
+
+# %% ../../nbs/77_draw.heart.ipynb #6dd55429
 def heart_shapes(
     g: np.ndarray,  # from `mm_grid` (3,z,y,x), mm
     rng: np.random.Generator,  # source of all randomness
@@ -108,16 +118,17 @@ def heart_shapes(
     if alike:
         drawn = _made_alike(drawn, wall)
     cavities = _cavities(g, drawn, centre, axes, 30)
-    along = sum(np.float32(k) * (a - np.float32(c)) for k, a, c in zip(axes[0], g, centre))
-    valves = np.float32(-8) - along  # negative towards the apex
+    valves = np.float32(-8) - _to_apex(g, centre, axes)  # negative towards the apex
     s = _walls(cavities, wall, wall if alike else 3, valves)
     left, right = s.pop("left_outside"), s.pop("right_outside")
     s["left_atrium"] = np.maximum(cavities["left_atrium"], 2 - valves)
-    atrium = np.maximum(cavities["right_atrium"], -np.minimum(left, right))
-    s["right_atrium"] = np.maximum(atrium, -(s["left_atrium"] - 3))
+    ventricles = np.minimum(left, right)
+    atrium = np.maximum(cavities["right_atrium"], -ventricles)
+    s["right_atrium"] = np.maximum(atrium, 3 - s["left_atrium"])
     atria = np.minimum(s["left_atrium"], s["right_atrium"]) - 2
-    s["muscle"] = np.minimum(np.minimum(left, right), atria)
-    bag = blend_shapes(blend_shapes(left, right, 15), atria, 15)
+    s["muscle"] = np.minimum(ventricles, atria)
+    bag = blend_shapes(left, right, 15)
+    bag = blend_shapes(bag, atria, 15)
     s["sac"] = bag - np.float32(fat)
     return s
 
@@ -197,7 +208,8 @@ def _heart_scan(img, modality, rng):  # float32 (z,y,x) -> int16
     lowest = -1024
     if modality == "mr":
         lowest = 0
-        img = np.clip(img * (1 + 0.2 * noise_texture(img.shape, rng, 15)), 0, None)
+        bias = 1 + 0.2 * noise_texture(img.shape, rng, 15)
+        img = np.clip(img * bias, 0, None)
         img = img * rng.uniform(0.3, 4)
     return np.clip(img, lowest, 32767).round().astype(np.int16)
 
@@ -233,14 +245,19 @@ def whole_heart(
     that only the place tells left from right.
     """
     _check_heart(modality, axes)
-    g = bend_grid(mm_grid(shape, spacing), rng, 2) / rng.uniform(0.92, 1.08)
+    g = mm_grid(shape, spacing)
+    g = bend_grid(g, rng, 2) / rng.uniform(0.92, 1.08)
     centre = rng.uniform(-8, 8, 3) + (-8, -6, 4)
     directions = _drawn_axes(axes, rng)
     s = heart_shapes(g, rng, centre, directions, alike)
     s |= _great_vessels(g, rng, centre, directions) | _surroundings(g, rng)
     lab = np.zeros(shape, np.uint8)
     for i in (7, 6, 1, 2, 4, 3, 5):  # later structures cover earlier ones
-        lab[s[_labelled[i - 1]] < 0] = i
-    level = {tissue: rng.uniform(*limits) for tissue, limits in _levels[modality].items()}
-    img = _paint_heart(s, level, float(np.prod(spacing)) ** (1 / 3), rng)
+        name = _labelled[i - 1]
+        lab[s[name] < 0] = i
+    level = {}
+    for tissue, limits in _levels[modality].items():
+        level[tissue] = rng.uniform(*limits)
+    mm = float(np.prod(spacing)) ** (1 / 3)
+    img = _paint_heart(s, level, mm, rng)
     return _heart_scan(img, modality, rng), lab

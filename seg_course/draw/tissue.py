@@ -23,11 +23,16 @@ _published_stains = np.array(
 )
 
 # %% ../../nbs/81_draw.tissue.ipynb #881c0b0f
+def _unit(vectors):  # (n,3) -> the same with length 1
+    return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
+
+# %% ../../nbs/81_draw.tissue.ipynb #94ceded0
 def _laboratory(rng):  # -> (colours (2,3), amounts of H and E, lamp (3,))
-    share = rng.dirichlet(np.full(len(_published_stains), 0.6))
+    n = len(_published_stains)
+    share = rng.dirichlet(np.full(n, 0.6))
     colours = np.tensordot(share, _published_stains, 1)
-    colours = np.clip(colours + rng.normal(0, 0.02, (2, 3)), 0.02, None)
-    colours /= np.linalg.norm(colours, axis=1, keepdims=True)
+    colours = colours + rng.normal(0, 0.02, (2, 3))
+    colours = _unit(np.clip(colours, 0.02, None))
     amounts = np.exp(rng.normal(0, 0.2, 2))
     lamp = rng.uniform(232, 248) * rng.uniform(0.97, 1, 3)
     return colours, amounts, lamp
@@ -48,10 +53,12 @@ def _far_apart(shape, apart, rng):  # (y,x) px, distance in px -> (n,2): jittere
 
 # %% ../../nbs/81_draw.tissue.ipynb #5337be59
 def _foam(shape, apart, rng):  # (y,x) px, size of an alveolus in px -> distance to walls, px
-    points = _far_apart(shape, apart, rng)
-    pixels = np.stack(np.indices(shape), -1).reshape(-1, 2)
-    near, _ = cKDTree(points).query(pixels, k=2)
-    return ((near[:, 1] - near[:, 0]) / 2).reshape(shape)
+    middles = cKDTree(_far_apart(shape, apart, rng))
+    pixels = np.indices(shape).reshape(2, -1).T
+    near, _ = middles.query(pixels, k=2)
+    first, second = near.T
+    to_wall = (second - first) / 2
+    return to_wall.reshape(shape)
 
 # %% ../../nbs/81_draw.tissue.ipynb #4667e3dd
 def _enlarged(a, shape):  # (y,x), a larger (y,x) -> the same in that size
@@ -98,19 +105,24 @@ def nest(
     "An oblong, lumpy blob"
     y, x = np.indices(shape)
     dy, dx = y - centre[0], x - centre[1]
-    turn, longer = rng.uniform(0, np.pi), np.exp(rng.uniform(-0.35, 0.35))
-    along = (np.cos(turn) * dx + np.sin(turn) * dy) / longer
-    across = (np.cos(turn) * dy - np.sin(turn) * dx) * longer
+    turn = rng.uniform(0, np.pi)
+    longer = np.exp(rng.uniform(-0.35, 0.35))
+    c, s = np.cos(turn), np.sin(turn)
+    along = (c * dx + s * dy) / longer
+    across = (c * dy - s * dx) * longer
     angle = np.arctan2(across, along)
     radius = np.sqrt(area / np.pi)
     waves = 0
     for k in (2, 3, 5, 7):
         height = rng.uniform(-0.13, 0.13)
-        waves = waves + height * np.sin(k * angle + rng.uniform(0, 6.3))
+        wave = np.sin(k * angle + rng.uniform(0, 6.3))
+        waves = waves + height * wave
     blob = np.zeros(shape, bool)
     if area > 2:
         blob = np.hypot(along, across) < radius * (1 + waves)
-    middle = np.clip(np.round(centre).astype(int), 0, np.array(shape) - 1)
+    last = np.array(shape) - 1
+    middle = np.round(centre).astype(int)
+    middle = np.clip(middle, 0, last)
     blob[tuple(middle)] = True
     return blob
 
@@ -157,11 +169,15 @@ def _decoys(rng, air, n, um=4.0):  # n nests inside of walls and solid tissue ->
 # %% ../../nbs/81_draw.tissue.ipynb #671c74c4
 def _nuclei(rng, regions, um):  # {name: bool (y,x)}, µm a px -> darkness (y,x), from 0
     px = 4 / um
-    inside, air = regions["inside"], regions["air"]
+    inside = regions["inside"]
     dense = regions["nests"] | regions["solid"]
-    nuclei = _dots(regions["wall"], rng, 0.014 / px**2, 1.0 * px)
-    nuclei = np.maximum(nuclei, _dots(dense, rng, 0.045 / px**2, 1.35 * px))
-    nuclei = np.maximum(nuclei, _dots(air & ~inside, rng, 0.0008 / px**2, 1.0 * px))
+    empty = regions["air"] & ~inside
+    nuclei = np.zeros(inside.shape)
+    # (where, how many a pixel of 4 µm, radius in such pixels)
+    kinds = ((regions["wall"], 0.014, 1.0), (dense, 0.045, 1.35), (empty, 0.0008, 1.0))
+    for where, density, radius in kinds:
+        dots = _dots(where, rng, density / px**2, radius * px)
+        nuclei = np.maximum(nuclei, dots)
     if inside.any():
         rim = inside & (edt(inside) < 1.5)
         nuclei = np.maximum(nuclei, 0.5 * rim)
@@ -198,12 +214,14 @@ def tissue(
     "A picture of stained lung tissue and its targets"
     wall, solid, air = _landscape(rng, shape, um)
     targets = _targets(rng, air, areas, border)
-    inside = np.any(targets, axis=0) if targets else np.zeros(shape, bool)
+    inside = np.zeros(shape, bool)
+    for target in targets:
+        inside |= target
     nests = inside | _decoys(rng, air, decoys, um)
     regions = dict(wall=wall, solid=solid, air=air, inside=inside, nests=nests)
     colours, (more_h, more_e), lamp = _laboratory(rng)
     if stains is not None:
-        colours = np.asarray(stains) / np.linalg.norm(stains, axis=1, keepdims=True)
+        colours = _unit(np.asarray(stains))
     h, e = _stain_amounts(rng, regions, um)
     img = _stain_image(more_h * h, more_e * e, colours, lamp)
     img = img + rng.normal(0, 3, img.shape)
