@@ -1,6 +1,6 @@
 """(z) One training in two processes (torchrun, gloo) against the same training in one: losses, batches, share of foreground, seconds.
 
-usage: python benchmarks/distributed.py       needs `pip install accelerate`; about two minutes on two cores
+usage: python benchmarks/together.py       needs `pip install accelerate`; about two minutes on two cores
 
 Eight phantoms of the hippocampus, boxes of 8x12x12, a small 3D U-Net, three epochs of 12 batches of 8. `loss` is the largest difference of the
 validation loss between one process and two; `disjoint`: no row of a plan is drawn by both; `share`: boxes with foreground, both processes together.
@@ -92,7 +92,7 @@ def main():
         "disjoint, and together the one plan": float(parts == [row[1] for row in one["rows"]]),
         "weights of both alike": float(two[0]["weights"] == two[1]["weights"]),
     }
-    keep("distributed", rows, unit="largest difference, or 1 for yes", losses=one["losses"])
+    keep("together", rows, unit="largest difference, or 1 for yes", losses=one["losses"])
 
 
 if __name__ == "__main__":
