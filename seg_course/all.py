@@ -125,7 +125,7 @@ from .plan.run import (
 from .plan.settings import Plan, load_plan, plan_settings, save_plan
 from .predict.ensemble import (
     load_held,
-    load_model,
+    load_predictor,
     make_ensemble,
     model_probs,
     predict_doubt,
@@ -314,7 +314,7 @@ __all__ = [
     "find_runs",
     "learning_curve",
     "load_held",
-    "load_model",
+    "load_predictor",
     "make_ensemble",
     "model_probs",
     "open_suspect",
