@@ -30,7 +30,7 @@ MISTAKES = [
         "assert focal_loss(sure_logits(40.0), targ) < 1e-6",
     ),
     (
-        "62_train.schedule",
+        "56_train.schedule",
         "self.learn.loss_func.helpers = math.cos(",
         "self.learn.loss_func.helpers = self.learn.loss_func.helpers * math.cos(",
         "test_close(got, meant, 1e-9)",
@@ -54,13 +54,13 @@ MISTAKES = [
         'test_eq(folds.groupby("group").fold.nunique().max(), 1)  # no patient on both sides',
     ),
     (
-        "73_predict.post",
+        "71_predict.post",
         "foreground = 1 - probs[0] >= np.float32(p)",
         "foreground = 1 - probs[0] >= np.float32(1 / (1 + np.exp(-p)))",
         "test_eq(threshold(voxel).item(), 2)  # exactly one half is enough",
     ),
     (
-        "50_score.metric",
+        "45_score.metric",
         "p, t, spacing = _as_picture(p, t, spacing)",
         "p, t, spacing = _as_picture(p, t, [1.0] * p.ndim)",
         'test_close(surface_scores(a, b, (2, 1, 1))["hd95_mm"], 6)',
@@ -72,7 +72,7 @@ MISTAKES = [
         "test_eq(np.unique(finer.data), [0, 1, 3])",
     ),
     (
-        "70_predict.gate",
+        "67_predict.gate",
         'if by == "probability":\n                np.maximum',
         'if by == "never":\n                np.maximum',
         "test_eq(merge_organs([a, b]), likelier_wins)",
