@@ -1,6 +1,6 @@
 """A planned run: how good is a network whose settings nobody chose?
 
-usage: python benchmarks/plan.py DATA [DATA ...] [--minutes 15] [--fold 0] [--seed 42]
+usage: python benchmarks/plan.py DATA [DATA ...] [--minutes 15] [--fold 0] [--seed 42] [--fixed JSON]
 
 DATA is a folder that `read_cohort` knows. Patients are found in the names of the cases, the plan is made and timed here, one fold is trained and predicts its own cases as
 `seg_course predict` does, and each label is scored case by case on the original grid (a label on neither side counts 1). The JSON line has the plan's main values beside the
@@ -28,7 +28,7 @@ def interval(values, patients, n=2000):
     return np.percentile(means, [2.5, 97.5]).round(4).tolist()
 
 
-def planned(data, minutes, fold, seed, run):
+def planned(data, minutes, fold, seed, run, fixed):
     "Plan, train, predict and score one fold of a data set"
     from seg_course.all import (
         case_stats,
@@ -49,7 +49,7 @@ def planned(data, minutes, fold, seed, run):
 
     cohort = sound_cohort(read_cohort(data, group=guess_groups(read_cohort(data).case)[0]))
     began = time.perf_counter()
-    plan = plan_run(cohort, minutes)
+    plan = plan_run(cohort, minutes, **fixed)
     planning = time.perf_counter() - began
     stats = case_stats(cohort)
     cohort["ml"] = stats.filter(like="ml_").sum(axis=1)
@@ -70,6 +70,7 @@ def planned(data, minutes, fold, seed, run):
         minutes=minutes,
         fold=fold,
         seed=seed,
+        fixed=fixed,
         dice=dice.mean().round(4).to_dict(),
         mean=round(float(each.mean()), 4),
         interval=interval(each, held.group.values),
@@ -88,10 +89,12 @@ if __name__ == "__main__":
     ask.add_argument("--minutes", type=float, default=15)
     ask.add_argument("--fold", type=int, default=0)
     ask.add_argument("--seed", type=int, default=42)
+    ask.add_argument("--fixed", type=json.loads, default={}, help="planned values that are given")
     args = ask.parse_args()
     rows = {}
     for data in args.data:
         with TemporaryDirectory() as folder:
-            rows[Path(data).name] = planned(data, args.minutes, args.fold, args.seed, Path(folder))
+            given = args.minutes, args.fold, args.seed, Path(folder), args.fixed
+            rows[Path(data).name] = planned(data, *given)
         print(json.dumps(rows[Path(data).name]), flush=True)
     keep("plan", rows)

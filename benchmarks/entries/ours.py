@@ -9,8 +9,7 @@ from tempfile import TemporaryDirectory
 
 from entry import CLOCKS, Clock, finish, read_task, set_up
 
-# what is given to `plan_run`, the first is the plan by itself; the encoder gets a tenth of the rate
-# unless `full_rate` is true
+# what is given to `plan_run`; the first is the plan by itself
 CHOICES = [{}]
 
 
@@ -49,14 +48,10 @@ def main():
     with TemporaryDirectory() as tmp:
         run, cohort = Path(tmp), cohort_of(task)
         minutes = task.seconds() / 60
-        given = {k: v for k, v in task.choice.items() if k != "full_rate"}
-        plan = plan_run(cohort, minutes, n_jobs=task.threads, **given)
+        plan = plan_run(cohort, minutes, n_jobs=task.threads, **task.choice)
         idx = prepare(cohort, plan_recipe(plan), run / "store", n_jobs=task.threads)
         begun, clock = time.time(), Clock(task)
         learn = plan_learner(plan, run, idx, cohort, 0, seed=task.seed)
-        if task.choice.get("full_rate"):
-            learn.unfreeze()
-            learn.pretrained = False  # as if all layers were new: one rate for all
         # by the processor's clock, no training may end early by the wall's
         held = {} if task.clock == "wall" else dict(minutes=None)
         history = fit_plan(learn, plan, run / "fold0", seed=task.seed, **held)
