@@ -224,8 +224,9 @@ def widgets_notebook(file, texts):
 
 
 def open_notebook(browser, url):
+    "JupyterLab with this notebook alone, whatever was open before"
     page = browser.new_page(viewport=dict(width=1400, height=1000))
-    page.goto(url)
+    page.goto(f"{url}?reset")
     page.wait_for_selector(".jp-CodeCell", timeout=90_000)
     page.wait_for_timeout(3000)
     return page
