@@ -212,7 +212,14 @@ from .train.fit import fit_fold
 from .train.learner import fold_sources, seg_learner
 from .train.pages import compare_page, plot_case, runs_page
 from .train.runfolder import check_settings, keep_cohort, load_run, save_run, start_run
-from .train.runs import compare_runs, find_runs, plot_runs, run_scores, runs_table
+from .train.runs import (
+    compare_runs,
+    find_runs,
+    mean_interval,
+    plot_runs,
+    run_scores,
+    runs_table,
+)
 from .train.schedule import (
     Ema,
     Fade,
@@ -356,6 +363,7 @@ __all__ = [
     "load_run",
     "lung_box",
     "macenko",
+    "mean_interval",
     "make_folds",
     "make_phantom",
     "map_cases",

