@@ -133,10 +133,10 @@ def _make_room(learn, folder, error):
 def _say_pace(resume):
     "Say that a training has another length now, and why"
     pace, planned = resume.goal, resume.settings["epochs"]
-    how = "" if pace.cool is None else "; its learning rate goes down until then"
+    how = "" if pace.cool is None else ", with a learning rate that goes down until then"
     print(
-        f"{resume.folder.name}: {resume.why}, it ends after {pace.epochs} epochs instead of "
-        f"{planned}, of which {len(resume.rows)} are done{how}"
+        f"{resume.folder.name}: epoch {len(resume.rows)} of {planned} is done; {resume.why}, "
+        f"the training will end after epoch {pace.epochs}{how}"
     )
 
 # %% ../../nbs/61_train.fit.ipynb #7a95477e

@@ -311,10 +311,26 @@ class Resume(Callback):
         return [row["valid_loss"] for row in self.rows]
 
     def before_fit(self):
+        self._skip_silently()
         mean = self.learn.recorder.smooth_loss
         mean.count, mean.val = self.smooth[0], torch.tensor(self.smooth[1])
         if not (self.folder / "state.safetensors").exists():
             self.save()
+
+    def _skip_silently(self):
+        "fastai writes a line for each epoch that it skips; these lines are left out"
+        start, write = len(self.rows), self.learn.logger
+        self.written = write
+
+        def logger(line):
+            if not (isinstance(line[0], int) and line[0] < start):
+                write(line)
+
+        self.learn.logger = self.filtered = logger
+
+    def after_fit(self):
+        if self.learn.logger is self.filtered:
+            self.learn.logger = self.written
 
     def before_epoch(self):
         if self.epoch >= len(self.rows):  # fastai calls this for the epochs that it skips, too
