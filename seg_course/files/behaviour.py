@@ -75,9 +75,32 @@ class Registry(dict):
             self[name] = f
         return f
 
+    def name_of(
+        self,
+        f: Callable,  # a function, without bound arguments
+    ) -> str | None:  # None: it is not registered
+        "The name of a function; a cell that is run again defines the same function once more"
+        return next((name for name, known in self.items() if _is_same(known, f)), None)
+
     def users(self) -> dict:  # name -> function
         "The functions that were registered outside of the library"
         return {name: f for name, f in self.items() if _package(f) != "seg_course"}
+
+# %% ../../nbs/01_files.behaviour.ipynb #1579ece6
+def _content(code):
+    "What a compiled function does, without the place where it was defined"
+    consts = (_content(c) if hasattr(c, "co_code") else c for c in code.co_consts)
+    return code.co_code, code.co_names, code.co_varnames, *consts
+
+# %% ../../nbs/01_files.behaviour.ipynb #455d56b1
+def _is_same(a, b):
+    "Are both one function, or of one name and in the same words?"
+    if a is b:
+        return True
+    codes = [getattr(f, "__code__", None) for f in (a, b)]
+    if None in codes or a.__name__ != b.__name__ or a.__closure__ or b.__closure__:
+        return False
+    return a.__defaults__ == b.__defaults__ and _content(codes[0]) == _content(codes[1])
 
 # %% ../../nbs/01_files.behaviour.ipynb #e3dc944b
 def _package(f):
@@ -124,7 +147,7 @@ def describe(
     Raises `ValueError` if the function is not registered or an argument has no form in JSON."""
     bound = isinstance(f, partial)
     func = f.func if bound else f
-    name = next((n for n, known in registry.items() if known is func), None)
+    name = registry.name_of(func)
     _check_describable(f, func, name, registry)
     try:
         arguments = json.loads(json.dumps(f.keywords if bound else {}))

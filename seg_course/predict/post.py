@@ -157,7 +157,7 @@ def dilate(
 # %% ../../nbs/71_predict.post.ipynb #8bbb3ccc
 def _is_decoder(f):
     "Is this function, without its bound arguments, a registered decoder?"
-    return getattr(f, "func", f) in decoders.values()
+    return decoders.name_of(getattr(f, "func", f)) is not None
 
 # %% ../../nbs/71_predict.post.ipynb #41671816
 def _takes_probs(f):
