@@ -89,7 +89,8 @@ class Registry(dict):
 # %% ../../nbs/01_files.behaviour.ipynb #1579ece6
 def _content(code):
     "What a compiled function does, without the place where it was defined"
-    consts = (_content(c) if hasattr(c, "co_code") else c for c in code.co_consts)
+    # as text, 1 and 1.0 differ
+    consts = (_content(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts)
     return code.co_code, code.co_names, code.co_varnames, *consts
 
 # %% ../../nbs/01_files.behaviour.ipynb #455d56b1
@@ -100,7 +101,8 @@ def _is_same(a, b):
     codes = [getattr(f, "__code__", None) for f in (a, b)]
     if None in codes or a.__name__ != b.__name__ or a.__closure__ or b.__closure__:
         return False
-    return a.__defaults__ == b.__defaults__ and _content(codes[0]) == _content(codes[1])
+    defaults = [repr((f.__defaults__, f.__kwdefaults__)) for f in (a, b)]
+    return defaults[0] == defaults[1] and _content(codes[0]) == _content(codes[1])
 
 # %% ../../nbs/01_files.behaviour.ipynb #e3dc944b
 def _package(f):

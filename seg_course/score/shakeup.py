@@ -10,6 +10,8 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from .rank import check_scores
+
 # %% ../../nbs/51_score.shakeup.ipynb #7227cade
 def _places(means):
     "(draws, teams): rank 1, 2, ... of each team; of equal means the first one is ahead"
@@ -35,19 +37,6 @@ def _drawn_means(values, patients, size, n, rng):
     times = rng.multinomial(size, np.full(len(cases), 1 / len(cases)), n)
     return times @ sums / (times @ cases)[:, None]
 
-# %% ../../nbs/51_score.shakeup.ipynb #5ea4c1ba
-def _check_table(table):
-    odd = [str(c) for c in table if not pd.api.types.is_numeric_dtype(table[c])]
-    if odd:
-        raise ValueError(f"columns {odd}: scores are numbers; make `case` the index")
-    if table.shape[1] < 2 or len(table) < 3:
-        raise ValueError(
-            f"{table.shape[1]} submissions and {len(table)} cases: "
-            "two and three at least are needed"
-        )
-    if table.isna().any().any():
-        raise ValueError("a score is NaN: give such cases a score, or leave them out and say so")
-
 # %% ../../nbs/51_score.shakeup.ipynb #d5ae3d42
 def _check_whole(**numbers):
     for name, value in numbers.items():
@@ -66,7 +55,7 @@ def shake_up(
     """Draw a public and a private leaderboard from the scores that are there, again and again
 
     Raises `ValueError` for fewer than two submissions or three cases, and for missing scores."""
-    _check_table(table)
+    check_scores(table)
     _check_whole(public=public, private=private, n=n)
     patients = range(len(table)) if patients is None else list(patients)
     if len(patients) != len(table):

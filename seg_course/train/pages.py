@@ -144,6 +144,12 @@ def _worst_html(run, name, worst):
     return f"<h3>{html.escape(name)}</h3>{''.join(figures)}" if any(figures) else ""
 
 # %% ../../nbs/66_train.pages.ipynb #69312a9b
+_masks_shown = (
+    "<p>Predicted out of fold. The masks are those before post-processing; the Dice is that of "
+    "scores.csv, after it.</p>"
+)
+
+# %% ../../nbs/66_train.pages.ipynb #627aad13
 def runs_page(
     folder: str | Path = "runs",  # any depth of folders below
     sort: str = "score",  # column to sort by, the largest first
@@ -161,7 +167,7 @@ def runs_page(
         "<p>A row is a run; score is the mean Dice over patients, low and high are the ends of "
         "its 95 % interval. Click on the head of a column to sort.</p>"
     )
-    title = "<h2>Worst cases</h2><p>Predicted out of fold, before post-processing.</p>"
+    title = f"<h2>Worst cases</h2>{_masks_shown}"
     return f"{head}{words}{_table_html(table)}{title}{shown}{_script}"
 
 # %% ../../nbs/66_train.pages.ipynb #2c67a134
@@ -190,7 +196,7 @@ def compare_page(
         "<h2>Case by case</h2>",
         _figure_html(scatter, "Scores of the runs, a dot a case"),
         _table_html(found["cases"].rename_axis("case").reset_index().head(20)),
-        "<h2>Where they disagree most</h2><p>Out of fold, before post-processing.</p>",
+        f"<h2>Where they disagree most</h2>{_masks_shown}",
         shown,
         _script,
     ]
