@@ -79,8 +79,8 @@ MISTAKES = [
     ),
     (
         "33_batch.source",
-        "g.manual_seed(self._seed(b))",
-        "g.manual_seed(self._seed(0))",
+        "g.manual_seed((self._seed(b) + ",
+        "g.manual_seed((self._seed(0) + ",
         "test_eq(len({round(float(a.max()), 6) for a in one}), len(one))  # and each batch its own",
     ),
     (
