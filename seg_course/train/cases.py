@@ -19,7 +19,7 @@ def _data_of(run, params):
     named = params.get("data") or ""
     if named and Path(named).exists():
         return named
-    drawn = sorted(p for p in (run / "phantom", *run.glob("phantom/*")) if p.is_dir())
+    drawn = sorted(note.parent for note in run.glob("phantom/**/PHANTOM.md"))
     if named or not drawn:
         raise ValueError(
             f"{run}: its data ({named or 'a phantom'}) is not there: say where it is, with --data"

@@ -91,7 +91,8 @@ def _row(run, folder):
     try:
         rows = run_scores(run)
         row["cases"] = len(rows)
-        row["score"], row["low"], row["high"] = mean_interval(rows)
+        # few patients make intervals that are wider than Dice can be
+        row["score"], row["low"], row["high"] = np.clip(mean_interval(rows), 0, 1)
     except (ValueError, OSError):
         row |= dict(cases=0, score=np.nan, low=np.nan, high=np.nan)
     return row, _settings(run), versions
