@@ -93,6 +93,10 @@ def main():
         "weights of both alike": float(two[0]["weights"] == two[1]["weights"]),
     }
     keep("together", rows, unit="largest difference, or 1 for yes", losses=one["losses"])
+    if rows["loss"] > 5e-3 or parts != [row[1] for row in one["rows"]] or share != single:
+        sys.exit("two processes did not train as one does")
+    if two[0]["weights"] != two[1]["weights"]:
+        sys.exit("the processes ended with different weights")
 
 
 if __name__ == "__main__":
