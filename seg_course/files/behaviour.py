@@ -7,12 +7,15 @@ __all__ = ['readers', 'mask_readers', 'label_readers', 'steps', 'decoders', 'rul
            'decoder', 'rule', 'reader', 'engine', 'map_cases']
 
 # %% ../../nbs/01_files.behaviour.ipynb #1acbe492
+import ast
 import importlib
+import inspect
 import json
 import os
 import socket
 import sys
 import sysconfig
+import textwrap
 import time
 import warnings
 from collections.abc import Callable, Iterable
@@ -30,18 +33,49 @@ from .common import progress
 # %% ../../nbs/01_files.behaviour.ipynb #68986770
 _registries = {}  # kind -> its registry
 
-# %% ../../nbs/01_files.behaviour.ipynb #b8b49af4
-def _code_of(f):
-    "What a function does, wherever it is defined"
-    return getattr(getattr(f, "__code__", None), "co_code", f)
+# %% ../../nbs/01_files.behaviour.ipynb #a7660af1
+def _words_of(f):
+    "A definition without decorators, comments and layout, as text; None where there is no source"
+    try:
+        definition = ast.parse(textwrap.dedent(inspect.getsource(f))).body[0]
+    except (OSError, TypeError, SyntaxError):
+        return None
+    definition.decorator_list = []
+    return ast.dump(definition)
 
-# %% ../../nbs/01_files.behaviour.ipynb #6d009365
+# %% ../../nbs/01_files.behaviour.ipynb #0ee796d3
+def _compiled(code):
+    "What a compiled function does, without the place where it was defined"
+    # as text, 1 and 1.0 differ
+    constants = [_compiled(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts]
+    return code.co_code, code.co_names, code.co_varnames, *constants
+
+# %% ../../nbs/01_files.behaviour.ipynb #e6448ae9
+def _is_same(a, b):
+    """Are both one function, or of one name and in the same words?
+
+    The words are read from the source, because Python compiles the same words differently below
+    another set of imports. A function that travelled to a worker has no source there: its
+    compiled form decides."""
+    if a is b:
+        return True
+    if not all(hasattr(f, "__code__") for f in (a, b)) or a.__closure__ or b.__closure__:
+        return False
+    defaults = [repr((f.__defaults__, f.__kwdefaults__)) for f in (a, b)]
+    if a.__name__ != b.__name__ or defaults[0] != defaults[1]:
+        return False
+    words = [_words_of(f) for f in (a, b)]
+    if None in words:
+        return _compiled(a.__code__) == _compiled(b.__code__)
+    return words[0] == words[1]
+
+# %% ../../nbs/01_files.behaviour.ipynb #b8b49af4
 def _warn_replaced(registry, name, f):
     "Say in one line that a function of the library is replaced by another one"
     old = registry.get(name)
     if old is None or _package(old) != "seg_course":
         return
-    if _code_of(old) != _code_of(f):
+    if not _is_same(old, f):
         warnings.warn(
             f"{registry.kind} {name!r}: {f.__module__}.{name} takes the place of the library's "
             f"{old.__module__}.{name}: rename your function if you want both",
@@ -85,24 +119,6 @@ class Registry(dict):
     def users(self) -> dict:  # name -> function
         "The functions that were registered outside of the library"
         return {name: f for name, f in self.items() if _package(f) != "seg_course"}
-
-# %% ../../nbs/01_files.behaviour.ipynb #1579ece6
-def _content(code):
-    "What a compiled function does, without the place where it was defined"
-    # as text, 1 and 1.0 differ
-    consts = (_content(c) if hasattr(c, "co_code") else repr(c) for c in code.co_consts)
-    return code.co_code, code.co_names, code.co_varnames, *consts
-
-# %% ../../nbs/01_files.behaviour.ipynb #455d56b1
-def _is_same(a, b):
-    "Are both one function, or of one name and in the same words?"
-    if a is b:
-        return True
-    codes = [getattr(f, "__code__", None) for f in (a, b)]
-    if None in codes or a.__name__ != b.__name__ or a.__closure__ or b.__closure__:
-        return False
-    defaults = [repr((f.__defaults__, f.__kwdefaults__)) for f in (a, b)]
-    return defaults[0] == defaults[1] and _content(codes[0]) == _content(codes[1])
 
 # %% ../../nbs/01_files.behaviour.ipynb #e3dc944b
 def _package(f):
