@@ -35,6 +35,14 @@ def _strides(size, n, spacing=None):  # (Z,Y,X) px, levels below the first, mm -
         strides.append(tuple(stride))
     return strides
 
+# %% ../../nbs/42_nets.unet3d.ipynb #b5a0fd89
+def _kernels(spacing, pool):  # (z,y,x) mm of the first level, strides -> a kernel (z,y,x) a level
+    mm, kernels = list(spacing), []
+    for stride in [*pool, (1, 1, 1)]:
+        kernels.append(tuple(1 if k >= 2 * min(mm) else 3 for k in mm))
+        mm = [k * s for k, s in zip(mm, stride)]
+    return kernels
+
 # %% ../../nbs/42_nets.unet3d.ipynb #b8e8dddd
 _norms = dict(
     group=partial(nn.GroupNorm, 4),
@@ -43,9 +51,10 @@ _norms = dict(
 )
 
 # %% ../../nbs/42_nets.unet3d.ipynb #44ef1699
-def _conv3d(n_in, n_out, norm="group", act=nn.LeakyReLU, stride=1, dilation=1):
-    "Convolution of 3x3x3, normalisation (a key of `_norms`) and activation, as a list of layers"
-    conv = nn.Conv3d(n_in, n_out, 3, stride=stride, padding=dilation, dilation=dilation, bias=False)
+def _conv3d(n_in, n_out, norm="group", act=nn.LeakyReLU, stride=1, dilation=1, kernel=(3, 3, 3)):
+    "Convolution, normalisation (a key of `_norms`) and activation, as a list of layers"
+    pad = [dilation * (k // 2) for k in kernel]
+    conv = nn.Conv3d(n_in, n_out, kernel, stride, pad, dilation, bias=False)
     return [conv, _norms[norm](n_out), act()]
 
 # %% ../../nbs/42_nets.unet3d.ipynb #430e22c9
@@ -80,21 +89,24 @@ _ups = dict(interp=_up_interp, deconv=_up_deconv)
 class _Unet3d(nn.Module):
     "Levels of two convolutions each, down and up again, and a 1x1x1 head on the `deep` finest"
 
-    def __init__(self, n_in, n_out, widths, pool, norm, act, up, deep, coord, coord_at):
+    def __init__(self, n_in, n_out, widths, pool, norm, act, up, deep, coord, coord_at, kernels):
         super().__init__()
         self.widths, self.pool = list(widths), [tuple(s) for s in pool]
         self.coord, self.every = coord, bool(coord) and coord_at == "all"
 
-        def level(a, b, stride=1):
-            return nn.Sequential(*_conv3d(a, b, norm, act, stride), *_conv3d(b, b, norm, act))
+        def level(a, b, kernel, stride=1):
+            first = _conv3d(a, b, norm, act, stride, kernel=kernel)
+            return nn.Sequential(*first, *_conv3d(b, b, norm, act, kernel=kernel))
 
         # channels of places: at the input (absolute ones are counted in n_in), at all other levels
         first, more = 3 * (coord == "patch"), 3 * self.every
         ins = [n_in + first, *(w + more for w in widths)]
         # all lists begin with the finest level
-        self.down = nn.ModuleList(level(*a) for a in zip(ins, widths, [1, *self.pool]))
+        strides = [1, *self.pool]
+        self.down = nn.ModuleList(level(*a) for a in zip(ins, widths, kernels, strides))
         self.up = nn.ModuleList(_ups[up](b, a, s) for a, b, s in zip(widths, widths[1:], self.pool))
-        self.join = nn.ModuleList(level(2 * w + more, w) for w in widths[:-1])
+        joins = zip(widths[:-1], kernels)
+        self.join = nn.ModuleList(level(2 * w + more, w, k) for w, k in joins)
         self.heads = nn.ModuleList(nn.Conv3d(w, n_out, 1) for w in widths[:deep])
 
     def _places(self, x):  # the coordinates, as `coord` asks for them
@@ -153,8 +165,9 @@ def _check_net3d(net, name, size, pretrained, channels, norm, act="relu"):  # fo
         )
 
 # %% ../../nbs/42_nets.unet3d.ipynb #f09a1616
-def _check_unet3d(n_in, widths, up, deep, coord, coord_at):  # what the U-Net alone refuses
+def _check_unet3d(n_in, widths, up, deep, coord, coord_at, kernel, spacing):  # the U-Net alone
     _check_known(
+        kernel=(kernel, ["cube", "spacing"]),
         up=(up, sorted(_ups)),
         coord=(coord, [None, "patch", "absolute"]),
         coord_at=(coord_at, ["input", "all"]),
@@ -163,6 +176,10 @@ def _check_unet3d(n_in, widths, up, deep, coord, coord_at):  # what the U-Net al
         raise ValueError(
             f"n_in {n_in}: with coord='absolute' the last three channels are places, "
             "so 4 at least are expected; give the batch source coords=True"
+        )
+    if kernel == "spacing" and spacing is None:
+        raise ValueError(
+            "kernel 'spacing' follows the size of a voxel: give spacing, (z,y,x) in mm"
         )
     n = len(widths) - 1
     if not 1 <= deep <= n:
@@ -187,6 +204,7 @@ def unet3d(
     spacing: tuple = None,  # (z,y,x) of a voxel, mm; None: all alike
     coord: str = None,  # CoordConv: 'patch', the place in the box, or 'absolute', in the case
     coord_at: str = "input",  # where places go in: 'input' or 'all' levels
+    kernel: str = "cube",  # 'cube': 3x3x3, or 'spacing': 1 along axes where a voxel is long
 ) -> nn.Module:  # (B,n_in,Z,Y,X) -> logits (B,n_out,Z,Y,X), or in training a list of `deep` of them
     """U-Net for boxes (Çiçek et al. 2016) with the strides of nnU-Net
 
@@ -195,7 +213,7 @@ def unet3d(
     Raises `ValueError` for settings that do not fit together, or boxes that are too small.
     """
     _check_net3d("unet3d", name, size, pretrained, widths, norm, act)
-    _check_unet3d(n_in, widths, up, deep, coord, coord_at)
+    _check_unet3d(n_in, widths, up, deep, coord, coord_at, kernel, spacing)
     n = len(widths) - 1
     if pool is None:
         pool = _strides(size, n, spacing)
@@ -203,7 +221,9 @@ def unet3d(
         raise ValueError(
             f"pool {pool}: {n} strides (z,y,x) between the {len(widths)} levels are expected"
         )
-    return _Unet3d(n_in, n_out, widths, pool, norm, activations[act], up, deep, coord, coord_at)
+    kernels = _kernels(spacing, pool) if kernel == "spacing" else [(3, 3, 3)] * len(widths)
+    norms = norm, activations[act]
+    return _Unet3d(n_in, n_out, widths, pool, *norms, up, deep, coord, coord_at, kernels)
 
 # %% ../../nbs/42_nets.unet3d.ipynb #98b422f0
 def _space_to_depth(x, r=2):  # (B,C,Z,Y,X), even sizes -> (B,C*r^3,Z/r,Y/r,X/r)
