@@ -6,11 +6,13 @@
 __all__ = ['guess_groups', 'find_patients', 'fingerprint']
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #e422250e
+import itertools
 import re
 
 import nibabel as nib
 import numpy as np
 import pandas as pd
+from scipy.ndimage import find_objects
 
 from ..files.behaviour import map_cases
 from ..files.cohort import read_case
@@ -86,11 +88,24 @@ def _intensities(values, name):
     return {f"{name}_p{p:g}": float(v) for p, v in zip(_steps, np.percentile(values, _steps))}
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #ddc8883b
+def _boxes(lab):
+    "Middle and length (voxels) of the box about each label, along z, y and x"
+    out = {}
+    for c, box in enumerate(find_objects(lab), 1):
+        if box is None:
+            continue
+        for axis, span in zip("zyx", box):
+            out[f"mid_{axis}_{c}"] = (span.start + span.stop) / 2
+            out[f"len_{axis}_{c}"] = span.stop - span.start
+    return out
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #570014a0
 def _foreground(img, label):
     "Facts about the labels of a case"
     lab = label.data[0]
     values, counts = np.unique(lab, return_counts=True)
     out = {f"n_{c}": int(n) for c, n in zip(values, counts) if c}
+    out |= _boxes(lab)
     out["slices_with"] = float((lab > 0).any((1, 2)).mean())
     if not out or lab.max() == 0:
         return out
@@ -124,6 +139,83 @@ def _case_facts(row):
     if label is None:
         return out
     return out | _foreground(img, label)
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #a40de89c
+def _apart(facts, axis, a, b):
+    "Lengths between the middles of two labels; 0 where they change sides between cases"
+    columns = [f"{what}_{axis}_{c}" for c in (a, b) for what in ("mid", "len")]
+    if not set(columns) <= set(facts):
+        return 0.0
+    mid_a, len_a, mid_b, len_b = facts[columns].dropna().values.T
+    between = (mid_b - mid_a) / ((len_a + len_b) / 2)
+    if not len(between) or max((between > 0).mean(), (between < 0).mean()) < 0.95:
+        return 0.0
+    return float(np.abs(np.median(between)))
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #eb239c5f
+def _apart_from_mirror(facts, axis, c):
+    "Lengths between a label and its mirror image; 0 where it changes sides between cases"
+    if f"mid_{axis}_{c}" not in facts:
+        return 0.0
+    middle, length = facts[f"mid_{axis}_{c}"], facts[f"len_{axis}_{c}"]
+    mirrored = {f"mid_{axis}_0": facts[f"n{axis}"] - middle, f"len_{axis}_0": length}
+    return _apart(facts.assign(**mirrored), axis, c, 0)
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #527e1ccd
+_opposites = {
+    ("left", "right"): "x",
+    ("anterior", "posterior"): "y",
+    ("front", "back"): "y",
+}
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #ddf92f15
+def _side_of(name):
+    "(axis, word of side, the other words) of the name of a label; None if it has no side"
+    words = re.split(r"[\W_]+", name.lower())
+    for pair, axis in _opposites.items():
+        for word in pair:
+            if word in words:
+                return axis, word, [w for w in words if w != word]
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #710d8ae7
+def _alike(facts, axis, a, b):
+    "Overlap (Dice, 0 to 1) of the boxes of two labels, one of them mirrored along an axis"
+    share = 1.0
+    for k in "zyx":
+        columns = [f"{what}_{k}_{c}" for c in (a, b) for what in ("mid", "len")]
+        if not set(columns) <= set(facts):
+            return 0.0
+        mid_a, len_a, mid_b, len_b = facts[columns].dropna().values.T
+        away = 0 if k == axis else np.abs(mid_a - mid_b)
+        common = np.minimum((len_a + len_b) / 2 - away, np.minimum(len_a, len_b))
+        share = share * np.clip(common, 0, None) / ((len_a + len_b) / 2)
+    return float(np.median(share)) if np.size(share) else 0.0
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #582a317b
+def _pair_apart(facts, axis, a, b):
+    "How far two labels are apart, as far as a mirror image could make one of the other; else None"
+    sides = [_side_of(name) for _, name in (a, b)]
+    apart = _apart(facts, axis, a[0], b[0])
+    if all(sides) and sides[0][2] == sides[1][2] and sides[0][1] != sides[1][1]:
+        return apart
+    return apart if apart >= 0.8 and _alike(facts, axis, a[0], b[0]) >= 0.6 else None
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #f681df23
+def _sides(facts, labels):
+    "Labels that a mirror image along x or y might confuse: axis, names, lengths apart"
+    out, paired = [], set()
+    for axis in "xy":
+        for a, b in itertools.combinations(labels.items(), 2):
+            apart = _pair_apart(facts, axis, a, b)
+            if apart is not None:
+                out.append(dict(axis=axis, names=[a[1], b[1]], apart=round(apart, 2)))
+                paired.update((a[0], b[0]))
+    for c, name in labels.items():
+        side = _side_of(name)
+        if side and c not in paired:
+            apart = _apart_from_mirror(facts, side[0], c)
+            out.append(dict(axis=side[0], names=[name], apart=round(apart, 2)))
+    return out
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #161c6ced
 def _spread(values):
@@ -200,11 +292,13 @@ def fingerprint(
     """The facts of a cohort from which a plan is made
 
     Lengths are in (z,y,x), mm or voxels; shares are 0 to 1; `centred_mm` is the block about the
-    middle of an image that contains all its foreground. Raises `ValueError` without any
+    middle of an image that contains all its foreground; `sides` are labels that a mirror image
+    might confuse, and how far they are apart. Raises `ValueError` without any
     foreground."""
     rows = [(row,) for row in _picked(df, most).itertuples()]
     facts = pd.DataFrame(map_cases(_case_facts, rows, len(rows), n_jobs))
     labels = {int(c): name for c, name in df.attrs.get("labels", {}).items()}
+    named = _label_facts(facts, labels)
     intensity = {str(p): float(facts[f"all_p{p:g}"].median()) for p in _steps}
     return dict(
         kind="pictures" if (facts.nz == 1).all() else "volumes",
@@ -217,6 +311,7 @@ def fingerprint(
         shape=_spread(facts[["nz", "ny", "nx"]]),
         spacing_mm=_spread(facts[["dz", "dy", "dx"]]),
         intensity=intensity,
-        labels=_label_facts(facts, labels),
+        labels=named,
+        sides=_sides(facts, {int(c): label["name"] for c, label in named.items()}),
         **_target_facts(facts),
     )

@@ -7,7 +7,6 @@ __all__ = ['Plan', 'save_plan', 'load_plan', 'plan_settings']
 
 # %% ../../nbs/85_plan.settings.ipynb #3ebc97aa
 import math
-import re
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -275,18 +274,12 @@ def _plan_sampling(plan, facts, device):
         plan.put("fg_share", 0.7, f"only {share:.0%} of the slices have foreground")
 
 # %% ../../nbs/85_plan.settings.ipynb #3ef67b50
-_sides = dict(
-    x=("left", "right"),
-    y=("anterior", "posterior", "front", "back"),
-    z=("superior", "inferior", "upper", "lower"),
-)
+_two_sides = 0.8  # lengths between the middles of two labels: less is one organ
 
 # %% ../../nbs/85_plan.settings.ipynb #e327fcbe
-def _sided(facts, axis):
-    "Names of labels that say on which side of an axis they are"
-    names = [label["name"] for label in facts["labels"].values()]
-    words = [set(re.split(r"[\W_]+", name.lower())) for name in names]
-    return [name for name, w in zip(names, words) if w.intersection(_sides[axis])]
+def _say_sides(sides):
+    "Names of labels, and how far they are apart"
+    return "; ".join(f"{' and '.join(s['names'])} ({s['apart']:.1f} lengths)" for s in sides[:2])
 
 # %% ../../nbs/85_plan.settings.ipynb #1321bc57
 def _plan_flips(plan, facts, device):
@@ -294,11 +287,14 @@ def _plan_flips(plan, facts, device):
         plan.put("flips", ["x", "y"], "a picture has no up and no right")
         return
     axes = ["x"] if facts["unit"] == "HU" or plan["dims"] == 3 else ["x", "y"]
-    legal = [a for a in axes if not _sided(facts, a)]
-    lost = [name for a in axes for name in _sided(facts, a)]
-    why = "no label is called after a side of " + " or ".join(axes)
+    named = [side for side in facts["sides"] if side["axis"] in axes]
+    lost = [side for side in named if side["apart"] >= _two_sides]
+    legal = [a for a in axes if a not in {side["axis"] for side in lost}]
+    why = "no labels lie on two sides along " + " or ".join(axes)
+    if named:
+        why = f"of one organ: {_say_sides(named)}; a mirror image moves neither to the other side"
     if lost:
-        why = f"{' and '.join(lost[:2])} would change places; give flips, if they look different"
+        why = f"lying apart, would change places: {_say_sides(lost)}; give flips if they may"
     plan.put("flips", legal, why)
 
 # %% ../../nbs/85_plan.settings.ipynb #0c14deb2
