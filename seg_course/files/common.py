@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ignored', 'write_atomic', 'save_npy', 'write_json', 'write_csv', 'read_json', 'read_table', 'check_names',
-           'check_path', 'check_frame', 'split_series', 'few', 'label_map', 'ignored_label', 'shows_progress',
-           'progress']
+           'check_path', 'check_frame', 'check_kind', 'check_items', 'check_array', 'split_series', 'few', 'label_map',
+           'ignored_label', 'shows_progress', 'progress']
 
 # %% ../../nbs/00_files.common.ipynb #ca3d8a52
 import json
@@ -199,6 +199,59 @@ def check_frame(
         raise ValueError(
             f"{what}: column {', '.join(missing)} is missing "
             f"(there are {', '.join(map(str, df))}): {named} are expected"
+        )
+
+# %% ../../nbs/00_files.common.ipynb #40ad355e
+def _given(value):
+    "What was given, short enough for a message"
+    if value is None or isinstance(value, (str, int, float)):
+        text = repr(value)
+        return text if len(text) <= 60 else text[:60] + "..."
+    return f"of type {type(value).__name__}"
+
+# %% ../../nbs/00_files.common.ipynb #6979c756
+def check_kind(
+    value,  # what was given
+    kind: type | tuple,  # what it has to be, as for `isinstance`
+    name: str,  # of the argument, the beginning of the message
+    expected: str,  # what is expected, in words, and where one gets it
+) -> None:
+    "Refuse a value of another type, by a `ValueError`"
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} {_given(value)}: {expected} is expected")
+
+# %% ../../nbs/00_files.common.ipynb #30a7612f
+def check_items(
+    items,  # what was given
+    name: str,  # of the argument, the beginning of the message
+    expected: str,  # what its items are, in words
+) -> None:
+    """Refuse what is no list of several things, by a `ValueError`
+
+    A text is none: its items would be letters. Iterators are, and nothing is taken from them."""
+    if isinstance(items, (str, bytes, Path)) or not isinstance(items, Iterable):
+        raise ValueError(f"{name} {_given(items)}: a list of {expected} is expected")
+
+# %% ../../nbs/00_files.common.ipynb #08c9e654
+def check_array(
+    a,  # what was given: an array, a tensor, or lists of numbers
+    name: str,  # of the argument, the beginning of the message
+    axes: str,  # e.g. '(classes,Z,Y,X)'
+) -> None:
+    """Refuse what is no array of numbers with these axes, or has none in it
+
+    Raises `ValueError` with the shape that was given."""
+    try:
+        a = np.asarray(a)
+    except ValueError:  # lists of different lengths
+        raise ValueError(
+            f"{name}: an array {axes} is expected, its rows differ in length"
+        ) from None
+    if a.dtype.kind not in "biuf":
+        raise ValueError(f"{name} of {a.dtype}: an array {axes} of numbers is expected")
+    if a.ndim != len(axes.split(",")) or not a.size:
+        raise ValueError(
+            f"{name} of shape {a.shape}: an array {axes} with numbers in it is expected"
         )
 
 # %% ../../nbs/00_files.common.ipynb #faf95a6a
