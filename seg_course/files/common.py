@@ -12,7 +12,7 @@ import json
 import os
 import re
 import sys
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence, Sized
 from pathlib import Path
 
 import numpy as np
@@ -226,11 +226,15 @@ def check_items(
     name: str,  # of the argument, the beginning of the message
     expected: str,  # what its items are, in words
 ) -> None:
-    """Refuse what is no list of several things, by a `ValueError`
+    """Refuse what is no list of things, or an empty one, by a `ValueError`
 
-    A text is none: its items would be letters. Iterators are, and nothing is taken from them."""
-    if isinstance(items, (str, bytes, Path)) or not isinstance(items, Iterable):
+    A text is no list, because its items would be letters; a table or an array of several axes is
+    none either. Nothing is taken from an iterator."""
+    plain = isinstance(items, Iterable) and getattr(items, "ndim", 1) == 1
+    if isinstance(items, (str, bytes, Path)) or not plain:
         raise ValueError(f"{name} {_given(items)}: a list of {expected} is expected")
+    if isinstance(items, Sized) and not len(items):
+        raise ValueError(f"{name}: the list is empty: {expected} are expected")
 
 # %% ../../nbs/00_files.common.ipynb #08c9e654
 def check_array(
