@@ -4,8 +4,8 @@
 
 # %% auto #0
 __all__ = ['ignored', 'write_atomic', 'save_npy', 'write_json', 'write_csv', 'read_json', 'read_table', 'check_names',
-           'check_path', 'check_frame', 'check_kind', 'check_items', 'check_array', 'split_series', 'few', 'label_map',
-           'ignored_label', 'shows_progress', 'progress']
+           'check_path', 'check_frame', 'check_kind', 'check_items', 'check_number', 'check_array', 'split_series',
+           'few', 'label_map', 'ignored_label', 'shows_progress', 'progress']
 
 # %% ../../nbs/00_files.common.ipynb #ca3d8a52
 import json
@@ -235,6 +235,22 @@ def check_items(
         raise ValueError(f"{name} {_given(items)}: a list of {expected} is expected")
     if isinstance(items, Sized) and not len(items):
         raise ValueError(f"{name}: the list is empty: {expected} are expected")
+
+# %% ../../nbs/00_files.common.ipynb #027a60af
+def check_number(
+    value,  # what was given
+    name: str,  # of the argument, the beginning of the message
+    low: float,  # smallest value
+    high: float = float("inf"),  # largest value
+    whole: bool = False,  # is a whole number expected?
+) -> None:
+    "Refuse what is no number, NaN, or a number out of range, by a `ValueError`"
+    kinds = (int, np.integer) if whole else (int, float, np.integer, np.floating)
+    is_number = isinstance(value, kinds) and not isinstance(value, bool)
+    if not (is_number and low <= value <= high):
+        kind = "a whole number" if whole else "a number"
+        ends = f"of at least {low:g}" if high == float("inf") else f"from {low:g} to {high:g}"
+        raise ValueError(f"{name} {_given(value)}: {kind} {ends} is expected")
 
 # %% ../../nbs/00_files.common.ipynb #08c9e654
 def check_array(
