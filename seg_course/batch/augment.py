@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['draw', 'rand_flip', 'warp', 'affine_maps', 'plane_grid', 'rand_affine', 'rand_elastic', 'rand_warp', 'rand_intensity',
-           'rand_noise']
+           'rand_colour', 'rand_noise']
 
 # %% ../../nbs/34_batch.augment.ipynb #db2fc2d0
 import math
@@ -336,6 +336,24 @@ def rand_intensity(
     if noise:
         white = torch.randn(x.shape, generator=g, device=x.device)
         x = x.add_(white * draw(x, g, 0, noise))
+    return x.clamp_(0, 1), y
+
+# %% ../../nbs/34_batch.augment.ipynb #59b8bfda
+def rand_colour(
+    x: torch.Tensor,  # images (B,C,[Z,]Y,X) in 0..1
+    y: torch.Tensor,  # labels, unchanged
+    g: torch.Generator,  # on their device
+    gain: float = 0.2,  # each channel is multiplied by 1-gain to 1+gain
+    bias: float = 0.1,  # brightness added to each channel, either way
+) -> tuple:  # (x, y), x in 0..1 again
+    "Another white balance for each sample: each channel changes on its own"
+    ones = [1] * (x.ndim - 2)
+    channels = x.shape[1]
+    stretch = draw(x, g, 1 - gain, 1 + gain, n=channels)
+    shift = draw(x, g, -bias, bias, n=channels)
+    stretch = stretch.view(-1, channels, *ones)
+    shift = shift.view(-1, channels, *ones)
+    x = x * stretch + shift
     return x.clamp_(0, 1), y
 
 # %% ../../nbs/34_batch.augment.ipynb #47d4a91b
