@@ -16,6 +16,7 @@ from scipy.ndimage import find_objects
 
 from ..files.behaviour import map_cases
 from ..files.cohort import read_case
+from ..files.common import check_frame, check_items, check_number
 from ..look.explore import mask_targets
 from ..prepare.recipe import orient
 
@@ -29,6 +30,7 @@ def guess_groups(
     most: float = 20,  # more cases a patient than this are no patients either
 ) -> tuple:  # (regular expression for `read_cohort`, or '', and why)
     "The patient in the names of the cases, where the names say it"
+    check_items(cases, "cases", "names of cases")
     found = [_last_part.match(str(case)) for case in cases]
     if not all(found) or not found:
         return "", "the names do not have a common part before a separator"
@@ -46,6 +48,7 @@ def find_patients(
     df: pd.DataFrame,  # cohort, from `read_cohort`
 ) -> pd.DataFrame:  # the cohort; `group` is the patient, where the names say it
     "Find the patients of a cohort in which every case is a patient of its own so far"
+    check_frame(df, ["case", "group"], "cohort")
     if df.group.nunique() < len(df):
         return df
     rule, why = guess_groups(list(df.case))
@@ -295,6 +298,8 @@ def fingerprint(
     middle of an image that contains all its foreground; `sides` are labels that a mirror image
     might confuse, and how far they are apart. Raises `ValueError` without any
     foreground."""
+    check_frame(df, ["case", "image", "label", "group", "label_map"], "cohort")
+    check_number(most, "most", 1, whole=True)
     rows = [(row,) for row in _picked(df, most).itertuples()]
     facts = pd.DataFrame(map_cases(_case_facts, rows, len(rows), n_jobs))
     labels = {int(c): name for c, name in df.attrs.get("labels", {}).items()}

@@ -25,6 +25,7 @@ from fastai.callback.core import Callback
 from fastai.learner import Learner
 
 from ..batch.augment import rand_affine, rand_flip, rand_intensity, rand_noise, rand_warp
+from ..files.common import check_kind, check_path
 from ..nets.loss import DiceFocalLoss, TverskyLoss
 from ..nets.unet2d import imagenet_weights
 from .fingerprint import fingerprint
@@ -43,17 +44,23 @@ _transforms = {
 }
 
 # %% ../../nbs/86_plan.run.ipynb #b0aa17dc
+def _check_plan(plan):
+    check_kind(plan, Plan, "plan", "a `Plan`, from `plan_run` or `load_plan`,")
+
+# %% ../../nbs/86_plan.run.ipynb #0a61b4bd
 def plan_recipe(
     plan: Plan,  # from `plan_settings`
 ) -> list:  # steps for `prepare`
     "The steps of the preparation"
+    _check_plan(plan)
     return recipe_from_json(plan["recipe"])
 
-# %% ../../nbs/86_plan.run.ipynb #0a61b4bd
+# %% ../../nbs/86_plan.run.ipynb #c10beb44
 def plan_transforms(
     plan: Plan,  # from `plan_settings`
 ) -> list:  # functions (x, y, generator) -> (x, y)
     "The augmentation; raises `ValueError` for a transform that a plan may not name"
+    _check_plan(plan)
     out = []
     for d in plan["transforms"]:
         name = d.get("transform")
@@ -62,12 +69,13 @@ def plan_transforms(
         out.append(partial(_transforms[name], **{k: v for k, v in d.items() if k != "transform"}))
     return out
 
-# %% ../../nbs/86_plan.run.ipynb #c10beb44
+# %% ../../nbs/86_plan.run.ipynb #792289f9
 def plan_post(
     plan: Plan,  # from `plan_settings`
     weights: tuple = (0.7, 0.85, 1.0, 1.2, 1.5),  # of the foreground, see `decode`
 ) -> list:  # settings for `tune_post`, each a list of functions
     "The post-processing to try: every repair of the plan with every weight of the foreground"
+    _check_plan(plan)
     repairs = [post_from_json(rules) for rules in plan["post"]]
     return [[partial(decode, fg_weight=w), *rules] for w in weights for rules in repairs]
 
@@ -109,6 +117,7 @@ def plan_learner(
     **kw,  # passed to `seg_learner`: metric, cbs ...
 ) -> Learner:  # with the sources, the network and the loss of the plan
     "The learner that a plan describes"
+    _check_plan(plan)
     dls = fold_sources(
         Path(run) / "store",
         idx,
@@ -153,6 +162,7 @@ def fit_plan(
 
     Where the epochs were measured, the minutes rule: on a machine that has become busier, fewer
     epochs are trained, and the learning rate goes down all the same."""
+    _check_plan(plan)
     names = "epochs", "lr", "encoder_lr", "schedule", "freeze_epochs"
     settings = {name: plan[name] for name in names}
     if plan.reasons.get("epochs") != "given" and plan["schedule"] != "plateau":
@@ -165,6 +175,7 @@ def save_plan_run(
     run: str | Path,  # run folder
 ) -> None:
     "Write run.json, with which `predict` repeats the preparation of a plan"
+    _check_plan(plan)
     save_run(
         run,
         plan_recipe(plan),
@@ -220,6 +231,7 @@ def time_plan(
     steps: int = 5,  # that are timed, after two that are not
 ) -> dict:  # seconds: step, validate_case, prepare_case; bytes: case, memory
     "Try a plan on four cases and measure what it takes here"
+    _check_plan(plan)
     few = _few(df)
     with TemporaryDirectory() as folder:
         begun = time.perf_counter()
@@ -346,6 +358,7 @@ def keep_plan(
     """The plan of a run folder
 
     Raises `ValueError` if plan.json is there and was made for other data."""
+    check_path(run)
     file = Path(run) / "plan.json"
     if file.exists():
         plan = load_plan(file)

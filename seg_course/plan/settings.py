@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..files.common import write_json
+from ..files.common import check_kind, write_json
 from ..train.weights import read_facts
 
 # %% ../../nbs/85_plan.settings.ipynb #fa977ac9
@@ -32,6 +32,9 @@ class Plan:
     facts: dict = field(default_factory=dict)  # from `fingerprint`
 
     def __getitem__(self, name: str):  # the value of a setting
+        if name not in self.settings:
+            known = ", ".join(self.settings) or "none"
+            raise ValueError(f"a plan without {name!r} (it has {known}): make it with `plan_run`")
         return self.settings[name]
 
     def put(
@@ -63,6 +66,7 @@ def save_plan(
     file: str | Path,  # JSON file to write
 ) -> None:
     "Write a plan"
+    check_kind(plan, Plan, "plan", "a `Plan`, from `plan_settings`,")
     write_json(file, dict(settings=plan.settings, reasons=plan.reasons, facts=plan.facts))
 
 # %% ../../nbs/85_plan.settings.ipynb #e63c308c
@@ -415,6 +419,7 @@ def plan_settings(
 
     Raises `ValueError` for too few patients, for a setting that no plan has, and for a device that
     has no limits here."""
+    check_kind(facts, dict, "facts", "a dict, from `fingerprint`,")
     kind = device.partition(":")[0]
     if kind not in _devices:
         raise ValueError(f"device {device!r}: choose one of {sorted(_devices)}")
