@@ -4,7 +4,7 @@ usage: python benchmarks/plan.py DATA [DATA ...] [--minutes 15] [--fold 0] [--se
 
 DATA is a folder that `read_cohort` knows. Patients are found in the names of the cases, the plan is made and timed here, one fold is trained and predicts its own cases as
 `seg_course predict` does, and each label is scored case by case on the original grid (a label on neither side counts 1). The JSON line has the plan's main values beside the
-scores, and an interval of the mean (bootstrap over patients)."""
+scores, and an interval of the mean (bootstrap over patients). Rows of other data stay in `results/plan.json`."""
 
 import argparse
 import json
@@ -13,7 +13,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 
 import numpy as np
-from common import keep
+from common import RESULTS, keep
 
 
 def interval(values, patients, n=2000):
@@ -55,10 +55,11 @@ def planned(data, minutes, fold, seed, run, fixed):
     cohort["ml"] = stats.filter(like="ml_").sum(axis=1)
     cohort = make_folds(cohort, plan["n_folds"], "ml", seed=seed)
     idx = prepare(cohort, plan_recipe(plan), run / "store")
-    began = time.perf_counter()
+    began, worked = time.perf_counter(), time.process_time()
     learn = plan_learner(plan, run, idx, cohort, fold, seed=seed)
     fit_plan(learn, plan, run / f"fold{fold}", seed=seed)
     training = time.perf_counter() - began
+    worked = time.process_time() - worked
     save_plan_run(plan, run)
     write_json(run / "post.json", [])
     held = cohort[cohort.fold == fold]
@@ -77,6 +78,7 @@ def planned(data, minutes, fold, seed, run, fixed):
         cases=len(held),
         planning_s=round(planning, 1),
         training_min=round(training / 60, 2),
+        processor_min=round(worked / 60, 2),
         plan={
             k: plan[k] for k in ("dims", "spacing", "crop_mm", "size", "bs", "batches", "epochs")
         },
@@ -91,7 +93,8 @@ if __name__ == "__main__":
     ask.add_argument("--seed", type=int, default=42)
     ask.add_argument("--fixed", type=json.loads, default={}, help="planned values that are given")
     args = ask.parse_args()
-    rows = {}
+    old = RESULTS / "plan.json"
+    rows = json.loads(old.read_text())["rows"] if old.is_file() else {}  # other data stays
     for data in args.data:
         with TemporaryDirectory() as folder:
             given = args.minutes, args.fold, args.seed, Path(folder), args.fixed
