@@ -25,11 +25,10 @@ from ..files.common import read_table, write_atomic, write_json
 from ..files.read import read_scan, stem, suffix
 from ..files.scan import Scan
 from .privacy import check_private
+from ..predict.ensemble import ensemble_members, load_predictor, members_of, model_probs
 from ..predict.graph import write_graph
-from ..predict.infer import predict_probs
 from ..predict.post import apply_post, post_from_json
 from ..prepare.recipe import recipe_to_json
-from ..train.runfolder import load_run
 from ..train.runs import mean_interval, run_scores
 from ..train.weights import read_facts, write_tensors
 
@@ -59,20 +58,32 @@ def _copy_pass(run, out, folds):
     write_json(out / "run.json", {k: facts[k] for k in _run_keys if k in facts})
 
 # %% ../../nbs/94_out.bundle.ipynb #e5d81e6f
-def bare_run(
-    run: str | Path,  # run folder
-    out: str | Path,  # folder to write; it is not there yet
-) -> dict:  # what `load_run` says about the run
-    """Copy what prediction needs, and nothing else
-
-    Raises `ValueError` for what `load_run` refuses."""
-    run, out = Path(run), Path(out)
-    model = load_run(run)
+def _copy_member(run, out, model):
+    "A run, its first pass and its gate"
     _copy_pass(run, out, model["folds"])
     if model.get("first"):
         _copy_pass(run / "first", out / "first", model["folds"])
     if model.get("gate"):
         _copy_folds(run / "gate", out / "gate", model["folds"])
+
+# %% ../../nbs/94_out.bundle.ipynb #6ad3ad25
+def bare_run(
+    run: str | Path,  # run folder, or that of an ensemble
+    out: str | Path,  # folder to write; it is not there yet
+) -> dict:  # what `load_predictor` says about the run
+    """Copy what prediction needs, and nothing else
+
+    Raises `ValueError` for what `load_predictor` refuses."""
+    out = Path(out)
+    model = load_predictor(run)
+    folders, weights = ensemble_members(run)
+    if "members" not in model:
+        _copy_member(Path(run), out, model)
+    else:
+        places = [dict(folder=f.name, weight=w) for f, w in zip(folders, weights)]
+        for folder, one in zip(folders, members_of(model)):
+            _copy_member(folder, out / folder.name, one)
+        write_json(out / "ensemble.json", dict(members=places))
     write_json(out / "post.json", model["post"])
     return model
 
@@ -127,11 +138,14 @@ def _after(model):
     return f"{first}; then the mean over networks and flips"
 
 # %% ../../nbs/94_out.bundle.ipynb #a8b9bb56
-def pipeline_facts(
-    model: dict,  # from `load_run`
-) -> dict:  # ready for JSON
-    "What happens before and after the networks of a run, in words and numbers"
-    post = post_from_json(model["post"])
+def _post_facts(model):
+    "The rules that make labels of probabilities"
+    described = _described(model["post"], post_from_json(model["post"]))
+    return dict(post=described, without_post="the likeliest class of each voxel")
+
+# %% ../../nbs/94_out.bundle.ipynb #87161c56
+def _network_facts(model):
+    "What happens before and after the networks of one run, up to its probabilities"
     kept = recipe_to_json(model["recipe"])
     flips = "'x' mirrors the last axis, 'y' the last but one, 'z' the one before"
     facts = dict(
@@ -143,12 +157,23 @@ def pipeline_facts(
         after=_after(model),
         flips=f"{flips}; a batch is mirrored before, and its answer mirrored back",
         grid="probabilities go back to the grid of the image linearly; outside is background",
-        post=_described(model["post"], post),
-        without_post="the likeliest class of each voxel",
     )
     settings = dict(pad="zeros", swap=None, overlap=0.5, vote=False, gate=None)
     facts |= {k: model[k] for k in ("size", "context", "tta")}
     return facts | {k: model.get(k, default) for k, default in settings.items()}
+
+# %% ../../nbs/94_out.bundle.ipynb #f9dd9c0a
+def pipeline_facts(
+    model: dict,  # from `load_predictor`
+) -> dict:  # ready for JSON
+    "What happens before and after the networks of a run or an ensemble, in words and numbers"
+    if "members" not in model:
+        return _network_facts(model) | _post_facts(model)
+    members = {}
+    for k, (weight, run) in enumerate(model["members"]):
+        members[f"member{k}"] = dict(weight=weight) | _network_facts(run)
+    joined = "the weighted mean of the members' probabilities, each on the grid of the image"
+    return dict(members=members, joined=joined) | _post_facts(model)
 
 # %% ../../nbs/94_out.bundle.ipynb #a33b9970
 def _parts(model):
@@ -161,18 +186,27 @@ def _parts(model):
         yield "gate", model["gate_nets"], model["arch"]["n_in"], model["size"]
 
 # %% ../../nbs/94_out.bundle.ipynb #c9d031e9
-def _write_graphs(end, run, out):
-    "Graphs of all networks, and pipeline.json"
-    model = load_run(run)
-    facts = pipeline_facts(model)
+def _graph_facts(end, model, out):
+    "Write the graphs of a run; what to know of them"
+    facts = dict(networks={})
     if model.get("first"):
         facts["first"] = pipeline_facts(model["first"] | dict(post=[]))
         facts["first"]["answers"] = "the label map that steps with an argument `mask` follow"
-    facts["networks"] = {}
     for name, nets, n_in, size in _parts(model):
         for i, net in enumerate(nets):
             apart = write_graph(net, out / f"{name}{i}{end}", n_in, size)
             facts["networks"][f"{name}{i}{end}"] = dict(channels=n_in, difference=apart)
+    return facts
+
+# %% ../../nbs/94_out.bundle.ipynb #3f640838
+def _write_graphs(end, run, out):
+    "Graphs of all networks, those of an ensemble in a folder for each member, and pipeline.json"
+    model = load_predictor(run)
+    facts = pipeline_facts(model)
+    if "members" not in model:
+        facts |= _graph_facts(end, model, out)
+    for member, one in zip(facts.get("members", {}), members_of(model)):
+        facts["members"][member] |= _graph_facts(end, one, out / member)
     write_json(out / "pipeline.json", facts)
 
 # %% ../../nbs/94_out.bundle.ipynb #3d45fc81
@@ -190,7 +224,7 @@ def score_table(
     if not (run / "scores.csv").exists():
         return pd.DataFrame(columns=columns)
     rows = run_scores(run)
-    names = read_facts(run / "run.json", _finish)["labels"]
+    names = read_facts(ensemble_members(run)[0][0] / "run.json", _finish)["labels"]
     table = []
     for column in [c for c in rows if c.startswith("dice_")] + ["score"]:
         one = rows[["patient"]].assign(score=rows[column]).dropna()
@@ -200,17 +234,23 @@ def score_table(
     return pd.DataFrame(table, columns=columns)
 
 # %% ../../nbs/94_out.bundle.ipynb #fd51e22e
+def _knows_phantom(member):
+    "Does a member of an ensemble say that its images were drawn?"
+    file = member / "params.json"
+    return file.exists() and read_facts(file, _finish).get("phantom") is True
+
+# %% ../../nbs/94_out.bundle.ipynb #d9214aac
 def _data_lines(run, lesson):
     "What the training data was, without names"
     cohort = read_table(run / "cohort.csv", _finish, ["case", "fold"], dtype=dict(case=str))
     group = cohort.get("group", cohort.case)
     lines = [f"Lesson or notebook: {lesson}."]
-    lines.append(
-        f"{len(cohort)} cases of {group.nunique()} patients in {cohort.fold.nunique()} folds."
-    )
+    folders, _ = ensemble_members(run)
+    folds = "" if folders != [run] else f" in {cohort.fold.nunique()} folds"
+    lines.append(f"{len(cohort)} cases of {group.nunique()} patients{folds}.")
     if cohort.fold.groupby(group).nunique().max() > 1:
         lines.append("**Patients stand in several folds, so the scores are too good.**")
-    if any(run.glob("phantom*")):
+    if any(run.glob("phantom*")) or any(map(_knows_phantom, folders)):
         lines.append("**The images are drawn by a program (a phantom), not taken of people.**")
     return lines
 
@@ -240,32 +280,45 @@ def _list(lines):
     return "\n".join(f"- {line}" for line in lines)
 
 # %% ../../nbs/94_out.bundle.ipynb #d6c334ef
+def _networks(runs):
+    "How many networks of which kinds"
+    kinds = [run["arch"].get("name") or run["arch"].get("decoder", "dynamic") for run in runs]
+    n = sum(len(run["nets"]) for run in runs)
+    answers = "a network" if n == 1 else f"{n} networks, whose answers are averaged,"
+    return f"{answers} of the kind {' and '.join(dict.fromkeys(kinds))}"
+
+# %% ../../nbs/94_out.bundle.ipynb #70a726cc
+def _step_lines(facts):
+    "The steps of the preparation; in an ensemble, those of each member"
+    members = facts.get("members", {"": facts})
+    for name, one in members.items():
+        head = f"{name} (weight {one['weight']:.2f}), " if name else ""
+        for step in one["preparation"]:
+            yield f"{head}{step.get('step')}: {step['does']}"
+
+# %% ../../nbs/94_out.bundle.ipynb #5f583940
 def card_text(
-    run: str | Path,  # run folder
+    run: str | Path,  # run folder, or that of an ensemble
     name: str,  # of the model
 ) -> str:  # Markdown
     "A model card from what a run folder says: data, scores, intervals, preparation, limits"
     run = Path(run)
-    model = load_run(run)
+    model = load_predictor(run)
     versions = read_facts(run / "versions.json", _finish)
     table = score_table(run)
     facts = pipeline_facts(model)
-    steps = [f"{d.get('step')}: {d['does']}" for d in facts["preparation"]]
     rules = [f"{d.get('decoder') or d.get('rule')}: {d['does']}" for d in facts["post"]]
-    kind = model["arch"].get("name") or model["arch"].get("decoder", "dynamic")
     targets = ", ".join(label for c, label in model["labels"].items() if c)
-    n = len(model["nets"])
-    answers = "a network" if n == 1 else f"{n} networks, whose answers are averaged,"
     use = "pip install seg_course\nseg_course predict RUN IMAGES OUT   # RUN is this folder"
     parts = [
         f"# {name}",
-        f"Segmentation of {targets} by {answers} of the kind {kind}.",
+        f"Segmentation of {targets} by {_networks(members_of(model))}.",
         "## Data",
         _list(_data_lines(run, versions.get("lesson", "unknown"))),
         "## Scores on cases that the networks had not seen",
         "\n".join(_score_lines(table)),
         "## Preparation",
-        _list(steps),
+        _list(_step_lines(facts)),
         "## Post-processing",
         _list(rules or [facts["without_post"]]),
         "## Limits",
@@ -359,6 +412,11 @@ def _monai_meta(model, name, versions):
 # %% ../../nbs/94_out.bundle.ipynb #163fdd66
 def _write_monai(run, out, name):
     "A MONAI bundle: configs, models, docs, and the bare run with which it predicts"
+    if len(ensemble_members(run)[0]) > 1:
+        raise ValueError(
+            f"{run}: is an ensemble, and a MONAI bundle describes one network: export its members "
+            "one by one, or choose huggingface, kaggle or grand-challenge"
+        )
     model = bare_run(run, out / "run")
     versions = read_facts(run / "versions.json", _finish)
     for folder in ("configs", "models", "docs"):
@@ -516,21 +574,21 @@ def _images_given(given):
 
 # %% ../../nbs/94_out.bundle.ipynb #fa1b63dc
 def answer_folder(
-    run: str | Path,  # bare run
+    run: str | Path,  # bare run, or bare ensemble
     given: str | Path,  # /input of a container: images below images/<slug>/
     out: str | Path,  # /output of a container
     slug: str = "segmentation",  # name of the output, as the challenge calls it
     device: str = "cpu",  # 'cpu' or 'cuda'
 ) -> list:  # files that were written: out/images/<slug>/<name>.mha
     "The entry point of a Grand-Challenge container: a label map for each image of a folder"
-    model = load_run(run, device)
+    model = load_predictor(run, device)
     post = post_from_json(model["post"])
     folder = Path(out) / "images" / slug
     folder.mkdir(parents=True, exist_ok=True)
     done = []
     for file in _images_given(given):
         scan = read_scan(file)
-        msk = apply_post(predict_probs(model, scan).data, post)
+        msk = apply_post(model_probs(model, scan).data, post)
         done.append(folder / f"{stem(file)}.mha")
         write_mha(msk, scan, done[-1])
     outputs = [dict(type="metaio_image", filename=f.name) for f in done]
@@ -608,7 +666,7 @@ def _check_out(out, name, slug):
 
 # %% ../../nbs/94_out.bundle.ipynb #835ae250
 def export_run(
-    run: str | Path,  # run folder
+    run: str | Path,  # run folder, or that of an ensemble
     to: str,  # onnx, torch, monai, huggingface, kaggle or grand-challenge
     out: str | Path,  # folder to write; it is new or empty
     name: str = "",  # of the model; '' takes that of the lesson
