@@ -14,7 +14,7 @@ from statistics import median
 
 import psutil
 
-from ..files.common import read_table, write_json
+from ..files.common import check_path, read_table, write_json
 from .weights import check_facts, read_facts
 
 # %% ../../nbs/64_train.control.ipynb #bd675ac3
@@ -56,6 +56,7 @@ def find_trainings(
     """Which folds of a run are trained now
 
     Raises `ValueError` if there is no such folder."""
+    check_path(run)
     run = Path(run)
     if not run.is_dir():
         raise ValueError(f"{run}: no such run folder")

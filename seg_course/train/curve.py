@@ -14,7 +14,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ..files.common import read_json, write_json
+from ..files.common import check_frame, check_number, check_path, read_json, write_json
 from ..score.verdict import verdict
 from .runs import run_scores
 from .sweep import point_name, sweep
@@ -34,6 +34,8 @@ def thin_index(
     """The index of a store with a part of the training cases
 
     Raises `ValueError` for a share that leaves nothing to train on."""
+    check_frame(idx, ["case"], "index")
+    check_frame(df, ["case", "fold"], "cohort")
     if not (isinstance(share, (int, float)) and 0 < share <= 1):
         raise ValueError(f"share {share!r}: a number above 0, and 1 at most, is expected")
     if share == 1:
@@ -99,6 +101,7 @@ def curve_table(
     """The points of a learning curve, and what each doubling brought
 
     Raises `ValueError` if there is no curve in the folder, or none of its points has scores."""
+    check_path(folder)
     folder = Path(folder)
     kept = read_json(folder / "curve.json", "name the folder of a learning curve")
     minutes, seeds = kept["minutes"], kept["seeds"]
@@ -141,6 +144,8 @@ def curve_words(
     margin: float = 0.005,  # smallest gain in Dice that matters
 ) -> str:  # a sentence
     "Cases, minutes, or neither: what pays next"
+    check_frame(table, ["what", "share", "gain", "low"], "learning curve")
+    check_number(margin, "margin", 0)
     found = {what: _known(table, what) for what in ("cases", "minutes")}
     if None in found.values():
         return (
@@ -162,6 +167,7 @@ def plot_curve(
     ax: plt.Axes | None = None,
 ) -> plt.Axes:  # score against the share of cases, and of minutes
     "Draw a learning curve; bars are the intervals of the last doublings"
+    check_frame(table, ["what", "share", "score", "gain", "low", "high"], "learning curve")
     if ax is None:
         ax = plt.subplots(figsize=(4.2, 3), dpi=72, layout="constrained")[1]
     for what, rows in table.groupby("what"):

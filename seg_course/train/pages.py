@@ -16,6 +16,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 
 from ..files.cohort import read_case
+from ..files.common import check_items
 from ..look.chart import row_origin, show_slice
 from .cases import run_cohort
 from .runs import compare_runs, plot_runs, run_scores, runs_table
@@ -56,6 +57,7 @@ def plot_case(
     titles: list | None = None,  # above the predictions; None: names of the runs
 ) -> plt.Figure | None:  # None: the files of the case, or its predictions, are not there
     "The slice of a case on which predictions are worst: the truth, and what each run predicted"
+    check_items(runs, "runs", "run folders")
     runs = [Path(run) for run in runs]
     found = _panels(runs, case)
     if found is None:

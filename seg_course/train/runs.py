@@ -12,7 +12,7 @@ from pathlib import Path
 import numpy as np
 import pandas as pd
 
-from ..files.common import read_table
+from ..files.common import check_frame, check_items, read_table
 
 # %% ../../nbs/62_train.runs.ipynb #35d5e8bb
 def _facts(file):
@@ -61,6 +61,7 @@ def mean_interval(
     rows: pd.DataFrame,  # a row a case: `patient`, `score`, from `run_scores`
 ) -> tuple[float, float, float]:  # mean, and the ends of its interval; NaN for one patient
     "Mean over patients and its 95 % interval (Student's t)"
+    check_frame(rows, ["patient", "score"], "scores")
     from scipy.special import stdtrit  # quantiles of Student's t
 
     each = rows.groupby("patient").score.mean().dropna()
@@ -196,6 +197,7 @@ def compare_runs(
     `cases` has the scores of each case, those on which runs disagree most first. Where nothing but
     the seed differs, a difference is the luck of a seed: no run is called better then. Raises
     `ValueError` for runs with other cases."""
+    check_items(runs, "runs", "run folders")
     runs = [Path(run) for run in runs]
     names = _names(runs)
     if len(runs) < 2:
@@ -222,6 +224,7 @@ def plot_runs(
     ax=None,  # Axes to draw on; None: a new figure
 ):  # Axes: a dot a case: the first run across, the others upwards
     "Scores of two runs or more, case by case"
+    check_frame(cases, ["spread"], "cases")
     import matplotlib.pyplot as plt  # a second that a mere table does not need
 
     if ax is None:

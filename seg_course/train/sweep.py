@@ -19,12 +19,15 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from ..files.common import read_json, write_json
+from ..files.common import check_kind, check_path, read_json, write_json
 from ..score.verdict import verdicts
 from .runs import run_scores
 
 # %% ../../nbs/63_train.sweep.ipynb #916edbc2
 def _check_values(values, seeds, folds=None):
+    check_kind(values, dict, "values", "a dict, name of a setting to a list of its values,")
+    for name, options in values.items():
+        check_kind(options, (list, tuple, range), f"setting {name}: values", "a list of its values")
     empty = [name for name, options in values.items() if not len(options)]
     if empty or not values:
         raise ValueError(f"settings {empty or '{}'} have no values: give one or more of each")
@@ -135,6 +138,8 @@ def sweep(
 
     More values or more seeds may be added later: what is done stays. Raises `ValueError` for a
     folder with another sweep in it. `KeyboardInterrupt` ends it at once."""
+    check_kind(train, Callable, "train", "a function (settings, run folder)")
+    check_path(folder)
     points = grid_points(values, seeds, folds)
     folder = Path(folder)
     _begin(folder, _grid(values), seeds, folds)
@@ -225,6 +230,7 @@ def _suggest(trial, name, options):
 
 # %% ../../nbs/63_train.sweep.ipynb #21355663
 def _check_search(values, trials):
+    check_kind(values, dict, "values", "a dict, name of a setting to its values or its range,")
     if find_spec("optuna") is None:
         raise ValueError("sampler 'optuna': it is not installed: pip install optuna")
     if not (isinstance(trials, int) and trials >= 1):
@@ -247,6 +253,8 @@ def search(
     """Train combinations that Optuna's sampler (TPE) proposes
 
     Raises `ValueError` if Optuna is not installed, and as `sweep` does."""
+    check_kind(train, Callable, "train", "a function (settings, run folder)")
+    check_path(folder)
     _check_search(values, trials)
     lists = {name: list(options) for name, options in values.items()}
     _check_values(lists, seeds, folds)
