@@ -21,6 +21,7 @@ import torch
 
 from ..files.common import check_frame, check_path, read_table, write_csv, write_json
 from ..files.layout import region_labels
+from ..look.rules import keep_rules, propose_rules, rule_facts
 from ..prepare.recipe import recipe_from_json, recipe_to_json
 from .weights import check_facts, load_nets, read_facts
 
@@ -169,15 +170,25 @@ def check_settings(
         check_device(kw["device"])
 
 # %% ../../nbs/54_train.runfolder.ipynb #738a0d9a
+def _note_rules(run, df):
+    "Propose the rules of the scores and keep them; show what differs from those of the beginning"
+    if not {"image", "label"} <= set(df) or not (df.label != "").any():
+        return
+    for line in keep_rules(run, propose_rules(rule_facts(df))):
+        print(f"rules.json: {line}")
+
+# %% ../../nbs/54_train.runfolder.ipynb #0c80c1e8
 def keep_cohort(
     run: str | Path,  # run folder
     df: pd.DataFrame,  # cohort with `case` and `fold`
     folds: Sequence[int] = (),  # that will be trained
 ) -> None:
-    """Write cohort.csv, without the paths of this machine
+    """Write cohort.csv, without the paths of this machine, and the rules of the scores
 
-    Raises `ValueError` if the run was started with other cases or folds, or if the cohort has no
-    case in one of the folds that will be trained."""
+    rules.json gets metric, tolerance and the score of empty labels, with reasons, before anything
+    is trained (`propose_rules`). If others are proposed later, they are printed. Raises
+    `ValueError` if the run was started with other cases or folds, or if the cohort has no case in
+    one of the folds that will be trained."""
     check_frame(df, ["case", "fold"], "cohort")
     odd = set(folds) - set(df.fold)
     if odd:
@@ -197,6 +208,7 @@ def keep_cohort(
                 f"{run}: was started with other cases or folds: use a new --out folder"
             )
     write_csv(file, now)
+    _note_rules(run, df)
 
 # %% ../../nbs/54_train.runfolder.ipynb #2bd7ba04
 def _is_number(v, low, high):
