@@ -68,6 +68,7 @@ from .look.explore import (
     suspicious,
     target_stats,
 )
+from .look.page import close_up, draw_case, look_page, show_maps
 from .nets.build import build_unet, move_net, unets
 from .nets.decoder import activations, nearest_unet
 from .nets.loss import (

@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['stas_bins', 'planes', 'colour', 'plot_volumes', 'plot_target_count', 'plot_target_sizes', 'plot_classes',
            'plot_shares', 'plot_ratio_bins', 'plot_intensities', 'plot_class_intensities', 'plot_geometry',
-           'plot_positions', 'plot_along_z', 'row_origin', 'show_slice', 'show_cases', 'contact_sheet']
+           'plot_positions', 'plot_along_z', 'row_origin', 'plane_word', 'show_slice', 'show_cases', 'contact_sheet']
 
 # %% ../../nbs/15_look.chart.ipynb #80cd89e3
 import matplotlib.pyplot as plt
@@ -288,6 +288,19 @@ def row_origin(
     "Where the first row of a slice is drawn, so that front or head are up"
     v = scan.affine[:3, 1 if plane == "axial" else 2]
     return "lower" if v[np.abs(v).argmax()] > 0 else "upper"
+
+# %% ../../nbs/15_look.chart.ipynb #1bed1968
+def plane_word(
+    scan: Scan,  # image
+    plane: str = "axial",  # 'axial', 'coronal' or 'sagittal', by the axis of (Z,Y,X) across it
+) -> str:  # the same, or 'slice' where it is not known that the plane is within 25 degrees of it
+    "What a slice is called"
+    axis = 2 - planes[plane]  # of x, y, z
+    across = scan.affine[:3, axis]
+    is_along = abs(across[axis]) > 0.9 * np.linalg.norm(across)
+    bare = np.diag([*scan.spacing[::-1], 1])  # the affine of a file that knows voxel sizes only
+    is_known = scan.oriented and not np.allclose(scan.affine, bare)
+    return plane if is_known and is_along else "slice"
 
 # %% ../../nbs/15_look.chart.ipynb #11bbd5d3
 def _rgba(mask, alpha, palette=None):

@@ -20,7 +20,8 @@ import nibabel as nib
 import numpy as np
 
 from ..files.scan import Scan
-from ..look.chart import colour, planes, row_origin, show_slice
+from ..look.chart import colour, plane_word, planes, row_origin, show_slice
+from ..look.page import round_length
 from ..predict.hysteresis import hysteresis_map
 from ..score.metric import counts, dice
 
@@ -119,7 +120,7 @@ def draw_slice(
             ax,
             (rows_mm, cols_mm),
             alpha,
-            f"{name}, {plane} {i}" if n > 1 else name,
+            f"{name}, {plane_word(scan, plane)} {i}" if n > 1 else name,
             vlim,
             row_origin(scan, plane),
             palette,
@@ -267,12 +268,6 @@ def _colour_key(table, classes, names, width):
         draw.text((left + 18, top - 1), text, fill="white", font=font)
     return np.asarray(key)
 
-# %% ../../nbs/91_out.view.ipynb #2d7d849a
-def _round_length(most):
-    "The largest of 1, 2, 5, 10, 20, 50, ... that is no longer than `most`"
-    power = 10.0 ** np.floor(np.log10(most))
-    return max(factor * power for factor in (1, 2, 5) if factor * power <= most)
-
 # %% ../../nbs/91_out.view.ipynb #e008fcac
 def _write(draw, panel, place, text, anchor):
     "White letters with a black rim, legible on bone and on air; small ones in a small picture"
@@ -301,7 +296,7 @@ def _write_sides(draw, scan, panel):
 def _write_bar(draw, scan, panel):
     "A scale bar; a picture without mm counts in pixels"
     _, (_, cols, cols_mm) = _in_plane(scan, panel.plane)
-    length = _round_length(cols * cols_mm / 3)
+    length = round_length(cols * cols_mm / 3)
     wide = length / (cols * cols_mm) * panel.width
     x, y = panel.left + 6, panel.top + panel.height - 8
     draw.line((x - 1, y, x + wide + 1, y), fill="black", width=5)
@@ -384,9 +379,10 @@ def _paint(
     for p in panels:
         _paint_panel(canvas, scan, maps, p, point, look)
         n, i = scan.shape[planes[p.plane]], point[planes[p.plane]]
-        title, font = _fitted(f"{p.name}, {p.plane} {i}" if n > 1 else p.name, max(p.width, 120))
+        where = plane_word(scan, p.plane)
+        title, font = _fitted(f"{p.name}, {where} {i}" if n > 1 else p.name, max(p.width, 120))
         draw.text((p.left + 2, p.top - 18), title, fill="white", font=font)
-        if min(scan.shape) > 1:
+        if min(scan.shape) > 1 and where == p.plane:
             _write_sides(draw, scan, p)
         _write_bar(draw, scan, p)
         if look.get("cross"):
