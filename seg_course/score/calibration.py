@@ -16,6 +16,7 @@ import pandas as pd
 from scipy import stats
 
 from ..files.behaviour import map_cases
+from ..files.common import check_array, check_frame, check_items, check_kind
 from .metric import counts, dice
 
 # %% ../../nbs/50_score.calibration.ipynb #c09bef6c
@@ -35,6 +36,7 @@ def confidence_counts(
     """Confidence and truth of one case, bin by bin
 
     Raises `ValueError` for shapes that differ."""
+    check_array(probs, "probabilities", "(classes,Z,Y,X)")
     probs = np.asarray(probs, np.float32)
     truth = np.asarray(truth)
     if probs.shape[1:] != truth.shape:
@@ -53,6 +55,7 @@ def reliability_table(
     counts: np.ndarray,  # (bins,3), the sum of `confidence_counts` over cases
 ) -> pd.DataFrame:  # a row a bin that has voxels: low, high, voxels, confidence, right; attrs: ece
     "Confidence beside the share that is right; `.attrs['ece']` is the calibration error, 0 to 1"
+    check_array(counts, "counts", "(bins,3)")
     counts = np.asarray(counts, float)
     edges = np.linspace(0, 1, len(counts) + 1)
     some = counts[:, 0] > 0
@@ -76,6 +79,7 @@ def plot_reliability(
     ax: plt.Axes | None = None,
 ) -> plt.Axes:  # a dot a bin; on the diagonal, the network is as sure as it may be
     "Draw confidence against the share that is right; the dots are as large as their bins are full"
+    check_frame(table, ["voxels", "confidence", "right"], "reliability")
     if ax is None:
         ax = plt.subplots(figsize=(3.4, 3.2), dpi=72, layout="constrained")[1]
     ax.plot([0, 1], [0, 1], "--", color="grey", lw=1)
@@ -96,6 +100,7 @@ def expected_dice(
 
     The ratio of expectations, which for more than a few voxels is the expectation of the ratio. A
     network that is too sure expects too much, but the order of the cases stays."""
+    check_array(probs, "probabilities", "(classes,Z,Y,X)")
     probs = np.asarray(probs, np.float32)
     msk = probs.argmax(0) if msk is None else msk
     scores = []
@@ -112,6 +117,7 @@ def entropy_map(
     probs: np.ndarray,  # (classes,Z,Y,X), 0 to 1
 ) -> np.ndarray:  # (Z,Y,X) float32, 0 (one label is certain) to 1 (all are equally likely)
     "Entropy of the probabilities, as a share of the largest one"
+    check_array(probs, "probabilities", "(classes,Z,Y,X)")
     probs = np.asarray(probs, np.float32)
     total = np.zeros(probs.shape[1:], np.float32)
     for p in probs:
@@ -134,6 +140,7 @@ def spread_of(
     """Where predictions of one case disagree, and how much altogether
 
     They are read one after the other. Raises `ValueError` for fewer than two."""
+    check_kind(each, Iterable, "predictions", "a list of probabilities (classes,Z,Y,X)")
     total, entropy = 0.0, 0.0
     masks = []
     for probs in each:
@@ -179,9 +186,9 @@ def doubt_table(
 
     `.attrs` have `reliability` (see `reliability_table`) and `rank` (Spearman's correlation of
     doubt and Dice; NaN for fewer than three cases)."""
+    check_items(cases, "cases with out-of-fold probabilities", "names (predict a fold first)")
+    check_kind(load, Callable, "load", "a function, name to (probabilities, truth),")
     cases = list(cases)
-    if not cases:
-        raise ValueError("no cases with out-of-fold probabilities: predict a fold first")
     args = ((load, case, empty, bins) for case in cases)
     rows, counted = zip(*map_cases(_doubt_of_case, args, len(cases), n_jobs))
     table = pd.DataFrame(rows).sort_values("doubt", ascending=False, ignore_index=True)
@@ -196,6 +203,7 @@ def plot_doubt(
     names: int = 3,  # cases with the greatest doubt that are named
 ) -> plt.Axes:  # a dot a case
     "Draw Dice against doubt"
+    check_frame(table, ["case", "doubt", "dice"], "doubt")
     if ax is None:
         ax = plt.subplots(figsize=(3.8, 3.2), dpi=72, layout="constrained")[1]
     ax.plot([0, 1], [1, 0], "--", color="grey", lw=1)

@@ -13,6 +13,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 from scipy import stats
 
+from ..files.common import check_kind
 from .metric import case_scores, counts, dice, iou
 
 # %% ../../nbs/47_score.compare.ipynb #e4f7637b
@@ -119,9 +120,12 @@ def plot_paired(
     score: str = "Dice",  # name of the score, for the axis
 ) -> plt.Axes:  # the axes, with a line a case and one for the mean
     "A line a case from one model to the next."
+    check_kind(scores, dict, "scores", "a dict, name of a model to its scores,")
+    if {np.ndim(s) for s in scores.values()} != {1} or len({*map(len, scores.values())}) > 1:
+        raise ValueError("scores: one number a case, the same cases for each model, are expected")
+    values = np.array([*scores.values()], float)
     if ax is None:
         _, ax = plt.subplots(figsize=(1.6 + 1.3 * len(scores), 3), dpi=72)
-    values = np.array([*scores.values()], float)
     at = range(len(values))
     for case in values.T:
         ax.plot(at, case, "o-", color=".7", ms=3, lw=0.8)

@@ -15,7 +15,7 @@ import numpy as np
 import pandas as pd
 from scipy.stats import binom
 
-from ..files.common import read_table
+from ..files.common import check_kind, check_number, read_table
 
 # %% ../../nbs/49_score.rank.ipynb #929a6d6d
 def mean_then_rank(
@@ -60,6 +60,7 @@ def check_scores(
     table: pd.DataFrame,  # a row a case, a column a submission
 ) -> None:  # raises `ValueError`
     "Refuse a table without numbers, with too few submissions or cases, or with holes"
+    check_kind(table, pd.DataFrame, "scores", "a table, a row a case and a column a submission,")
     odd = [str(c) for c in table if not pd.api.types.is_numeric_dtype(table[c])]
     if odd:
         raise ValueError(f"columns {odd}: scores are numbers; make `case` the index")
@@ -92,8 +93,11 @@ def rank_draws(
 ) -> pd.DataFrame:  # ranks: a row a draw, a column a submission
     "Ranks with other test cases, drawn from those that are there (bootstrap over patients)"
     check_scores(table)
+    check_number(n, "n", 1, whole=True)
     values = table.to_numpy(float)
     patients = range(len(table)) if patients is None else list(patients)
+    if len(patients) != len(table):
+        raise ValueError(f"{len(patients)} patients for {len(table)} cases: give one for each")
     rng = np.random.default_rng(seed)
     rows = [_ranks(rule(values[_drawn(len(table), patients, rng)])) for _ in range(n)]
     return pd.DataFrame(rows, columns=table.columns)
@@ -119,6 +123,8 @@ def leaderboard_table(
     submissions or three cases, and for missing scores."""
     check_scores(table)
     rules = ranking_rules if rules is None else rules
+    if not (isinstance(rules, dict) and rules):
+        raise ValueError("rules: a dict, name to rule, is expected, like `ranking_rules`")
     first = next(iter(rules))
     out = pd.DataFrame(dict(mean=table.mean()))
     for name, rule in rules.items():

@@ -15,7 +15,16 @@ import pandas as pd
 
 from ..files.behaviour import map_cases
 from ..files.cohort import read_case
-from ..files.common import few, write_csv
+from seg_course.files.common import (
+    check_array,
+    check_frame,
+    check_items,
+    check_kind,
+    check_number,
+    check_path,
+    few,
+    write_csv,
+)
 from ..files.layout import named_files
 from ..files.read import read_label, read_scan
 
@@ -27,6 +36,7 @@ def label_conflict(
     """How surely a network contradicts a label, voxel by voxel
 
     Raises `ValueError` for shapes that differ."""
+    check_array(probs, "probabilities", "(classes,Z,Y,X)")
     probs = np.asarray(probs, np.float32)
     label = np.asarray(label)
     if probs.shape[1:] != label.shape:
@@ -73,9 +83,10 @@ def suspect_labels(
 
     `label` is what the file says, and `network` what the network says instead, where they differ
     most. A hard case of which the network is not sure is not suspicious."""
+    check_items(cases, "cases with out-of-fold probabilities", "names (predict a fold first)")
+    check_kind(load, Callable, "load", "a function, name to (probabilities, label),")
+    check_number(slices, "slices", 1, whole=True)
     cases = list(cases)
-    if not cases:
-        raise ValueError("no cases with out-of-fold probabilities: predict a fold first")
     args = ((load, case, slices) for case in cases)
     found = map_cases(_rows_of_case, args, len(cases), n_jobs)
     table = pd.DataFrame([row for rows in found for row in rows])
@@ -90,6 +101,14 @@ def _widgets(view):
         yield from _widgets(child)
 
 # %% ../../nbs/52_score.suspect.ipynb #a7494b4a
+def _image_of(df, case):
+    "The file of the image of a case"
+    found = df.loc[df.case == case, "image"]
+    if not len(found):
+        raise ValueError(f"case {case!r} is not in the cohort: give the one that was predicted")
+    return found.iloc[0]
+
+# %% ../../nbs/52_score.suspect.ipynb #d6721387
 def open_suspect(
     row,  # of the list, from `itertuples` or `.iloc`: case, slice
     df: pd.DataFrame,  # cohort with `case` and `image`
@@ -97,8 +116,14 @@ def open_suspect(
     browse: Callable,  # (image, name -> labels) -> a view with a slider 'axial'
 ) -> object:  # what `browse` returns, at the slice of the row
     "Look at a suspicious label beside what the network says"
+    if not (hasattr(row, "case") and hasattr(row, "slice")):
+        raise ValueError(
+            f"row of type {type(row).__name__}: a row of `suspect_labels`, from `itertuples` or "
+            "`.iloc`, is expected"
+        )
+    check_frame(df, ["case", "image"], "cohort")
     probs, label = load(row.case)
-    image = df.loc[df.case == row.case, "image"].iloc[0]
+    image = _image_of(df, row.case)
     says = np.asarray(probs).argmax(0).astype(np.uint8)
     view = browse(read_scan(image), dict(label=np.asarray(label), network=says))
     for widget in _widgets(view):
@@ -142,6 +167,9 @@ def correct_cohort(
 
     Raises `ValueError` for files that belong to no case, do not fit their image or contain other
     labels, and where `out` is not above its files."""
+    check_frame(df, ["case", "image", "label", "group", "label_map"], "cohort")
+    check_path(folder)
+    check_path(out)
     files = named_files(Path(folder)) if Path(folder).is_dir() else {}
     if not files:
         raise ValueError(f"{folder}: no label files in it: name the folder of the corrected files")

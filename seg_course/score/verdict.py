@@ -12,6 +12,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
+from ..files.common import check_kind, check_number
+
 # %% ../../nbs/48_score.verdict.ipynb #e72fba73
 def _check_scores(a, b, patients):
     if a.shape != b.shape or a.ndim != 2:
@@ -97,6 +99,7 @@ def verdict(
     `gain` is the mean over patients, `low` and `high` are the ends of its 95 % interval. The word
     is *better* or *worse* only for a gain beyond `margin`. Raises `ValueError` for scores of other
     cases, for NaN and for fewer than three patients."""
+    check_number(margin, "margin", 0)
     a, b = (np.atleast_2d(np.asarray(x, float)) for x in (a, b))
     patients = range(a.shape[1]) if patients is None else list(patients)
     _check_scores(a, b, patients)
@@ -130,6 +133,9 @@ def verdicts(
     """Each model against the same reference
 
     Raises `ValueError` for a reference that is not there, and as `verdict` does."""
+    check_kind(scores, dict, "scores", "a dict, name of a model to its scores,")
+    if not scores:
+        raise ValueError("scores: no model: give two or more, the same cases for each")
     reference = next(iter(scores)) if reference is None else reference
     if reference not in scores:
         raise ValueError(f"reference {reference!r}: choose one of {list(scores)}")

@@ -61,9 +61,9 @@ def trackers(
     """The callback of a program that keeps the curves of trainings
 
     Raises `ValueError` for a program that is unknown or not installed."""
-    if not name:
+    if name == "":
         return []
-    if name not in _makers:
+    if name not in list(_makers):
         raise ValueError(f"tracker {name!r}: choose one of {list(_makers)}, or '' for none")
     if find_spec(name) is None:
         raise ValueError(f"tracker {name!r}: it is not installed: pip install {name}")
