@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 
 from ..files.behaviour import map_cases
-from ..files.common import write_csv, write_json
+from ..files.common import check_items, check_path, write_csv, write_json
 from ..files.read import read_scan
 from ..files.scan import Scan
 from .infer import find_images, load_oof, predict_oof, predict_probs
@@ -344,6 +344,8 @@ def make_ensemble(
     The folder also gets scores.csv, from weights and rules that each case did not choose, so that
     it can be compared with its members. Raises `ValueError` for runs that answer different
     questions, or that share no case which none of them was trained on."""
+    check_items(runs, "runs", "run folders")
+    check_path(out)
     runs, out = [Path(run) for run in runs], Path(out)
     _check_runs(runs, out)
     cohorts, model = _prepare_members(runs, data, device)

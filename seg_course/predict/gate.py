@@ -13,6 +13,7 @@ import torch.nn as nn
 import torch.nn.functional as F
 from fastai.learner import Metric
 
+from ..files.common import check_array
 from ..score.metric import dice
 
 # %% ../../nbs/67_predict.gate.ipynb #5d5216ed
@@ -85,6 +86,7 @@ def _check_numbers(probs):
 
 # %% ../../nbs/67_predict.gate.ipynb #5a00bd90
 def _check_gate(probs, gate):
+    check_array(gate, "gate", "(labels,Z)")
     if probs.shape[:2] != (len(gate) + 1, len(gate[0])):
         raise ValueError(
             f"probabilities of {probs.shape[0] - 1} labels in {probs.shape[1]} slices, "
@@ -122,6 +124,8 @@ def gate_cost(
     slices without the label that it lets in, and `voxels_lost` is the share of the label's voxels
     in refused slices.
     """
+    check_array(gate, "gate", "(labels,Z)")
+    check_array(targ, "labels", "(Z,Y,X)")
     voxels = np.stack([(targ == c).sum((1, 2)) for c in range(1, len(gate) + 1)])
     refused = np.asarray(gate) < least
     return pd.DataFrame(

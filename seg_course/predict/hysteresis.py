@@ -10,6 +10,7 @@ import cc3d
 import numpy as np
 
 from ..files.behaviour import decoder
+from ..files.common import check_array
 
 # %% ../../nbs/69_predict.hysteresis.ipynb #75371c03
 def _select_components(
@@ -179,7 +180,10 @@ def hysteresis(
     **kw,  # passed to `hysteresis_map`
 ) -> np.ndarray:  # labels (Z,Y,X), uint8
     "A label map from probabilities, by hysteresis in each slice."
+    check_array(probs, "probabilities", "(classes,Z,Y,X)")
     fg = np.asarray(probs[1:], np.float32)
+    if not len(fg):
+        raise ValueError("probabilities of the background alone: one more class is expected")
     any_label = fg.sum(0) if len(fg) > 1 else fg[0]
     msk = np.stack([hysteresis_map(s, **kw) for s in any_label]).astype(np.uint8)
     if len(fg) == 1:

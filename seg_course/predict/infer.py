@@ -206,7 +206,7 @@ def _predict_boxes(ask, scan, size, bs, overlap, device, vote, places):
 # %% ../../nbs/68_predict.infer.ipynb #2a6d30a2
 def _check_nets(nets):
     "Refuse what is no list of networks of one kind"
-    if not nets or isinstance(nets, torch.nn.Module):
+    if not isinstance(nets, (list, tuple, torch.nn.ModuleList)) or not len(nets):
         raise ValueError("nets: a list of models is expected, with one at least")
     if len({_knows_places(net) for net in nets}) > 1:
         raise ValueError(

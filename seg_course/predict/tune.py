@@ -17,6 +17,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
+from ..files.common import check_items, check_kind
 from .hysteresis import hysteresis, stas_levels
 from seg_course.predict.post import (
     apply_rules,
@@ -167,8 +168,6 @@ def choose_proven(
 
 # %% ../../nbs/72_predict.tune.ipynb #1d8fc88b
 def _check_tuning(cases, load, score, empty, min_gain, seconds):
-    if not cases:
-        raise ValueError("no out-of-fold cases to tune on: predict a validation fold first")
     if len(set(cases)) < len(cases):
         raise ValueError("a case is there more than once: give each case once")
     if not callable(load):
@@ -230,7 +229,8 @@ def tune_post(
     cases are of one part, nothing can be measured, which is said, and nothing is done.
     Raises `ValueError` for cases that cannot be loaded or scored, and settings that do not exist.
     """
-    cases = [] if cases is None else list(cases)
+    check_items(cases, "out-of-fold cases", "names (predict a validation fold first)")
+    cases = list(cases)
     _check_tuning(cases, load, score, empty, min_gain, seconds)
     _check_owners(cases, groups, folds)
     _check_candidates(candidates)
@@ -350,12 +350,12 @@ def threshold_table(
     `script`: dice, msd_px, hd95_px (means over `slices`; NaN if there are none), fp_slices and
     fn_slices (slices with a false positive, with a false negative). Rules of the VIP Cup 2018.
     """
+    check_items(cases, "cases", "names")
+    check_kind(load, Callable, "load", "a function, name to (probabilities, truth, spacing),")
     cases = list(cases)
     settings = list(itertools.product(thresholds, radii))
-    if not cases or not settings:
-        raise ValueError(
-            f"{len(cases)} cases and {len(settings)} settings: at least one of each is expected"
-        )
+    if not settings:
+        raise ValueError("0 settings: a threshold and a radius at least are expected")
     args = ((load, case, settings) for case in cases)
     by_case = map_cases(_both_rules, args, len(cases), n_jobs)
     rows = [_table_row(pairs) for pairs in zip(*by_case)]
