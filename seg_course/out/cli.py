@@ -835,6 +835,10 @@ def _doubt(
     if images:
         _doubt_of_images(run, images, out, device, as_json)
         return
+    if out:
+        raise ValueError(
+            f"--out {out}: it is for the maps of --images: leave it out, or name images"
+        )
     import matplotlib.pyplot as plt
 
     from seg_course.predict.ensemble import run_doubt
@@ -867,6 +871,7 @@ def _suspects(
     from seg_course.predict.ensemble import load_held
     from seg_course.score.suspect import suspect_labels
 
+    _check_table_file(out)
     cases, load = load_held(run, data, device)
     table = suspect_labels(cases, load, slices)
     if out:
