@@ -28,7 +28,7 @@ import cloudpickle
 from joblib import Parallel, delayed, parallel_config
 from joblib.parallel import get_active_backend
 
-from .common import progress
+from .common import check_kind, check_number, progress
 
 # %% ../../nbs/01_files.behaviour.ipynb #68986770
 _registries = {}  # kind -> its registry
@@ -451,6 +451,8 @@ def map_cases(
 
     Inside of `engine`, and where the variable SEG_COURSE_ENGINE contains an address, the cases run
     on a cluster. See `progress` for its bar."""
+    check_kind(f, Callable, "f", "a function, called for each case,")
+    check_number(n, "n", 0, whole=True)
     address = "" if n_jobs == 1 or _on_cluster() else os.environ.get("SEG_COURSE_ENGINE", "")
     with engine(address):
         results = _results(f, iter(args), n, n_jobs, start)

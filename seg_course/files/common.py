@@ -52,8 +52,11 @@ def write_json(
     path: str | Path,  # .json file
     obj: dict | list,  # what JSON can say: dicts, lists, texts, numbers, None
 ) -> None:
-    "Write a JSON file whole or not at all"
-    text = json.dumps(obj, indent=1)
+    "Write a JSON file whole or not at all; raises `ValueError` for what JSON cannot say"
+    try:
+        text = json.dumps(obj, indent=1)
+    except (TypeError, ValueError) as e:
+        raise ValueError(f"{path}: {e}: write dicts, lists, texts and numbers") from None
     write_atomic(path, lambda part: part.write_text(text, encoding="utf-8"))
 
 # %% ../../nbs/00_files.common.ipynb #c419d28f
@@ -279,6 +282,7 @@ def split_series(
     path: str | Path,  # file, folder, 'folder#UID', or 'folder#UID@Element=value'
 ) -> tuple[str, str]:  # (file or folder, what is behind the #; '' if no series is named)
     "The file or folder that a path of an image means, and the series in it"
+    check_path(path)
     folder, _, uid = str(path).rpartition("#")
     if re.fullmatch(r"[\d.]+(@\w+=.*)?", uid) and not Path(path).exists() and Path(folder).is_dir():
         return folder, uid

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from .common import split_series
+from .common import check_kind, split_series
 from .scan import Scan
 from seg_course.files.series import (
     LPS_TO_RAS,
@@ -467,6 +467,7 @@ def slice_headers(
     """The headers of the slices of a scan; of several series, those of the one that covers it best
 
     Raises `ValueError` if no slice is in the place of the scan."""
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
     folder, wanted = split_series(path)
     to_voxel = np.linalg.inv(LPS_TO_RAS @ scan.affine)
     found = {}

@@ -14,7 +14,7 @@ from pathlib import Path
 import numpy as np
 
 from .behaviour import readers
-from .common import few, read_json, read_table
+from .common import check_kind, few, read_json, read_table
 from .image import orientation, read_drawing
 from .scan import Scan
 
@@ -300,6 +300,7 @@ def _painted(found, runs_of, image, path):
 # %% ../../nbs/09_files.encoded.ipynb #a789e0fb
 def _check_picture(image, name):
     "Refuse an image of which it is not known which picture it is"
+    check_kind(image, Scan, f"{name}: image", "a `Scan`, from `read_scan`,")
     if image.path is None:
         raise ValueError(f"{name}: the picture has no name: read it from its file with `read_scan`")
     if image.shape[0] != 1:

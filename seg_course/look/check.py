@@ -171,7 +171,8 @@ def check_cohort(
 ):  # columns case, fault, way_out; a row a fault, sorted by case; none if all is well
     """All faults of a cohort in one table
 
-    `attrs['seen']` has what was seen of each case, for `seen_text`. Raises `ValueError` for what is no table with `case` and `image`."""
+    `attrs["seen"]` has what was seen of each case, for `seen_text`. Raises `ValueError` for what is
+    no table with `case` and `image`."""
     check_frame(df, ["case", "image"], "cohort")
     columns = df.reindex(columns=["case", "image", "label", "label_map"]).fillna("")
     found = map_cases(_check_case, columns.itertuples(index=False), len(df), n_jobs)

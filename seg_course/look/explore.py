@@ -154,6 +154,7 @@ def fg_ratio(
     df: pd.DataFrame,  # from `case_stats`
 ) -> pd.Series:  # foreground voxels over all voxels of each case, 0 to 1; NaN without a label
     "The share of foreground in each case"
+    check_frame(df, ["case"], "statistics")
     n = df[[c for c in df if c.startswith("n_")]]
     if "n_0" not in n:
         raise ValueError("no case has a label: there is no foreground to count")
