@@ -37,6 +37,7 @@ TITLES = dict(
     memory="Memory of a whole run",
     file_memory="Memory of reading, a kind of file a row",
     plan="Planned runs: nobody chose a setting",
+    gains="What folds, RankSEG and a temperature gain on the hippocampus",
     verdict="Claims of `compare` and `sweep` that are false",
     sweep_kill="A sweep that is killed",
     reading="Reading",
@@ -59,6 +60,8 @@ and the same minute, in turn, on the same data, and the best of their rounds cou
 TEXTS = dict(
     plan="""One fold, grouped by patient; predictions on the original grid, without post-processing, `OMP_NUM_THREADS=1`. The nodules of
 LIDC are in the middle of their crops, which a network may learn instead of the nodules.""",
+    gains="""40 test cases that no network saw; gains are paired, *low* to *high* is their 95 % interval over patients (and folds, where each is
+compared). The long training has as many steps as the three folds together, and all cases of theirs.""",
     verdict="""Scores are drawn with the spread of those of the hippocampus, 40 cases, and judged as `compare` judges two runs and `sweep` two
 settings. *Luck* is the standard deviation of what a seed does to all cases alike. With one seed on each side, luck is taken for a gain:
 only several seeds tell them apart, which `compare` says.""",
