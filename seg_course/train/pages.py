@@ -6,91 +6,79 @@
 __all__ = ['plot_case', 'runs_page', 'compare_page']
 
 # %% ../../nbs/66_train.pages.ipynb #f58bc569
-import base64
 import glob
 import html
-import io
+from collections.abc import Callable
 from pathlib import Path
 
 import matplotlib.pyplot as plt
 import numpy as np
 
 from ..files.cohort import read_case
-from ..files.common import check_items
-from ..look.chart import row_origin, show_slice
+from ..files.common import check_items, read_json
+from ..look.page import draw_case, figure_html, page_head
 from .cases import run_cohort
 from .runs import compare_runs, plot_runs, run_scores, runs_table
 
 # %% ../../nbs/66_train.pages.ipynb #6887551e
-def _prediction(run, case):
+def _likeliest(probs, kept):
+    "Labels without post-processing"
+    return np.argmax(probs, axis=0).astype(np.uint8)
+
+# %% ../../nbs/66_train.pages.ipynb #a981e6ff
+def _prediction(run, case, repair):
     "Labels (Z,Y,X) that a run predicted for a case out of fold; None if it kept none"
     files = sorted(run.glob(f"fold*/probs/{glob.escape(case)}.npy"))
+    if not files:
+        return None
     try:
-        return np.load(files[0], mmap_mode="r").argmax(0).astype(np.uint8) if files else None
+        kept = read_json(run / "post.json", "") if (run / "post.json").exists() else []
+        return repair(np.load(files[0], mmap_mode="r"), kept)
     except (OSError, ValueError, EOFError):
         return None  # damaged: a page goes on without this picture
 
-# %% ../../nbs/66_train.pages.ipynb #a981e6ff
+# %% ../../nbs/66_train.pages.ipynb #d73b1279
 def _case_row(run, case):
-    "The row of a case in the cohort of a run; None if its data is not there"
+    "The row of a case in the cohort of a run, and names of labels; None if its data is not there"
     try:
         cohort = run_cohort(run)
     except (ValueError, OSError):
-        return None
-    return next(cohort[cohort.case == case].itertuples(), None)
-
-# %% ../../nbs/66_train.pages.ipynb #d73b1279
-def _panels(runs, case):
-    "(image, true labels, list of predicted labels or None) of a case; None if it cannot be shown"
-    row = _case_row(runs[0], case)
-    if row is None:
-        return None
-    img, truth = read_case(row)
-    predicted = [_prediction(run, case) for run in runs]
-    predicted = [p if p is not None and p.shape == truth.shape else None for p in predicted]
-    return (img, truth.data[0], predicted) if any(p is not None for p in predicted) else None
+        return None, {}
+    names = cohort.attrs.get("labels") or {}
+    return next(cohort[cohort.case == case].itertuples(), None), names
 
 # %% ../../nbs/66_train.pages.ipynb #e143c0ff
+def _as_titles(runs, titles):
+    "A title for each run, no two of them the same, since panels are named by them"
+    titles = titles or [run.name for run in runs]
+    if len(set(titles)) == len(titles):
+        return titles
+    return [f"{i}: {title}" for i, title in enumerate(titles, 1)]
+
+# %% ../../nbs/66_train.pages.ipynb #5faf2dea
 def plot_case(
     runs: list,  # run folders
     case: str,  # name of a case that they predicted out of fold
     titles: list | None = None,  # above the predictions; None: names of the runs
+    repair: Callable = _likeliest,  # (probabilities, content of post.json) -> labels (Z,Y,X)
 ) -> plt.Figure | None:  # None: the files of the case, or its predictions, are not there
     "The slice of a case on which predictions are worst: the truth, and what each run predicted"
     check_items(runs, "runs", "run folders")
     runs = [Path(run) for run in runs]
-    found = _panels(runs, case)
-    if found is None:
+    row, names = _case_row(runs[0], case)
+    if row is None:
         return None
-    img, truth, predicted = found
-    wrong = sum((p != truth).sum((1, 2)) for p in predicted if p is not None)
-    k = int(np.argmax(wrong + 1e-6 * (truth > 0).sum((1, 2))))
-    pixels = img.data[:, k].transpose(1, 2, 0) if len(img.data) == 3 else img.data[0, k]
-    fig, axs = plt.subplots(1, len(runs) + 2, figsize=(2.2 * (len(runs) + 2), 2.5), dpi=72)
-    names = ["image", "truth", *(titles or [run.name for run in runs])]
-    for ax, labels, name in zip(axs, [None, truth, *predicted], names):
-        mask = None if labels is None else labels[k]
-        show_slice(pixels, mask, ax, img.spacing[1:], title=name, origin=row_origin(img))
-    fig.suptitle(f"{case}, slice {k}", fontsize=9, parse_math=False)
-    fig.tight_layout()
-    return fig
-
-# %% ../../nbs/66_train.pages.ipynb #3d380dd0
-_head = """<!doctype html><html lang="en"><head><meta charset="utf-8">
-<meta http-equiv="Content-Security-Policy" content="default-src 'none'; img-src data:;
- style-src 'unsafe-inline'; script-src 'unsafe-inline'">
-<meta name="viewport" content="width=device-width"><title>{title}</title><style>
-body {{ font: 15px/1.5 system-ui, sans-serif; margin: 2rem auto;
- max-width: 76rem; padding: 0 1rem }}
-.wide {{ overflow-x: auto }}
-table {{ border-collapse: collapse; font-variant-numeric: tabular-nums }}
-th, td {{ padding: .25rem .7rem; text-align: left; border-bottom: 1px solid #ccc }}
-th button {{ font: inherit; font-weight: 600; border: 0; background: none;
- cursor: pointer; padding: 0 }}
-th[aria-sort=descending] button::after {{ content: " \\2193" }}
-th[aria-sort=ascending] button::after {{ content: " \\2191" }}
-figure {{ margin: 1rem 0 }} img {{ max-width: 100% }}
-</style></head><body><h1>{title}</h1>"""
+    img, truth = read_case(row)
+    maps = dict(truth=truth.data[0])
+    for run, title in zip(runs, _as_titles(runs, titles)):
+        predicted = _prediction(run, case, repair)
+        if predicted is not None and predicted.shape == truth.shape:
+            maps[title] = predicted
+    if len(maps) == 1:
+        return None
+    wrong = sum((m != maps["truth"]).sum((1, 2)) for m in maps.values())
+    k = int(np.argmax(wrong + 1e-6 * (maps["truth"] > 0).sum((1, 2))))
+    return draw_case(img, maps, [k], names, case)
 
 # %% ../../nbs/66_train.pages.ipynb #5eb472f1
 _script = """<script>
@@ -121,55 +109,52 @@ def _table_html(table):
     return f'<div class="wide">{shown}</div>'
 
 # %% ../../nbs/66_train.pages.ipynb #661f885f
-def _figure_html(fig, words):
-    "A figure as part of the page"
-    if fig is None:
-        return ""
-    file = io.BytesIO()
-    fig.savefig(file, format="png", bbox_inches="tight", dpi=80)
-    plt.close(fig)
-    code = base64.b64encode(file.getvalue()).decode()
-    alt = html.escape(words, quote=True)
-    return f'<figure><img alt="{alt}" src="data:image/png;base64,{code}"></figure>'
-
-# %% ../../nbs/66_train.pages.ipynb #ad5dd768
-def _worst_html(run, name, worst):
+def _worst_html(run, name, worst, repair):
     "The pictures of the worst cases of a run"
     try:
         rows = run_scores(run).nsmallest(worst, "score")
     except (ValueError, OSError):
         return ""
-    figures = [
-        _figure_html(plot_case([run], r.case, [f"Dice {r.score:.3f}"]), f"{r.case}: {r.score:.3f}")
-        for r in rows.itertuples()
-    ]
+    figures = []
+    for r in rows.itertuples():
+        fig = plot_case([run], r.case, [f"Dice {r.score:.3f}"], repair)
+        figures.append(figure_html(fig, f"{r.case}: {r.score:.3f}"))
     return f"<h3>{html.escape(name)}</h3>{''.join(figures)}" if any(figures) else ""
 
-# %% ../../nbs/66_train.pages.ipynb #69312a9b
-_masks_shown = (
-    "<p>Predicted out of fold. The masks are those before post-processing; the Dice is that of "
-    "scores.csv, after it.</p>"
-)
+# %% ../../nbs/66_train.pages.ipynb #ad5dd768
+def _masks_shown(repair):
+    "Which masks are seen, and which the scores beside them are of"
+    if repair is _likeliest:
+        return (
+            "<p>Predicted out of fold: the likeliest labels. Each Dice is that of scores.csv.</p>"
+        )
+    return (
+        "<p>Predicted out of fold and repaired as post.json says. Each Dice is that of scores.csv, "
+        "for which the repair of a case was chosen on other cases.</p>"
+    )
 
-# %% ../../nbs/66_train.pages.ipynb #627aad13
+# %% ../../nbs/66_train.pages.ipynb #69312a9b
 def runs_page(
     folder: str | Path = "runs",  # any depth of folders below
     sort: str = "score",  # column to sort by, the largest first
     worst: int = 3,  # cases that are shown of a run
     most: int = 10,  # runs of which cases are shown
+    repair: Callable = _likeliest,  # (probabilities, content of post.json) -> labels (Z,Y,X)
 ) -> str:  # HTML
     """All runs as one page: a table that can be sorted, and the worst cases of the first runs
 
     Raises `ValueError` for a folder without runs, and for a column that is not there."""
     table = runs_table(folder, sort)
-    pictures = [_worst_html(Path(folder) / name, name, worst) for name in table.run[:most]]
+    pictures = []
+    for name in table.run[:most]:
+        pictures.append(_worst_html(Path(folder) / name, name, worst, repair))
     shown = "".join(pictures) or "<p>The runs kept no predictions, or their images have moved.</p>"
-    head = _head.format(title="Runs")
+    head = page_head("Runs", own_script=True)
     words = (
         "<p>A row is a run; score is the mean Dice over patients, low and high are the ends of "
         "its 95 % interval. Click on the head of a column to sort.</p>"
     )
-    title = f"<h2>Worst cases</h2>{_masks_shown}"
+    title = f"<h2>Worst cases</h2>{_masks_shown(repair)}"
     return f"{head}{words}{_table_html(table)}{title}{shown}{_script}"
 
 # %% ../../nbs/66_train.pages.ipynb #2c67a134
@@ -177,6 +162,7 @@ def compare_page(
     runs: list,  # run folders; the first one is what the others are compared with
     margin: float = 0.005,  # smallest difference that matters
     worst: int = 4,  # cases that are shown
+    repair: Callable = _likeliest,  # (probabilities, content of post.json) -> labels (Z,Y,X)
 ) -> str:  # HTML
     """What runs did differently, what came of it, and the cases on which they disagree most
 
@@ -187,18 +173,19 @@ def compare_page(
     figures = []
     for case, row in cases.iterrows():
         titles = [f"{name}: {row[name]:.3f}" for name in cases.columns[:-1]]
-        figures.append(_figure_html(plot_case(runs, case, titles), f"{case}: the truth, and runs"))
+        fig = plot_case(runs, case, titles, repair)
+        figures.append(figure_html(fig, f"{case}: the truth, and runs"))
     shown = "".join(figures) or "<p>The runs kept no predictions, or their images have moved.</p>"
     parts = [
-        _head.format(title="Runs compared"),
+        page_head("Runs compared", own_script=True),
         "<h2>Settings that differ</h2>",
         _table_html(found["settings"].rename_axis("setting").reset_index()),
         "<h2>Against the first run, on the same cases</h2>",
         _table_html(found["verdicts"]),
         "<h2>Case by case</h2>",
-        _figure_html(scatter, "Scores of the runs, a dot a case"),
+        figure_html(scatter, "Scores of the runs, a dot a case"),
         _table_html(found["cases"].rename_axis("case").reset_index().head(20)),
-        f"<h2>Where they disagree most</h2>{_masks_shown}",
+        f"<h2>Where they disagree most</h2>{_masks_shown(repair)}",
         shown,
         _script,
     ]
