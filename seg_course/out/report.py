@@ -161,8 +161,12 @@ def _figures(folder):
 def _contents(page):
     "Table of contents of a page, from its headings of the second level"
     heads = re.findall(r'<h2 id="([^"]+)">(.*?)<a class="anchor-link"', page, re.S)
+    if not heads:
+        return ""
+    # headings that count themselves are not counted again
+    kind = "ul" if re.match(r"\d", heads[0][1]) else "ol"
     items = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in heads)
-    return f'<nav aria-label="Contents"><h2>Contents</h2><ol>{items}</ol></nav>' if items else ""
+    return f'<nav aria-label="Contents"><h2>Contents</h2><{kind}>{items}</{kind}></nav>'
 
 # %% ../../nbs/92_out.report.ipynb #72c3a30c
 def _front(folder, title, page):
@@ -198,6 +202,7 @@ _style = """
 .report { max-width: 1000px; margin: 0 auto; padding: 1em 2em; }
 .report figure { margin: 1em 0; }
 .report table { display: block; overflow-x: auto; }
+.report nav ul { list-style: none; padding-left: 0; }
 main { max-width: 1100px; margin: 0 auto; }
 body { background: var(--jp-layout-color0); color: var(--jp-content-font-color1); }
 img { max-width: 100%; height: auto; }

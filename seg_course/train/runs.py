@@ -24,15 +24,17 @@ def _facts(file):
     return found if isinstance(found, dict) else {}
 
 # %% ../../nbs/62_train.runs.ipynb #dfd497e3
-def _minutes(run):
-    "Minutes of training, from the histories of the folds"
-    total = 0.0
+def _trained(run):
+    "(minutes of training of all folds, epochs done in the longest one), from their histories"
+    minutes, epochs = 0.0, 0
     for file in run.glob("fold*/history.csv"):
         try:
-            total += pd.read_csv(file, usecols=["seconds"]).seconds.sum() / 60
+            seconds = pd.read_csv(file, usecols=["seconds"]).seconds
         except (OSError, ValueError):
             continue
-    return total
+        minutes += seconds.sum() / 60
+        epochs = max(epochs, len(seconds))
+    return minutes, epochs
 
 # %% ../../nbs/62_train.runs.ipynb #4a867a5c
 def run_scores(
@@ -76,18 +78,21 @@ def _settings(run):
     planned = _facts(run / "plan.json").get("settings", {})
     settings = _facts(run / "params.json") | (planned if isinstance(planned, dict) else {})
     # what a plan costs is measured, so it differs between runs of the same settings
-    return {k: v for k, v in settings.items() if k not in ("prepare_minutes", "disk_mb")}
+    measured = ("prepare_minutes", "disk_mb", "memory_mb")
+    return {k: v for k, v in settings.items() if k not in measured}
 
 # %% ../../nbs/62_train.runs.ipynb #a3b37c0a
 def _row(run, folder):
     "The row of a run, and its settings"
     versions = _facts(run / "versions.json")
     folds = [p.parent.name[4:] for p in sorted(run.glob("fold*/model.json"))]
+    minutes, epochs = _trained(run)
     row = dict(
         run=str(run.relative_to(folder)),
         lesson=str(versions.get("lesson", "")),
         folds=" ".join(folds),
-        minutes=round(_minutes(run), 1),
+        minutes=round(minutes, 1),
+        epochs=epochs,
     )
     try:
         rows = run_scores(run)
@@ -128,10 +133,10 @@ def _differing(settings, absent=True):
 def runs_table(
     folder: str | Path = "runs",  # any depth of folders below
     sort: str = "score",  # column to sort by, the largest first
-) -> pd.DataFrame:  # run, lesson, folds, minutes, cases, score, low, high, and settings that differ
+) -> pd.DataFrame:  # run, lesson, folds, minutes, epochs, cases, score, low, high, settings
     """A row for each run
 
-    `score` is the mean Dice over patients, `low` and `high` are its 95 % interval. Raises
+    `minutes` and `epochs` are those that were trained, whatever was planned; `score` is the mean Dice over patients, `low` and `high` are its 95 % interval. Raises
     `ValueError` for a folder without runs, and for a column that is not there."""
     found = find_runs(folder)
     if not found:
