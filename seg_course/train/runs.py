@@ -136,8 +136,9 @@ def runs_table(
 ) -> pd.DataFrame:  # run, lesson, folds, minutes, epochs, cases, score, low, high, settings
     """A row for each run
 
-    `minutes` and `epochs` are those that were trained, whatever was planned; `score` is the mean Dice over patients, `low` and `high` are its 95 % interval. Raises
-    `ValueError` for a folder without runs, and for a column that is not there."""
+    `minutes` and `epochs` are those that were trained, whatever was planned; `score` is the mean
+    Dice over patients, `low` and `high` are its 95 % interval. Raises `ValueError` for a folder
+    without runs, and for a column that is not there."""
     found = find_runs(folder)
     if not found:
         raise ValueError(f"{folder}: no run in it (a run folder contains params.json)")
