@@ -24,7 +24,14 @@ import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
 
-from ..batch.augment import rand_affine, rand_flip, rand_intensity, rand_noise, rand_warp
+from seg_course.batch.augment import (
+    rand_affine,
+    rand_colour,
+    rand_flip,
+    rand_intensity,
+    rand_noise,
+    rand_warp,
+)
 from ..files.common import check_kind, check_path
 from ..nets.loss import DiceFocalLoss, TverskyLoss
 from ..nets.unet2d import imagenet_weights
@@ -40,7 +47,8 @@ from ..train.schedule import Ema, HalfPrecision, has_bf16
 
 # %% ../../nbs/86_plan.run.ipynb #3920ac46
 _transforms = {
-    f.__name__: f for f in (rand_affine, rand_flip, rand_intensity, rand_noise, rand_warp)
+    f.__name__: f
+    for f in (rand_affine, rand_colour, rand_flip, rand_intensity, rand_noise, rand_warp)
 }
 
 # %% ../../nbs/86_plan.run.ipynb #b0aa17dc

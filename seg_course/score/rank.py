@@ -94,6 +94,7 @@ def rank_draws(
     "Ranks with other test cases, drawn from those that are there (bootstrap over patients)"
     check_scores(table)
     check_number(n, "n", 1, whole=True)
+    check_kind(rule, Callable, "rule", "a function (cases, submissions) to a number each")
     values = table.to_numpy(float)
     patients = range(len(table)) if patients is None else list(patients)
     if len(patients) != len(table):
@@ -162,6 +163,9 @@ def _mean_scores(file, score):
     columns = [c for c in rows if c.startswith(score)]
     if not columns:
         raise ValueError(f"{file}: no column begins with {score!r}: there are {list(rows)}")
+    odd = [c for c in columns if not pd.api.types.is_numeric_dtype(rows[c])]
+    if odd:
+        raise ValueError(f"{file}: column {odd[0]} contains texts: numbers are expected")
     return rows.set_index("case")[columns].mean(axis=1)
 
 # %% ../../nbs/49_score.rank.ipynb #8e5dacea

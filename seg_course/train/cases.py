@@ -11,12 +11,14 @@ from pathlib import Path
 import pandas as pd
 
 from ..files.cohort import read_cohort
-from ..files.common import few, read_json, read_table, write_csv, write_json
+from ..files.common import check_kind, few, read_json, read_table, write_csv, write_json
+from .weights import read_facts
 
 # %% ../../nbs/55_train.cases.ipynb #f85a3263
 def _data_of(run, params):
     "The folder of the data of a run: that of its settings, or its phantom"
     named = params.get("data") or ""
+    check_kind(named, (str, Path), f"{run / 'params.json'}: data", "a folder, as text,")
     if named and Path(named).exists():
         return named
     drawn = sorted(note.parent for note in run.glob("phantom/**/PHANTOM.md"))
@@ -45,7 +47,7 @@ def run_cohort(
     run = Path(run)
     if not run.is_dir():
         raise ValueError(f"{run}: no such run folder; `seg_course runs` lists those that are there")
-    params = read_json(run / "params.json", "name a run folder; `seg_course runs` lists them")
+    params = read_facts(run / "params.json", "name a run folder; `seg_course runs` lists them")
     remedy = "name the folder of a run that has begun to train"
     kept = read_table(run / "cohort.csv", remedy, ["case", "fold"], dtype=dict(case=str))
     data = data or _data_of(run, params)

@@ -14,7 +14,7 @@ from statistics import median
 
 import psutil
 
-from ..files.common import check_path, read_table, write_json
+from ..files.common import check_number, check_path, read_table, write_json
 from .weights import check_facts, read_facts
 
 # %% ../../nbs/64_train.control.ipynb #bd675ac3
@@ -191,6 +191,7 @@ def watch_run(
     """The epochs of a run as they come, until it ends
 
     Raises `ValueError` if there is no such folder."""
+    check_number(every, "every", 0)
     run, seen = Path(run), {}
     goes_on = True
     while goes_on:

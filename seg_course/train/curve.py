@@ -14,7 +14,14 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
-from ..files.common import check_frame, check_number, check_path, read_json, write_json
+from seg_course.files.common import (
+    check_array,
+    check_frame,
+    check_number,
+    check_path,
+    read_json,
+    write_json,
+)
 from ..score.verdict import verdict
 from .runs import run_scores
 from .sweep import point_name, sweep
@@ -123,6 +130,9 @@ def next_gain(
     gains: Sequence[float],  # of the two last doublings, the earlier one first
 ) -> float:  # of the next doubling, 0 at least
     "The gain to expect, if it goes on getting smaller as it did; it does not grow"
+    check_array(gains, "gains", "(doublings)")
+    if len(gains) != 2:
+        raise ValueError(f"{len(gains)} gains: those of the last two doublings are expected")
     before, last = gains
     if not last > 0:
         return 0.0
