@@ -79,6 +79,12 @@ def _planes(a):
     return a.reshape(len(a), -1, *a.shape[-2:])
 
 # %% ../../nbs/34_batch.augment.ipynb #55b2b906
+def _check_planes(x):
+    "Refuse what is no batch of images, or one without voxels"
+    if x.ndim not in (4, 5) or 0 in x.shape:
+        raise ValueError(f"images {tuple(x.shape)}: a batch (B,C,[Z,]Y,X) is expected")
+
+# %% ../../nbs/34_batch.augment.ipynb #356e7b30
 def warp(
     x: torch.Tensor,  # images (B,C,[Z,]Y,X)
     y: torch.Tensor,  # labels (B,[Z,]Y,X)
@@ -86,6 +92,7 @@ def warp(
     pad: str = "zeros",  # what is outside: 'zeros', 'border' or 'reflection'
 ) -> tuple:  # (x, y)
     "Move image and label alike; bilinear for the one, nearest neighbour for the other"
+    _check_planes(x)
     xw = _read(_planes(x), grid, "bilinear", pad)
     yw = _read(_planes(y).float(), grid, "nearest", pad)
     xw = xw.view(x.shape)
@@ -101,6 +108,7 @@ def affine_maps(
     shear: float | torch.Tensor = 0.0,  # (B,2) x and y
 ) -> torch.Tensor:  # (B,2,3) for `plane_grid`
     "Affine maps from the result back to the image"
+    _check_planes(x)
     h, w = x.shape[-2:]
     ratio = h / w
     one = torch.ones(len(x), 1, device=x.device)

@@ -177,6 +177,8 @@ def _draw_points(table, rows, u):
 
 # %% ../../nbs/32_batch.oversample.ipynb #eba9a7b3
 def _check_plan(table, axes, other):
+    if not hasattr(table, "case_id"):
+        raise ValueError(f"table of type {type(table).__name__}: a `PatchTable` is expected")
     if len(table.size) != axes:
         raise ValueError(f"size {table.size} has {len(table.size)} axes: use `{other}` for it")
 

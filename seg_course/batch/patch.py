@@ -117,6 +117,10 @@ def box_coords(
     size: tuple,  # (Z,Y,X) of a box
 ) -> torch.Tensor:  # (B,3,Z,Y,X): z, y, x of each voxel, -1..1 in the case and beyond outside it
     "Places of voxels in the whole case"
+    if len(size) != 3 or shape.shape[1:] != (3,):
+        raise ValueError(
+            f"size {tuple(size)}, cases {tuple(shape.shape)}: (Z,Y,X) and (B,3) are expected"
+        )
     out = []
     for axis, n in enumerate(size):
         centre = _along(start[:, axis], n) + 0.5

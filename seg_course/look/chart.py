@@ -25,6 +25,8 @@ def colour(
     c: int,  # label, from 1
 ) -> str:  # as '#E69F00'
     "The colour of label `c` in every figure of this library"
+    if c < 1:
+        raise ValueError(f"label {c}: labels have a colour from 1 on, 0 is background")
     return _colours[(c - 1) % len(_colours)]
 
 # %% ../../nbs/15_look.chart.ipynb #a842c284
@@ -244,8 +246,12 @@ def plot_positions(
     bins: int = 12,  # fields a side
 ) -> plt.Axes:  # the axes
     "Heat map of the centres of all targets, relative to their image"
+    across = dict(axial="yx", coronal="zx", sagittal="zy")
+    if plane not in across:
+        raise ValueError(f"plane {plane!r}: choose one of {list(across)}")
+    v, h = across[plane]
+    check_frame(ts, [f"rel_{v}", f"rel_{h}"], "targets")
     ax = _ax(ax, 3.6)
-    v, h = dict(axial="yx", coronal="zx", sagittal="zy")[plane]
     n, _, _ = np.histogram2d(ts[f"rel_{v}"], ts[f"rel_{h}"], bins=bins, range=((0, 1), (0, 1)))
     upper = plane == "axial"
     extent = (0, 1, 1, 0) if upper else (0, 1, 0, 1)
@@ -326,6 +332,8 @@ def show_slice(
     palette: list = None,  # colours of labels 1, 2, ...; None: those of `colour`
 ) -> plt.Axes:  # the axes
     "A slice with its labels in colour"
+    if np.ndim(img) not in (2, 3) or not np.size(img):
+        raise ValueError(f"slice of shape {np.shape(img)}: (Y,X) or (Y,X,3) is expected")
     ax = _ax(ax, 3)
     place = dict(origin=origin, aspect=spacing[0] / spacing[1], interpolation="nearest")
     low, high = np.percentile(img, [1, 99]) if vlim is None else vlim

@@ -8,6 +8,7 @@ __all__ = ['box_of', 'crop', 'find_body', 'find_lungs', 'crop_slices', 'crop_bod
 
 # %% ../../nbs/20_prepare.crop.ipynb #bde0bfc1
 import warnings
+from collections.abc import Callable
 
 import cc3d
 import fill_voids
@@ -19,7 +20,7 @@ from edt import edt
 
 from ..files.behaviour import map_cases, step
 from ..files.cohort import read_case
-from ..files.common import ignored
+from ..files.common import check_frame, check_kind, ignored
 from ..files.scan import Scan, to_grid
 
 # %% ../../nbs/20_prepare.crop.ipynb #f50aeab8
@@ -281,6 +282,9 @@ def plot_box(
     window: tuple = (-400, 1500),  # level and width, HU
 ) -> np.ndarray:  # the three axes: axial, coronal, sagittal
     "The three middle planes of a box, with its outline"
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
+    if not isinstance(box, (list, tuple)) or len(box) != 3:
+        raise ValueError(f"box {box!r}: three slices (z,y,x) are expected, as from `box_of`")
     if axs is None:
         axs = plt.subplots(1, 3, figsize=(9, 2.8), dpi=72)[1]
     level, width = window
@@ -361,6 +365,8 @@ def crop_losses(
     """What a crop takes from the labels of a cohort
 
     Raises `ValueError` if no label has any foreground."""
+    check_frame(df, ["case", "image", "label"], "cohort")
+    check_kind(f, Callable, "f", "a function `Scan` to `Scan`")
     columns = ["case", "image", "label", "label_map"]
     rows = df.reindex(columns=columns).astype(object).fillna("")
     args = ((*row, f) for row in rows.itertuples(index=False))

@@ -11,6 +11,7 @@ import warnings
 import numpy as np
 
 from ..files.behaviour import step
+from ..files.common import check_kind
 from ..files.scan import Scan
 from .crop import label_mask
 
@@ -46,6 +47,7 @@ def normalise(
 
     Raises `ValueError` for percentiles that make no sense, and if a channel is constant between
     them."""
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
     if not 0 <= low < high <= 100:
         raise ValueError(
             f"low {low}, high {high}: percentiles 0 to 100 are expected, low below high"
@@ -89,6 +91,7 @@ def organ_level(
     """The middle of the intensities under a mask
 
     Raises `ValueError` if `by` is something else."""
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
     if by not in _middles:
         raise ValueError(f"by {by!r}: choose one of {list(_middles)}")
     values = scan.data[0][label_mask(mask, scan, labels)]
