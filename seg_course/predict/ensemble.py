@@ -232,6 +232,13 @@ def _finished(run):
 # %% ../../nbs/73_predict.ensemble.ipynb #6c52681a
 def _held_cases(runs, cohorts):
     "Cases that were validated in all runs"
+    for run in runs:
+        if not _finished(run):
+            raise ValueError(
+                f"{run}: none of its folds is trained to the end, so no case was predicted out of "
+                f"fold yet: wait for it (`seg_course watch {run}`), or continue it with the same "
+                "command"
+            )
     held = [set(df.case[df.fold.isin(_finished(run))]) for run, df in zip(runs, cohorts)]
     cases = [case for case in cohorts[0].case if all(case in cases for cases in held)]
     if not cases:
