@@ -128,7 +128,7 @@ def outward(text, folder):
         if re.match(r"[a-z]+:|#", match[2]) or not target:
             return match[0]
         file = (ROOT / folder / target).resolve()
-        if file.suffix == ".ipynb" and file.exists():
+        if (file.suffix == ".ipynb" or file.parent == ROOT / "pictures") and file.exists():
             return match[0]
         if file.is_relative_to(ROOT) and file.exists():
             return f"{match[1]}({GITHUB}{file.relative_to(ROOT)})"
@@ -235,6 +235,7 @@ def write_reference(rooms):
 
 def write_index(rooms, lessons):
     "README as the first page, with the table of contents of the site"
+    shutil.copytree(ROOT / "pictures", SOURCE / "pictures")
     text = outward((ROOT / "README.md").read_text(encoding="utf-8"), ".")
     text = re.sub(r"^\[!\[.*\n", "", text, flags=re.M)  # badges are for the repository
     how = sorted(f"how/{f.stem}" for f in (SOURCE / "how").glob("*.md"))
