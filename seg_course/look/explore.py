@@ -18,7 +18,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from ..files.common import check_frame, split_series, write_atomic
+from ..files.common import check_frame, check_kind, split_series, write_atomic
 from ..files.read import read_label, read_scan
 
 # %% ../../nbs/14_look.explore.ipynb #b658b51c
@@ -154,7 +154,7 @@ def fg_ratio(
     df: pd.DataFrame,  # from `case_stats`
 ) -> pd.Series:  # foreground voxels over all voxels of each case, 0 to 1; NaN without a label
     "The share of foreground in each case"
-    check_frame(df, ["case"], "statistics")
+    check_kind(df, pd.DataFrame, "statistics", "a table, from `case_stats`,")
     n = df[[c for c in df if c.startswith("n_")]]
     if "n_0" not in n:
         raise ValueError("no case has a label: there is no foreground to count")
