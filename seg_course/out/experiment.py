@@ -14,7 +14,8 @@ import numpy as np
 import pandas as pd
 from scipy import stats
 
-from ..files.common import check_frame, write_atomic
+from ..files.common import check_frame, read_table, write_atomic
+from ..score.verdict import verdict
 
 # %% ../../nbs/93_out.experiment.ipynb #ae0ca141
 def pick_rows(
@@ -50,12 +51,17 @@ def _slug(name):
     return re.sub(r"\W+", "_", name)
 
 # %% ../../nbs/93_out.experiment.ipynb #84512620
+def _folders(name, run, seeds):
+    "The folders of a row, one for each seed; that of the first seed has the bare name"
+    ends = ["", *(f"_seed{seed}" for seed in seeds[1:])]
+    return [Path(run) / "ablation" / f"{_slug(name)}{end}" for end in ends]
+
+# %% ../../nbs/93_out.experiment.ipynb #4c3626af
 def _histories(name, train, run, seeds):
-    "The histories of a row, one for each seed; the first seed's folder has the bare name"
-    ends = ["", *(f"_seed{seed}" for seed in list(seeds)[1:])]
+    "The histories of a row, one for each seed"
     found = []
-    for seed, end in zip(seeds, ends):
-        history = train(name, Path(run) / "ablation" / f"{_slug(name)}{end}", seed)
+    for seed, folder in zip(seeds, _folders(name, run, seeds)):
+        history = train(name, folder, seed)
         check_frame(history, ["dice", "seconds"], f"history of {name!r}")
         found.append(history)
     return found
@@ -73,7 +79,42 @@ def _gain(dice, reference):
     half = np.nan
     if len(gains) > 1:
         half = stats.t.ppf(0.975, len(gains) - 1) * stats.sem(gains)
-    return dict(gain=gains.mean(), low=gains.mean() - half, high=gains.mean() + half)
+    out = dict(gain=gains.mean(), low=gains.mean() - half, high=gains.mean() + half)
+    return out | dict(patients=0)
+
+# %% ../../nbs/93_out.experiment.ipynb #40c71e3e
+def _case_scores(folders):
+    "Dice of each case (cases, seeds), of the cases that all seeds validated; None without them"
+    files = [folder / "cases.csv" for folder in folders]
+    if not all(file.exists() for file in files):
+        return None
+    tables = [
+        read_table(file, "train it again", ["case", "dice"], dtype=dict(case=str)) for file in files
+    ]
+    return pd.concat([t.set_index("case").dice for t in tables], axis=1).dropna()
+
+# %% ../../nbs/93_out.experiment.ipynb #01941de4
+def _patients(run):
+    "case -> patient, from cohort.csv; without it every case is a patient of its own"
+    if not (Path(run) / "cohort.csv").exists():
+        return {}
+    cohort = read_table(Path(run) / "cohort.csv", "delete it", ["case"], dtype=dict(case=str))
+    return dict(zip(cohort.case, cohort.get("group", cohort.case).astype(str)))
+
+# %% ../../nbs/93_out.experiment.ipynb #d1d56a26
+def _gain_by_case(row, reference, run):
+    "Mean gain over patients, and its 95 % interval over patients and seeds; None if it is unknown"
+    found = [_case_scores(folders) for folders in (row, reference)]
+    if any(scores is None for scores in found):
+        return None
+    cases = [case for case in found[0].index if case in found[1].index]
+    known = _patients(run)
+    patients = [known.get(case, case) for case in cases]
+    if len(set(patients)) < 3:
+        return None
+    after, before = (scores.loc[cases].to_numpy().T for scores in found)
+    words = verdict(before, after, patients)
+    return {k: words[k] for k in ("gain", "low", "high", "patients")}
 
 # %% ../../nbs/93_out.experiment.ipynb #75ffd78a
 def ablation_table(
@@ -84,11 +125,12 @@ def ablation_table(
     seeds: Iterable = (0,),  # each row is trained once with each
 ) -> (
     pd.DataFrame
-):  # a row a name: dice (0..1), dice_same_time, seconds; with seeds: gain, low, high
+):  # a row a name: dice (0..1), dice_same_time, seconds; with seeds: gain, low, high, patients
     """The same short training with one thing changed at a time
 
     `dice` and `seconds` are means over seeds. `gain` is over the first row, seed by seed, `low` and
-    `high` are the ends of its 95 % interval. Raises `ValueError` if the run folder is not there, or
+    `high` are the ends of its 95 % interval: over seeds and `patients`, or, where that is 0, over
+    seeds alone. Raises `ValueError` if the run folder is not there, or
     if `train` returns no such history."""
     if not Path(run).is_dir():
         raise ValueError(f"{run}: no such run folder")
@@ -104,8 +146,11 @@ def ablation_table(
             seconds=np.mean([h.seconds.sum() for h in row]),
         )
         if len(seeds) > 1 and name != names[0]:
-            rows[name] |= _gain(dice[name], dice[names[0]])
-    columns = ["dice", "dice_same_time", "seconds"] + ["gain", "low", "high"] * (len(seeds) > 1)
+            both = (_folders(n, run, seeds) for n in (name, names[0]))
+            by_case = _gain_by_case(*both, run)
+            rows[name] |= by_case or _gain(dice[name], dice[names[0]])
+    more = ["gain", "low", "high", "patients"] if len(seeds) > 1 else []
+    columns = ["dice", "dice_same_time", "seconds", *more]
     table = pd.DataFrame(rows).T.reindex(columns=columns)
     write_atomic(Path(run) / "ablation.csv", table.to_csv)
     return table

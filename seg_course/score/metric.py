@@ -518,6 +518,13 @@ class CaseDice(Metric):
         return float(dice(self.n.numpy(), empty=self.empty).mean())
 
     @property
+    def by_case(self):
+        "Mean Dice over labels of each case of the last validation, (cases,); None before any"
+        if self.n is None or not self.is_number:
+            return None
+        return dice(self.n.numpy(), empty=self.empty).mean(1)
+
+    @property
     def name(self):
         return "dice"
 
