@@ -238,6 +238,10 @@ from .train.tracker import trackers
 from .train.weights import encoder_settings, join_nets, load_net, load_nets, save_net
 
 __all__ = [
+    "show_maps",
+    "look_page",
+    "draw_case",
+    "close_up",
     "BatchSource",
     "CaseDice",
     "RegionDice",
