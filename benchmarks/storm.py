@@ -11,7 +11,7 @@ for paths, and for arguments of functions on arrays and networks), *returned* (i
 2 GB). One line for each call that was not answered well, `--all` for every call; the counts come
 last. The exit code is 1 if there is any that was not.
 
-`storm_calls.py` contains calls that were written one by one. `storm_signatures.py` makes calls from
+`storm_calls.py` and `storm_newest.py` contain calls that were written one by one. `storm_signatures.py` makes calls from
 the signatures of all public functions: each required argument is None, a text, NaN ... Groups can be
 called alone, as `predict` or `sig_files`; counts of a group are kept in `results/storm.json`, where
 those of the other groups stay.
@@ -205,6 +205,7 @@ def import_early():
 def known_calls(work, groups):
     "The calls of some groups, or all; a lesson is run only if a call needs what it leaves"
     import storm_calls
+    import storm_newest  # noqa: F401  its calls join those of storm_calls
     import storm_signatures
 
     jobs = [*storm_calls.JOBS, *storm_signatures.all_calls()]

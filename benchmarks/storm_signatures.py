@@ -3,9 +3,12 @@
 Each required argument gets the same wrong value. The groups are the packages, as in `sig_files`. Functions that work on arrays,
 tensors and networks do not check the type of every argument: Python's own `TypeError` or `AttributeError` counts as *python* there.
 A function whose required arguments have a name of `USERS` is called by users with files, folders and tables, and has to say a line.
+Of a generator the first item is taken, and a context is entered, since nothing happens before. Calls that rightly return something
+are in `RIGHT`, with the reason.
 """
 
 import inspect
+from contextlib import AbstractContextManager
 from functools import partial
 
 import numpy as np
@@ -27,6 +30,36 @@ USERS = set(
     "path folder file run runs df cohort store preds truth images image name lesson out rows st stats "
     "scores table faults faulty kept plan data patients cases load".split()
 )
+# function and kinds of wrong value, and why they are answered as they are
+RIGHT = {
+    ("few", "text empty"): "a helper for messages: a list of letters, or of nothing",
+    ("together", "none text nan negative empty object shape"): "without torchrun, nothing is done",
+    ("start_run", "text"): "a lesson of this name gets a new run folder",
+    ("lite0_weights", "text"): "a file of this name is written",
+    ("write_json", "text"): "a file of this name that contains a text",
+    ("post_from_json", "empty"): "no rules: nothing is done to a mask",
+    ("post_to_json", "empty"): "no rules: nothing is done to a mask",
+    ("rle_encode", "shape"): "the code of a mask without pixels is ''",
+    ("merge_organs", "shape"): "two maps without voxels make a map without voxels",
+    ("split_series", "text"): "a path without a series",
+}
+
+
+def _right(name, kind):
+    "Why a call may return something; '' if it may not"
+    return next(
+        (why for (f, kinds), why in RIGHT.items() if f == name and kind in kinds.split()), ""
+    )
+
+
+def _begin(f):
+    "Call, and begin what would wait for its first use"
+    result = f()
+    if inspect.isgenerator(result):
+        return next(result, None)
+    if isinstance(result, AbstractContextManager) and hasattr(result, "gen"):
+        return result.__enter__()
+    return result
 
 
 def _required(f):
@@ -40,7 +73,8 @@ def _call(f, value):
     "A call in which each required argument is `value`"
     needed = _required(f)
     by_name = {p.name: value for p in needed if p.kind is p.KEYWORD_ONLY}
-    return partial(f, *[value for p in needed if p.name not in by_name], **by_name)
+    call = partial(f, *[value for p in needed if p.name not in by_name], **by_name)
+    return partial(_begin, call)
 
 
 def all_calls():
@@ -58,5 +92,6 @@ def all_calls():
         for_users = bool(USERS & {p.name for p in _required(f)})
         for kind, value in WRONG.items():
             build = partial(_call, f, value)
-            jobs.append(Job(group, f"{name} {kind}", build, python=not for_users))
+            right = _right(name, kind)
+            jobs.append(Job(group, f"{name} {kind}", build, right=right, python=not for_users))
     return jobs
