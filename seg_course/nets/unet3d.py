@@ -62,6 +62,8 @@ def patch_coords(
     x: torch.Tensor,  # boxes (B,C,Z,Y,X), of which only the size and the device are used
 ) -> torch.Tensor:  # (B,3,Z,Y,X): -1 to 1 along z, y, x
     "The place of each voxel in its box"
+    if x.ndim != 5:
+        raise ValueError(f"boxes {tuple(x.shape)}: (B,C,Z,Y,X) are expected")
     axes = [torch.linspace(-1, 1, n, device=x.device) for n in x.shape[2:]]
     grid = torch.stack(torch.meshgrid(*axes, indexing="ij"))
     return grid.expand(x.shape[0], -1, -1, -1, -1)
