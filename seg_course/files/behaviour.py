@@ -382,6 +382,11 @@ def _on_ray(place):
     try:
         with parallel_config("ray", n_jobs=int(ray.cluster_resources()["CPU"])):
             yield
+    except ray.exceptions.RayActorError:
+        raise ValueError(
+            f"engine ray://{place}: a worker died, and Ray's pool gives its cases to nobody: run "
+            "the same command again, or use dask://, where another worker takes them"
+        ) from None
     finally:
         ray.shutdown()
 
@@ -431,8 +436,11 @@ def _results(f, args, n, n_jobs, start):
         spent.append(time.perf_counter() - begun)
     here = os.getcwd(), _rooms_with_readers(), _users_functions()
     if there:
+        backend, _ = get_active_backend()
+        # joblib's backend for Ray hands over all results at the end
+        how = "generator" if backend.supports_return_generator else "list"
         packed = (cloudpickle.dumps((*here, f, a)) for a in args)
-        yield from Parallel(return_as="generator")(delayed(_run_packed)(p) for p in packed)
+        yield from Parallel(return_as=how)(delayed(_run_packed)(p) for p in packed)
         return
     # joblib's 300 s would keep a finished process waiting for its workers
     parallel = Parallel(n_jobs=n_jobs, return_as="generator", idle_worker_timeout=20)
