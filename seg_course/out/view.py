@@ -19,6 +19,7 @@ import matplotlib.pyplot as plt
 import nibabel as nib
 import numpy as np
 
+from ..files.common import check_array, check_kind
 from ..files.scan import Scan
 from ..look.chart import colour, plane_word, planes, row_origin, show_slice
 from ..look.page import round_length
@@ -53,6 +54,8 @@ def _show_only(msk, classes):
 # %% ../../nbs/91_out.view.ipynb #11a4f94c
 def _as_maps(labels, scan):
     "name -> labels (Z,Y,X), from arrays or Scans that fit their image"
+    check_kind(scan, Scan, "image", "a `Scan`, from `read_scan`,")
+    check_kind(labels or {}, dict, "labels", "a dict, name to labels (Z,Y,X),")
     maps = {}
     for name, m in (labels or {}).items():
         maps[name] = m.data[0] if isinstance(m, Scan) else np.asarray(m)
@@ -100,6 +103,7 @@ def draw_slice(
     Raises `ValueError` for an unknown plane or window, a slice that is not there, and labels that
     do not fit the image.
     """
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
     vlim = _limits(scan, window, channel)
     _check_plane(plane)
     maps = _as_maps(labels, scan)
@@ -787,6 +791,8 @@ def draw_thresholds(
     **kw,  # passed to `hysteresis_map`
 ) -> plt.Figure:  # image, probability and mask side by side
     "The mask that hysteresis makes of a probability map."
+    check_kind(scan, Scan, "scan", "a `Scan`, from `read_scan`,")
+    check_array(probs, "probabilities", "(classes,Z,Y,X)")
     prob = np.asarray(probs[1:, z], np.float32).sum(0)
     msk = hysteresis_map(prob, **kw)
     true = None if truth is None else truth[z] > 0
