@@ -76,6 +76,13 @@ def threshold(
     foreground = 1 - probs[0] >= np.float32(p)
     return np.where(foreground, probs[1:].argmax(0) + 1, 0).astype(np.uint8)
 
+# %% ../../nbs/71_predict.post.ipynb #44a6afcb
+def _check_labels(msk):
+    "Refuse what is no label map"
+    if not isinstance(msk, np.ndarray) or msk.dtype.kind not in "biu" or msk.ndim != 3:
+        given = f"{msk.dtype} {msk.shape}" if isinstance(msk, np.ndarray) else type(msk).__name__
+        raise ValueError(f"labels of {given}: an array (Z,Y,X) of whole numbers is expected")
+
 # %% ../../nbs/71_predict.post.ipynb #24d5ae2d
 def _present(msk):
     "Labels that occur in a mask"
@@ -88,6 +95,7 @@ def keep_largest(
     each: bool = False,  # True: the largest part of each label; False: of all foreground together
 ) -> np.ndarray:  # labels, same shape and type; the rest is background
     "Only the largest connected component (26 neighbours) stays"
+    _check_labels(msk)
     if each:
         return sum((keep_largest(msk * (msk == c)) for c in _present(msk)), np.zeros_like(msk))
     largest = cc3d.largest_k(np.ascontiguousarray(msk > 0), k=1, connectivity=26)
@@ -100,6 +108,7 @@ def remove_small(
     min_px: int = 20,  # smallest component that stays, voxels
 ) -> np.ndarray:  # labels, same shape and type
     "Connected components (26 neighbours) of a label under `min_px` voxels become background"
+    _check_labels(msk)
     _check_amount("min_px", min_px, "voxels")
     cleaned = cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26)
     return cleaned.astype(msk.dtype)
@@ -120,6 +129,7 @@ def fill_holes(
     msk: np.ndarray,  # labels (Z,Y,X); with one slice along an axis a picture
 ) -> np.ndarray:  # labels, same shape and type
     "Background that a label encloses becomes that label"
+    _check_labels(msk)
     whole = {c: _filled(msk == c) for c in _present(msk)}
     out = msk.copy()
     # a label inside of another is smaller, and its turn comes last
@@ -147,6 +157,7 @@ def dilate(
 
     A pixel between two labels takes the nearer one, and the lower one if both are equally near.
     """
+    _check_labels(msk)
     _check_amount("radius", px, "px", most=1000)
     out = msk.copy()
     if px:
@@ -244,7 +255,7 @@ def post_from_json(
     """
     if not isinstance(kept, list) or not all(isinstance(d, dict) for d in kept):
         raise ValueError(
-            f"post-processing {json.dumps(kept)[:80]} cannot be understood: "
+            f"post-processing {str(kept)[:80]} cannot be understood: "
             'expected like [{"decoder": "threshold", "p": 0.6}, {"rule": "keep_largest"}]'
         )
     first = [resolve(d, decoders if "decoder" in d else rules) for d in kept[:1]]
