@@ -246,6 +246,7 @@ def fault_table(
     bad: pd.DataFrame,  # from `check_cohort`
 ) -> str:  # a heading and a line a fault, columns aligned
     "The table of faults as text"
+    check_frame(bad, ["case", "fault", "way_out"], "faults")
     rows = [("case", "fault", "way out")]
     rows += bad[["case", "fault", "way_out"]].itertuples(index=False)
     case, fault = [max(len(row[i]) for row in rows) for i in (0, 1)]
