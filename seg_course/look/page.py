@@ -17,6 +17,7 @@ import pandas as pd
 from matplotlib.patches import Patch, Rectangle
 
 from ..files.cohort import read_case
+from ..files.common import check_frame, check_kind, check_number
 from ..files.layout import named_files
 from ..files.read import read_label, read_scan
 from ..files.scan import Scan
@@ -189,6 +190,7 @@ def draw_case(
 
     Where the close-up is nearly the whole slice, that is left out. Raises `ValueError` for labels
     that do not fit the image, and for a slice that is not there."""
+    check_kind(scan, Scan, "image", "a `Scan`, from `read_image`,")
     maps = _as_arrays(labels, scan)
     box = _close_box(maps, margin)
     near, near_maps = close_up(scan, maps, margin)
@@ -319,8 +321,11 @@ def look_page(
     """Some cases of a cohort on one page, with labels, key and scale
 
     A case that cannot be read is named with the reason. Raises `ValueError` without cases."""
-    if not len(df) or n < 1:
-        raise ValueError(f"{n} of {len(df)} cases: there is nothing to show")
+    check_frame(df, ["case", "image", "label"], "cohort")
+    check_number(n, "number of cases", 1, whole=True)
+    check_number(slices, "slices of each case", 1, whole=True)
+    if not len(df):
+        raise ValueError("cohort without cases: there is nothing to show")
     names = df.attrs.get("labels") or {}
     names = {int(c): name for c, name in names.items()}
     rows = _spread(df.itertuples(), n)

@@ -18,7 +18,7 @@ import pandas as pd
 
 from ..draw.dicom import write_rtstruct
 from ..files.behaviour import map_cases, mask_readers, readers
-from ..files.common import check_names, few, write_atomic
+from ..files.common import check_kind, check_names, few, write_atomic
 from ..files.contours import read_rtstruct
 from ..files.dicom import slice_headers
 from ..files.layout import named_files
@@ -485,6 +485,8 @@ def why_useless(
     """Does a submission say the same everywhere, or never name a label that it could?
 
     With `scores`, a label that was hardly found in cases with known labels is named, too."""
+    check_kind(images, dict, "images", "a dict of case and image file")
+    check_kind(labels, dict, "labels", "a dict of value and name")
     got = named_files(Path(folder), tuple(mask_readers))
     files = [got[case] for case in images if case in got]
     seen = set().union(*(np.unique(mask_readers[suffix(f)](f).data).tolist() for f in files))

@@ -26,6 +26,7 @@ from ..files.behaviour import readers
 from ..files.cohort import read_case, read_cohort
 from seg_course.files.common import (
     check_frame,
+    check_items,
     check_path,
     progress,
     save_npy,
@@ -108,6 +109,7 @@ def mean_probs(
     sigmoid: bool = False,  # do channels stand for regions that overlap, and not for classes?
 ) -> torch.Tensor:  # probabilities (B,classes,[Z,]Y,X), 0 to 1
     "Mean probabilities of a batch over networks and flips"
+    check_items(nets, "nets", "networks")
     keep = 3 if _knows_places(nets[0]) else 0
     views = torch.cat([_flip(x, axes, context, keep) for axes in tta])
     parts = views.split(bs or len(views))

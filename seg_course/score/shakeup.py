@@ -10,6 +10,7 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 
+from ..files.common import check_array
 from .rank import check_scores
 
 # %% ../../nbs/51_score.shakeup.ipynb #7227cade
@@ -123,8 +124,9 @@ def tuning_draws(
     """Choose the best of many settings on some patients, and judge it on the others
 
     Raises `ValueError` where either part is empty, and for scores that are NaN."""
+    check_array(scores, "scores", "(cases,settings)")
     scores = np.asarray(scores, float)
-    if scores.ndim != 2 or not np.isfinite(scores).all():
+    if not np.isfinite(scores).all():
         raise ValueError(f"scores {scores.shape}: (cases, settings) without NaN are expected")
     patients = range(len(scores)) if patients is None else list(patients)
     names, of_case = np.unique(patients, return_inverse=True)

@@ -37,8 +37,11 @@ def label_conflict(
 
     Raises `ValueError` for shapes that differ."""
     check_array(probs, "probabilities", "(classes,Z,Y,X)")
+    check_array(label, "label", "(Z,Y,X)")
     probs = np.asarray(probs, np.float32)
     label = np.asarray(label)
+    if (label < 0).any() or (label % 1).any():
+        raise ValueError("label: whole numbers from 0 are expected, one for each voxel")
     if probs.shape[1:] != label.shape:
         raise ValueError(f"probabilities {probs.shape[1:]} and label {label.shape} differ in shape")
     known = np.minimum(label, len(probs) - 1).astype(np.intp)
