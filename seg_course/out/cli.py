@@ -987,7 +987,10 @@ def _curve(
     from seg_course.train.curve import curve_table, curve_words, learning_curve, plot_curve
 
     known = lesson_params(find_lesson(lesson))
-    fixed = check_params(_given_params(p, None, data) | dict(share=1.0, minutes=minutes), known)
+    given = _given_params(p, None, data)
+    if {"share", "minutes"} & set(given):
+        raise ValueError("share and minutes are what a curve changes: give --minutes alone")
+    fixed = check_params(given | dict(share=1.0, minutes=minutes), known)
     out = Path(out or f"runs/curve-{time.strftime('%Y%m%d-%H%M%S')}")
     train = partial(_train_point, lesson=lesson, fixed=fixed, known=known)
     try:

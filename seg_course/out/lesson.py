@@ -118,11 +118,15 @@ def lesson_params(
 def plain_value(
     text: str,  # a word of the command line
 ):  # number, list, dict, bool or None; the word itself where it is none of these
-    "The value that a word stands for"
+    "The value that a word stands for; lists and dicts may be Python's or JSON"
     plain = {"true": "True", "false": "False", "none": "None"}.get(text.lower(), text)
     try:
         return ast.literal_eval(plain)
     except (ValueError, SyntaxError):
+        pass
+    try:
+        return json.loads(text) if text[:1] in ("[", "{") else text
+    except ValueError:
         return text
 
 # %% ../../nbs/95_out.lesson.ipynb #252bbb97
