@@ -38,7 +38,7 @@ def _words_of(f):
     "A definition without decorators, comments and layout, as text; None where there is no source"
     try:
         definition = ast.parse(textwrap.dedent(inspect.getsource(f))).body[0]
-    except (OSError, TypeError, SyntaxError):
+    except (OSError, TypeError, SyntaxError, IndexError):
         return None
     definition.decorator_list = []
     return ast.dump(definition)
@@ -65,7 +65,8 @@ def _is_same(a, b):
     if a.__name__ != b.__name__ or defaults[0] != defaults[1]:
         return False
     words = [_words_of(f) for f in (a, b)]
-    if None in words:
+    # the older function of a file that was read again has lost its words
+    if None in words or a.__code__.co_filename == b.__code__.co_filename:
         return _compiled(a.__code__) == _compiled(b.__code__)
     return words[0] == words[1]
 

@@ -195,11 +195,19 @@ def _alike(facts, axis, a, b):
     return float(np.median(share)) if np.size(share) else 0.0
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #582a317b
+def _are_together(facts, a, b):
+    "Does any case have both labels?"
+    columns = [f"mid_x_{c}" for c in (a, b)]
+    return set(columns) <= set(facts) and len(facts[columns].dropna()) > 0
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #2f54de68
 def _pair_apart(facts, axis, a, b):
     "How far two labels are apart, as far as a mirror image could make one of the other; else None"
     sides = [_side_of(name) for _, name in (a, b)]
     apart = _apart(facts, axis, a[0], b[0])
     if all(sides) and sides[0][2] == sides[1][2] and sides[0][1] != sides[1][1]:
+        if not _are_together(facts, a[0], b[0]):
+            return 1.0 if sides[0][0] == axis else None  # only their names tell them apart
         return apart
     return apart if apart >= 0.8 and _alike(facts, axis, a[0], b[0]) >= 0.6 else None
 

@@ -172,9 +172,14 @@ def check_settings(
 # %% ../../nbs/54_train.runfolder.ipynb #738a0d9a
 def _note_rules(run, df):
     "Propose the rules of the scores and keep them; show what differs from those of the beginning"
-    if not {"image", "label"} <= set(df) or not (df.label != "").any():
+    if not {"image", "label"} <= set(df) or not (df.label.fillna("") != "").any():
         return
-    for line in keep_rules(run, propose_rules(rule_facts(df))):
+    try:
+        facts = rule_facts(df[df.label.fillna("") != ""])
+    except (ValueError, OSError) as e:  # the store may be here without the images
+        print(f"rules.json: nothing is proposed, because {e}")
+        return
+    for line in keep_rules(run, propose_rules(facts)):
         print(f"rules.json: {line}")
 
 # %% ../../nbs/54_train.runfolder.ipynb #0c80c1e8
