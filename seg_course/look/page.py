@@ -9,6 +9,7 @@ __all__ = ['close_up', 'round_length', 'draw_case', 'show_maps', 'page_head', 'f
 import base64
 import html
 import io
+from collections.abc import Sequence
 from pathlib import Path
 
 import matplotlib.pyplot as plt
@@ -70,7 +71,7 @@ def round_length(
     "The largest round length that is no longer than `most`"
     power = 10.0 ** np.floor(np.log10(most))
     lengths = [power, 2 * power, 5 * power]
-    return max(n for n in lengths if n <= most)
+    return max((n for n in lengths if n <= most), default=power)  # 10 to a power is not exact
 
 # %% ../../nbs/18_look.page.ipynb #77527c80
 def _unit(scan):
@@ -180,7 +181,7 @@ def _empty_grid(scan, n_rows, n_columns, size):
 def draw_case(
     scan: Scan,  # image
     labels: dict | None = None,  # name -> labels (Z,Y,X) or a Scan: each gets a picture of its own
-    slices: int | list = 1,  # how many, from those with foreground; or their numbers
+    slices: int | Sequence = 1,  # how many, from those with foreground; or their numbers
     names: dict | None = None,  # label value -> name, for the key
     title: str = "",  # above all pictures
     margin: float = 0.4,  # around the foreground, share of its longer side
@@ -194,7 +195,9 @@ def draw_case(
     maps = _as_arrays(labels, scan)
     box = _close_box(maps, margin)
     near, near_maps = close_up(scan, maps, margin)
-    slices = _best_slices(scan, maps, slices) if isinstance(slices, int) else slices
+    if not isinstance(slices, Sequence):
+        check_number(slices, "slices", 1, whole=True)
+        slices = _best_slices(scan, maps, slices)
     if not all(0 <= k < scan.shape[0] for k in slices):
         raise ValueError(f"slices {slices}: there are slices 0 to {scan.shape[0] - 1}")
     is_cut = near.data[0, 0].size < 0.7 * scan.data[0, 0].size

@@ -412,7 +412,7 @@ def _monai_meta(model, name, versions):
 # %% ../../nbs/94_out.bundle.ipynb #163fdd66
 def _write_monai(run, out, name):
     "A MONAI bundle: configs, models, docs, and the bare run with which it predicts"
-    if len(ensemble_members(run)[0]) > 1:
+    if ensemble_members(run)[0] != [Path(run)]:
         raise ValueError(
             f"{run}: is an ensemble, and a MONAI bundle describes one network: export its members "
             "one by one, or choose huggingface, kaggle or grand-challenge"

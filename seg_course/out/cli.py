@@ -602,11 +602,10 @@ def _rules(
     import pandas as pd
 
     from seg_course.files.cohort import read_cohort
-    from seg_course.look.rules import keep_rules, propose_rules
-    from seg_course.plan.fingerprint import fingerprint
+    from seg_course.look.rules import keep_rules, propose_rules, rule_facts
 
     patterns = dict(images=images, labels=labels) if images else {}
-    rules = propose_rules(fingerprint(read_cohort(data, **patterns)))
+    rules = propose_rules(rule_facts(read_cohort(data, **patterns)))
     _print_table(pd.DataFrame(rules), as_json)
     if run:
         Path(run).mkdir(parents=True, exist_ok=True)

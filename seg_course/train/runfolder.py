@@ -172,10 +172,13 @@ def check_settings(
 # %% ../../nbs/54_train.runfolder.ipynb #738a0d9a
 def _note_rules(run, df):
     "Propose the rules of the scores and keep them; show what differs from those of the beginning"
-    if not {"image", "label"} <= set(df) or not (df.label.fillna("") != "").any():
+    if not {"image", "label"} <= set(df):
+        return
+    labelled = df[df.label.fillna("") != ""]
+    if not len(labelled):
         return
     try:
-        facts = rule_facts(df[df.label.fillna("") != ""])
+        facts = rule_facts(labelled)
     except (ValueError, OSError) as e:  # the store may be here without the images
         print(f"rules.json: nothing is proposed, because {e}")
         return
