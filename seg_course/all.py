@@ -70,7 +70,7 @@ from .look.explore import (
 )
 from .look.page import close_up, draw_case, look_page, show_maps
 from .nets.build import build_unet, move_net, unets
-from .nets.decoder import activations, nearest_unet
+from .nets.decoder import SmallUnet, activations, nearest_unet
 from .nets.loss import (
     DeepLoss,
     DiceCELoss,
@@ -261,6 +261,7 @@ __all__ = [
     "Retire",
     "Scan",
     "SliceDice",
+    "SmallUnet",
     "StopAtNan",
     "TverskyLoss",
     "ablation_table",
