@@ -232,8 +232,8 @@ def os_error_line(
 
 # %% ../../nbs/95_out.lesson.ipynb #246880b2
 _files_of_a_run = (
-    "params.json versions.json plan.json cohort.csv run.json post.json scores.csv ablation.csv "
-    "submission.zip preview.gif notebook.ipynb report.html"
+    "params.json versions.json plan.json cohort.csv files.json run.json post.json scores.csv "
+    "ablation.csv submission.zip preview.gif notebook.ipynb report.html"
 ).split()
 
 # %% ../../nbs/95_out.lesson.ipynb #9597c2bb
@@ -294,7 +294,7 @@ def _sweep(out):
             f.unlink(missing_ok=True)
 
 # %% ../../nbs/95_out.lesson.ipynb #a6734fb7
-_beginnings = ("params.json", "versions.json", "cohort.csv", "run.json")
+_beginnings = ("params.json", "versions.json", "cohort.csv", "files.json", "run.json")
 
 # %% ../../nbs/95_out.lesson.ipynb #e507b055
 def _contents(out):

@@ -11,7 +11,16 @@ from pathlib import Path
 import pandas as pd
 
 from ..files.cohort import read_cohort
-from ..files.common import check_kind, few, read_json, read_table, write_csv, write_json
+from seg_course.files.common import (
+    check_kind,
+    few,
+    read_json,
+    read_table,
+    split_series,
+    write_csv,
+    write_json,
+)
+from .runfolder import keep_files, kept_files
 from .weights import read_facts
 
 # %% ../../nbs/55_train.cases.ipynb #f85a3263
@@ -37,6 +46,32 @@ def _patterns_of(params):
     return {k: params[k] for k in names if isinstance(params.get(k), str) and params[k]}
 
 # %% ../../nbs/55_train.cases.ipynb #c89b3350
+def _read_again(run, params, data):
+    "The cases in the folder of the data; label maps as the run had them"
+    found = read_cohort(data or _data_of(run, params), **_patterns_of(params)).set_index("case")
+    kept = kept_files(run)
+    if kept is not None:
+        attrs = found.attrs  # an update loses them
+        found.update(kept.set_index("case")[["label_map"]])
+        found.attrs = attrs | kept.attrs
+    return found
+
+# %% ../../nbs/55_train.cases.ipynb #fa13ffbf
+def _files_of(run, params, data):
+    "The files of all cases that a run may have: image, label and label map by name"
+    kept = None if data else kept_files(run)
+    if kept is None:
+        return _read_again(run, params, data)
+    first = kept.image.iloc[0]
+    place = Path(split_series(first)[0])
+    if (place.parent if "{" in place.name else place).exists():  # {}: several channels
+        return kept.set_index("case")
+    raise ValueError(
+        f"{run}: its data is not there ({first}): say where it is, with --data, or set "
+        "SEG_COURSE_DATA to the folder that contains it"
+    )
+
+# %% ../../nbs/55_train.cases.ipynb #f4f6e679
 def run_cohort(
     run: str | Path,  # run folder
     data: str | Path = "",  # folder, or CSV file, of its data; '': where it was
@@ -50,12 +85,11 @@ def run_cohort(
     params = read_facts(run / "params.json", "name a run folder; `seg_course runs` lists them")
     remedy = "name the folder of a run that has begun to train"
     kept = read_table(run / "cohort.csv", remedy, ["case", "fold"], dtype=dict(case=str))
-    data = data or _data_of(run, params)
-    found = read_cohort(data, **_patterns_of(params)).set_index("case")
+    found = _files_of(run, params, data)
     lacking = [case for case in kept.case if case not in found.index]
     if lacking:
         raise ValueError(
-            f"{run}: {len(lacking)} of its {len(kept)} cases are not in {data} "
+            f"{run}: {len(lacking)} of its {len(kept)} cases are not in {data or 'its data'} "
             f"({few(lacking)}): name the data with which it was trained, with --data"
         )
     files = found.loc[kept.case, ["image", "label", "label_map"]].reset_index(drop=True)
@@ -69,14 +103,13 @@ def copy_cases(
     run: str | Path,  # run folder
     to: str | Path,  # folder of a copy, which is there
     data: str | Path = "",  # folder of its data; '': where it was
-) -> None:  # cohort.csv and params.json are written
-    """Write what `run_cohort` reads: cases with patients and folds, and where the data is
+) -> None:  # cohort.csv, files.json and params.json are written
+    """Write what `run_cohort` reads: cases with patients and folds, and where their files are
 
     Raises `ValueError` as `run_cohort` does."""
     cohort = run_cohort(run, data)
     params = read_json(Path(run) / "params.json", "name a run folder")
-    place = Path(data or _data_of(Path(run), params)).resolve()
     drawn = any(Path(run).glob("phantom*")) or params.get("phantom", False)
-    settings = dict(data=str(place), phantom=drawn) | _patterns_of(params)
     write_csv(Path(to) / "cohort.csv", cohort[["case", "group", "fold"]])
-    write_json(Path(to) / "params.json", settings)
+    write_json(Path(to) / "params.json", dict(phantom=drawn))
+    keep_files(to, cohort)
