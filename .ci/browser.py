@@ -14,6 +14,7 @@ import tempfile
 import threading
 import time
 import urllib.request
+from functools import partial
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from importlib.util import find_spec
 from pathlib import Path
@@ -56,6 +57,7 @@ def start_lab(folder, port):
             "--ip=127.0.0.1",
             "--IdentityProvider.token=",
             "--LabApp.news_url=",
+            "--LabApp.expose_app_in_browser=True",  # so that the theme can be changed
             "--LabApp.check_for_updates_class=jupyterlab.NeverCheckForUpdate",
         ],
         cwd=folder,
@@ -223,6 +225,16 @@ def widgets_notebook(file, texts):
     file.write_text(json.dumps(book))
 
 
+def until_other(page, take, before, fault):
+    "What `take` returns once it is another than `before`; refuses after 30 s"
+    for _ in range(100):
+        page.wait_for_timeout(300)
+        now = take()
+        if now != before:
+            return now
+    raise AssertionError(fault)
+
+
 def open_notebook(browser, url):
     "JupyterLab with this notebook alone, whatever was open before"
     page = browser.new_page(viewport=dict(width=1400, height=1000))
@@ -243,17 +255,15 @@ def check_pointer(page, viewer, picture):
     assert "Cross-hair: x " in picture.get_attribute("alt"), "no alternative text"
     before = words.inner_text()
     picture.click(position=dict(x=100, y=150))
-    page.wait_for_timeout(1500)
-    clicked = words.inner_text()
-    assert clicked != before, "a click in the picture did not move the cross-hair"
+    fault = "a click in the picture did not move the cross-hair"
+    clicked = until_other(page, words.inner_text, before, fault)
     page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(1500)
-    moved = words.inner_text()
+    moved = until_other(page, words.inner_text, clicked, "an arrow key did not move it")
     x = [int(re.search(r"x (\d+)", text)[1]) for text in (clicked, moved)]
     assert x[1] == x[0] + 1, f"an arrow key in the picture: x {x[0]} to {x[1]}"
     page.keyboard.press("PageUp")
-    page.wait_for_timeout(1500)
-    z = [int(re.search(r"z (\d+)", text)[1]) for text in (moved, words.inner_text())]
+    paged = until_other(page, words.inner_text, moved, "page up did not move the cross-hair")
+    z = [int(re.search(r"z (\d+)", text)[1]) for text in (moved, paged)]
     assert z[1] == z[0] + 1, f"page up in the picture: z {z[0]} to {z[1]}"
     print(f"pointer: {before} -> {clicked}")
 
@@ -274,9 +284,9 @@ def check_widgets(browser, url, folder, out):
     outputs[0].locator(".noUi-handle").first.focus()
     for _ in range(80):
         page.keyboard.press("ArrowRight")
-    page.wait_for_timeout(3000)
-    after = picture.screenshot(path=out / "thresholds.png")
-    assert after != before, "the threshold `drop` changes nothing"
+    until_other(page, picture.screenshot, before, "the threshold `drop` changes nothing")
+    page.wait_for_timeout(1000)
+    picture.screenshot(path=out / "thresholds.png")
     picture = outputs[1].locator("img").first
     picture.scroll_into_view_if_needed()
     check_pointer(page, outputs[1], picture)
@@ -317,34 +327,122 @@ def check_volume(playwright, chromium, url, folder, out):
     page.wait_for_timeout(5000)
     shot = out / "volume.png"
     canvas.screenshot(path=shot)
-    colours = len(set(Image.open(shot).convert("RGB").resize((200, 100)).getdata()))
+    small = Image.open(shot).convert("RGB").resize((200, 100))
+    colours = len(small.getcolors(small.width * small.height))
     assert colours > 50, f"NiiVue shows {colours} colours: it draws nothing"
     elsewhere = [a for a in asked if not a.startswith((url, "data:", "blob:", "ws:"))]
     assert not elsewhere, f"NiiVue asks for {elsewhere}"
     canvas.click(position=dict(x=60, y=60))
-    page.wait_for_timeout(1500)
-    assert canvas.screenshot() != shot.read_bytes(), "a click moves no cross-hair in NiiVue"
+    fault = "a click moves no cross-hair in NiiVue"
+    until_other(page, canvas.screenshot, shot.read_bytes(), fault)
     browser.close()
     print(f"3D: {colours} colours, no request to elsewhere")
 
 
-def check_stain(page, out):
-    "The stains of the lesson"
-    cell = page.locator('.jp-CodeCell:has-text("browse_stain(pic")').first
+def viewer_of(page, call):
+    "The output with sliders of the cell that contains a call"
+    cell = page.locator(f'.jp-CodeCell:has-text("{call}")').first
+    cell.scroll_into_view_if_needed()
     viewer = cell.locator(".jp-OutputArea-output:has(.noUi-handle)").first
+    viewer.wait_for(timeout=60_000)
+    page.wait_for_timeout(1500)
+    return viewer
+
+
+def picture_of(viewer):
+    "The picture of a viewer, as it is seen"
     picture = viewer.locator("img").first
     picture.scroll_into_view_if_needed()
-    before = picture.screenshot()
+    return picture.screenshot()
+
+
+def check_stain(page, out):
+    "The stains of the lesson"
+    viewer = viewer_of(page, "browse_stain(pic")
+    before = picture_of(viewer)
     viewer.get_by_role("button", name="eosin").click()
-    page.wait_for_timeout(2500)
-    assert picture.screenshot(path=out / "eosin.png") != before, "the button eosin did nothing"
+    take = partial(picture_of, viewer)
+    after = until_other(page, take, before, "the button eosin did nothing")
+    (out / "eosin.png").write_bytes(after)
+
+
+def check_slices(page, viewer, out):
+    "Keys, planes and windows of the viewer of slices: each of them changes the picture"
+
+    def press_keys():
+        viewer.locator(".noUi-handle").first.focus()
+        for _ in range(3):
+            page.keyboard.press("ArrowRight")
+
+    window = viewer.locator("select:has(option[value=mediastinum])")
+    button = partial(viewer.get_by_role, "button")
+    steps = dict(
+        after_arrow_keys=press_keys,
+        coronal=button(name="coronal").click,
+        mediastinum=partial(window.select_option, "mediastinum"),
+        three_planes=button(name="three planes").click,
+    )
+    take = partial(picture_of, viewer)
+    shown = take()
+    assert take() == shown, "the picture changes by itself"
+    for name, do in steps.items():
+        do()
+        until_other(page, take, shown, f"{name}: the picture is the same as before")
+        page.wait_for_timeout(1000)
+        shown = take()
+        (out / f"{name}.png").write_bytes(shown)
+
+
+def figures_of(page, file):
+    "All figures of a notebook that JupyterLab saves"
+    page.keyboard.press("Control+s")
+    page.wait_for_timeout(2000)
+    return [
+        output["data"]["image/png"]
+        for cell in read_notebook(file)["cells"]
+        for output in cell.get("outputs", ())
+        if "image/png" in output.get("data", {})
+    ]
+
+
+def shoot_themes(page, viewer, out):
+    "The page in the light and in the dark theme, to be looked at"
+    for name in ("Light", "Dark"):
+        change = "theme => window.jupyterapp.commands.execute('apputils:change-theme', { theme })"
+        page.evaluate(change, f"JupyterLab {name}")
+        page.wait_for_timeout(4000)
+        viewer.scroll_into_view_if_needed()
+        page.screenshot(path=out / f"page_{name.lower()}.png")
+
+
+def check_lesson(browser, url, folder, out):
+    "A whole lesson: its viewers work, and no control changes a figure of another cell"
+    file = folder / "lesson.ipynb"
+    shutil.copy(ROOT / LESSON, file)
+    page = open_notebook(browser, f"{url}/lab/tree/lesson.ipynb")
+    run_all(page, file, 300)
+    viewer = viewer_of(page, "browse(img")
+    check_slices(page, viewer, out)
+    check_stain(page, out)
+    shown = figures_of(page, file)
+    assert shown, "the notebook shows no figure"
+    before = picture_of(viewer)
+    viewer.get_by_role("button", name="axial").click()
+    take = partial(picture_of, viewer)
+    until_other(page, take, before, "the button axial did nothing")
+    assert figures_of(page, file) == shown, "a figure that no control belongs to has changed"
+    shoot_themes(page, viewer, out)
+    check_report(browser, file, folder)
+
+
+def find_chromium():
+    "Path of a browser, or None"
+    names = ("chromium", "chromium-browser", "google-chrome")
+    return next((path for name in names if (path := shutil.which(name))), None)
 
 
 def main(out):
-    chromium = next(
-        (p for n in ("chromium", "chromium-browser", "google-chrome") if (p := shutil.which(n))),
-        None,
-    )
+    chromium = find_chromium()
     if not chromium:
         print("no Chromium here (Debian: apt-get install chromium): browser test left out")
         return
@@ -352,69 +450,16 @@ def main(out):
 
     out.mkdir(parents=True, exist_ok=True)
     folder = Path(tempfile.mkdtemp())
-    shutil.copy(ROOT / LESSON, folder / "lesson.ipynb")
     port = free_port()
+    url = f"http://127.0.0.1:{port}"
     lab = start_lab(folder, port)
     try:
         with sync_playwright() as p:
-            browser = p.chromium.launch(
-                executable_path=chromium, args=["--no-sandbox", "--disable-gpu"]
-            )
-            url = f"http://127.0.0.1:{port}"
+            args = ["--no-sandbox", "--disable-gpu"]
+            browser = p.chromium.launch(executable_path=chromium, args=args)
             check_volume(p, chromium, url, folder, out)
             check_widgets(browser, url, folder, out)
-            page = open_notebook(browser, f"{url}/lab/tree/lesson.ipynb")
-            run_all(page, folder / "lesson.ipynb", 300)
-            cell = page.locator('.jp-CodeCell:has-text("browse(img")').first
-            cell.scroll_into_view_if_needed()
-            viewer = cell.locator(".jp-OutputArea-output:has(.noUi-handle)").first
-            viewer.wait_for(timeout=20_000)
-            page.wait_for_timeout(1500)
-            picture = viewer.locator("img").first
-            handle = viewer.locator(".noUi-handle").first
-
-            def shoot(name):
-                picture.scroll_into_view_if_needed()
-                return picture.screenshot(path=out / f"{name}.png")
-
-            before = shoot("before")
-            again = shoot("before")
-            assert before == again, "the picture changes by itself"
-            handle.focus()
-            [page.keyboard.press("ArrowRight") for _ in range(3)]
-            page.wait_for_timeout(2500)
-            after = shoot("after_arrow_keys")
-            assert after != before, "three arrow keys on the slider did not change the slice"
-            viewer.get_by_role("button", name="coronal").click()
-            page.wait_for_timeout(2500)
-            coronal = shoot("coronal")
-            assert coronal != after, "the button coronal did nothing"
-            viewer.locator("select:has(option[value=mediastinum])").select_option("mediastinum")
-            page.wait_for_timeout(2500)
-            assert shoot("mediastinum") != coronal, "the window did not change"
-
-            viewer.get_by_role("button", name="three planes").click()
-            page.wait_for_timeout(2500)
-            shoot("three_planes")
-            check_stain(page, out)
-
-            def figures():  # of all other cells, as saved
-                page.keyboard.press("Control+s")
-                page.wait_for_timeout(1500)
-                return [
-                    o["data"]["image/png"]
-                    for c in read_notebook(folder / "lesson.ipynb")["cells"]
-                    for o in c.get("outputs", ())
-                    if "image/png" in o.get("data", {})
-                ]
-
-            shown = figures()
-            viewer.get_by_role("button", name="axial").click()
-            page.wait_for_timeout(2500)
-            assert shown, "the notebook shows no figure"
-            assert figures() == shown, "a figure that no control belongs to has changed"
-            page.screenshot(path=out / "page.png")
-            check_report(browser, folder / "lesson.ipynb", folder)
+            check_lesson(browser, url, folder, out)
             browser.close()
         print(f"browser test passed: screenshots in {out}")
     finally:
