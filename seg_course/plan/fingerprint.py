@@ -325,6 +325,7 @@ def fingerprint(
         spacing_mm=_spread(facts[["dz", "dy", "dx"]]),
         intensity=intensity,
         labels=named,
+        regions=df.attrs.get("regions"),
         sides=_sides(facts, {int(c): label["name"] for c, label in named.items()}),
         **_target_facts(facts),
     )

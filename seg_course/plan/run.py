@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['plan_recipe', 'plan_transforms', 'plan_post', 'plan_learner', 'fit_plan', 'save_plan_run', 'time_plan', 'plan_run',
-           'keep_plan']
+           'race_plans', 'keep_plan']
 
 # %% ../../nbs/86_plan.run.ipynb #cbfe2c5f
 import io
@@ -37,9 +37,12 @@ from ..nets.loss import DiceFocalLoss, TverskyLoss
 from ..nets.unet2d import imagenet_weights
 from .fingerprint import fingerprint
 from .settings import Plan, load_plan, plan_settings, save_plan
+from ..predict.infer import load_oof, predict_oof
 from ..predict.post import decode, post_from_json
 from ..prepare.recipe import recipe_from_json
+from ..prepare.split import make_folds
 from ..prepare.store import prepare
+from ..score.metric import counts, dice
 from ..train.fit import fit_fold
 from ..train.learner import fold_sources, seg_learner
 from ..train.runfolder import save_run
@@ -321,6 +324,25 @@ def _without_weights(plan):
         )
 
 # %% ../../nbs/86_plan.run.ipynb #fe580afa
+def _plan_of(facts, df, minutes, device, fixed):
+    "The plan that follows from facts and from a few steps that are timed"
+    plan = plan_settings(facts, device, **fixed)
+    _without_weights(plan)
+    plan.put("minutes", minutes, "for the training of one fold")
+    seconds = time_plan(plan, df, device)
+    n_held = -(-len(df) // plan["n_folds"])
+    _plan_epochs(plan, seconds, n_held, minutes)
+    _plan_rate(plan)
+    _plan_cost(plan, seconds, df)
+    return plan
+
+# %% ../../nbs/86_plan.run.ipynb #79961607
+def _check_minutes(minutes):
+    "Refuse what is no length of a training"
+    if not (isinstance(minutes, (int, float)) and 0 < minutes < 1e5):
+        raise ValueError(f"minutes {minutes!r}: a number above 0 is expected")
+
+# %% ../../nbs/86_plan.run.ipynb #01d7c7e2
 def plan_run(
     df: pd.DataFrame,  # cohort, from `read_cohort`, with patients in `group`
     minutes: float = 15,  # for the training of one fold
@@ -331,25 +353,87 @@ def plan_run(
     """Look at a cohort, time a few steps, and plan a training that fits the minutes
 
     Raises `ValueError` if the minutes are too short for one epoch."""
-    if not (isinstance(minutes, (int, float)) and 0 < minutes < 1e5):
-        raise ValueError(f"minutes {minutes!r}: a number above 0 is expected")
-    plan = plan_settings(fingerprint(df, n_jobs=n_jobs), device, **fixed)
-    _without_weights(plan)
-    plan.put("minutes", minutes, "for the training of one fold")
-    seconds = time_plan(plan, df, device)
-    n_held = -(-len(df) // plan["n_folds"])
-    _plan_epochs(plan, seconds, n_held, minutes)
-    _plan_rate(plan)
-    _plan_cost(plan, seconds, df)
+    _check_minutes(minutes)
+    return _plan_of(fingerprint(df, n_jobs=n_jobs), df, minutes, device, fixed)
+
+# %% ../../nbs/86_plan.run.ipynb #ac1380d1
+def _trial_cohort(df, n_folds, most=8):
+    "The labelled cases in folds, with a few cases in fold 0, which every candidate predicts"
+    df = make_folds(df[df.label != ""].assign(one=1.0), n_folds, "one")
+    held = df.case[df.fold == 0]
+    spread = np.linspace(0, len(held) - 1, min(most, len(held))).astype(int)
+    return df[(df.fold != 0) | df.case.isin(held.iloc[spread])]
+
+# %% ../../nbs/86_plan.run.ipynb #eaa8280c
+def _try_plan(plan, df, device, seed):
+    "Mean Dice of the cases of fold 0, predicted after a training as the plan says"
+    with TemporaryDirectory() as folder, redirect_stdout(io.StringIO()):
+        folder = Path(folder)
+        idx = prepare(df, plan_recipe(plan), folder / "store")
+        learn = plan_learner(plan, folder, idx, df, 0, seed=seed, device=device)
+        with learn.no_bar(), learn.no_logging():
+            fit_plan(learn, plan, folder / "fold0", seed=seed)
+        save_plan_run(plan, folder)
+        predict_oof(folder, df, 0, device=device)
+        scores = []
+        for case in df.case[df.fold == 0]:
+            probs, truth = load_oof(case, folder, df)
+            n = counts(probs.argmax(0), truth, [int(c) for c in plan["labels"] if int(c)])
+            scores.append(np.mean(dice(n, empty=plan["empty"])))
+    return float(np.mean(scores))
+
+# %% ../../nbs/86_plan.run.ipynb #4c190572
+def _check_race(facts, share, fixed):
+    "Refuse a race that has one runner only, or no share of the minutes"
+    if facts["kind"] == "pictures":
+        raise ValueError("a race is between slices and boxes, and pictures are flat: plan without")
+    if not (isinstance(share, (int, float)) and 0 < share < 1):
+        raise ValueError(
+            f"share {share!r}: a share of the minutes, above 0 and below 1, is expected"
+        )
+    bound = sorted({"dims", "size", "arch", "encoder", "epochs"} & set(fixed))
+    if bound:
+        raise ValueError(
+            f"{', '.join(bound)}: is given, and belongs to slices or to boxes alone: plan without "
+            "a race, or leave it out"
+        )
+
+# %% ../../nbs/86_plan.run.ipynb #83ea37f9
+def race_plans(
+    df: pd.DataFrame,  # cohort of volumes, from `read_cohort`
+    minutes: float = 15,  # for the training of one fold, after the race
+    device: str = "cpu",  # 'cpu' or 'cuda'
+    share: float = 0.1,  # of the minutes, for each training of the race
+    seeds: int = 1,  # trainings of each candidate
+    n_jobs: int = 2,  # processes that read
+    **fixed,  # settings that are given
+) -> Plan:  # all settings of a run; the reason of `dims` says what was tried
+    """Plan slices and boxes, train both for a share of the minutes, and plan the better one
+
+    Raises `ValueError` for pictures, and if the share is too short for one epoch."""
+    _check_minutes(minutes)
+    facts = fingerprint(df, n_jobs=n_jobs)
+    _check_race(facts, share, fixed)
+    scores = {}
+    for dims in (2, 3):
+        plan = _plan_of(facts, df, share * minutes, device, fixed | dict(dims=dims))
+        some = _trial_cohort(df, plan["n_folds"])
+        scores[dims] = np.mean([_try_plan(plan, some, device, 42 + k) for k in range(seeds)])
+    plan = _plan_of(facts, df, minutes, device, fixed | dict(dims=max(scores, key=scores.get)))
+    plan.reasons["dims"] = (
+        f"slices and boxes were tried for {share * minutes:.2g} minutes each ({seeds} seeds): mean "
+        f"Dice of {(some.fold == 0).sum()} other cases {scores[2]:.3f} and {scores[3]:.3f}"
+    )
     return plan
 
 # %% ../../nbs/86_plan.run.ipynb #46b5219f
 def _check_same_data(plan, df, file):
     "Refuse a plan that was made for other data"
     facts = fingerprint(df)
-    odd = [k for k, v in facts.items() if plan.facts.get(k) != v]
+    # an older plan lacks what fingerprints have counted since
+    odd = [k for k, v in facts.items() if k in plan.facts and plan.facts[k] != v]
     if odd:
-        then, now = plan.facts.get(odd[0]), facts[odd[0]]
+        then, now = plan.facts[odd[0]], facts[odd[0]]
         raise ValueError(
             f"{file}: this plan was made for other data ({odd[0]}: {then} then, {now} now): "
             "delete it and plan again, or use a new --out folder"
@@ -361,6 +445,7 @@ def keep_plan(
     df: pd.DataFrame,  # cohort
     minutes: float = 15,  # for the training of one fold
     device: str = "cpu",  # 'cpu' or 'cuda'
+    race: bool = False,  # try slices and boxes first? see `race_plans`
     **fixed,  # settings that are given
 ) -> Plan:  # of plan.json in that folder, or a new one that is written there
     """The plan of a run folder
@@ -372,6 +457,6 @@ def keep_plan(
         plan = load_plan(file)
         _check_same_data(plan, df, file)
         return plan
-    plan = plan_run(df, minutes, device, **fixed)
+    plan = (race_plans if race else plan_run)(df, minutes, device, **fixed)
     save_plan(plan, file)
     return plan

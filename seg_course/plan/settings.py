@@ -345,8 +345,19 @@ def _plan_rates(plan, facts):
     plan.put("encoder_lr", 0.1, "an ImageNet encoder gets a tenth of the rate")
 
 # %% ../../nbs/85_plan.settings.ipynb #549fc0dc
+def _say_loss(facts):
+    "Why this loss"
+    regions = facts.get("regions")
+    if not regions:
+        return "Dice and cross-entropy: overlap counts, and each voxel too"
+    return (
+        f"the regions {', '.join(regions)} overlap: each has a channel of its own, with Dice and "
+        "binary cross-entropy"
+    )
+
+# %% ../../nbs/85_plan.settings.ipynb #4548327b
 def _plan_training(plan, facts, device):
-    plan.put("loss", "dice_ce", "Dice and cross-entropy: overlap counts, and each voxel too")
+    plan.put("loss", "dice_ce", _say_loss(facts))
     _plan_rates(plan, facts)
     plan.put("schedule", "one_cycle", "the rate climbs and falls once; it ends small")
     plan.put("freeze_epochs", 0, "every minute trains all layers")

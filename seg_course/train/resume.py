@@ -6,6 +6,7 @@
 __all__ = ['Resume']
 
 # %% ../../nbs/59_train.resume.ipynb #68d83bcf
+import inspect
 import json
 import os
 import platform
@@ -23,6 +24,7 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import load_file
 
 from ..files.common import write_csv, write_json
+from ..nets.build import unets
 from .schedule import Pace, plot_history, trim_memory
 from .weights import check_facts, read_facts, write_tensors
 
@@ -94,12 +96,27 @@ def _cut(value):
     return text if len(text) <= 100 else f"{text[:97]}..."
 
 # %% ../../nbs/59_train.resume.ipynb #98685836
+def _whole(arch):
+    "All arguments of a network, the usual ones too, as JSON keeps them"
+    build = unets.get(arch.get("decoder", "dynamic"))
+    known = inspect.signature(build).parameters.values() if build else []
+    usual = {p.name: p.default for p in known if p.default is not p.empty}
+    return json.loads(json.dumps(usual | arch, default=str))
+
+# %% ../../nbs/59_train.resume.ipynb #32cd793f
+def _same_arch(old, new):
+    "Do two descriptions build the same network?"
+    return _whole(old) == _whole(new)
+
+# %% ../../nbs/59_train.resume.ipynb #8312e199
 def _check_same(folder, old, new):
     "Refuse to go on with other settings than those that were written down"
     if not old:
         return
     old, new = _flat(old), _flat(new)
     odd = [k for k, v in new.items() if k in old and v != old[k]]
+    if "arch" in odd and _same_arch(old["arch"], new["arch"]):
+        odd.remove("arch")
     if not odd:
         return
     told = [k for k in odd if k not in ("arch", "cases")]
@@ -128,7 +145,7 @@ def _read_state(file):
 # %% ../../nbs/59_train.resume.ipynb #cdd96e6d
 def _load_finished(learn, folder, arch):
     "The weights of a finished fold into a learner of the same architecture"
-    if arch != learn.arch:
+    if not _same_arch(arch, learn.arch):
         raise ValueError(
             f"{folder}: contains another architecture ({arch.get('name') or arch.get('decoder')}): "
             "use a new --out folder"
