@@ -6,6 +6,7 @@
 __all__ = ['activations', 'nearest_unet', 'SmallUnet']
 
 # %% ../../nbs/41_nets.decoder.ipynb #d7ba76e7
+from functools import partial
 from pathlib import Path
 
 import torch
@@ -18,39 +19,44 @@ from .unet2d import level_shapes, plain_tensor, timm_encoder
 activations = dict(relu=nn.ReLU, leaky_relu=nn.LeakyReLU, swish=nn.SiLU, mish=nn.Mish)
 
 # %% ../../nbs/41_nets.decoder.ipynb #167a93a9
-def _conv(n_in, n_out, act):  # a convolution, normalised for each picture, and an activation
-    return nn.Sequential(
-        nn.Conv2d(n_in, n_out, 3, padding=1, bias=False),
-        nn.InstanceNorm2d(n_out, affine=True),
-        act(),
-    )
+_norms = dict(instance=partial(nn.InstanceNorm2d, affine=True), batch=nn.BatchNorm2d)
 
 # %% ../../nbs/41_nets.decoder.ipynb #f7c9c9f8
+def _conv(n_in, n_out, act, norm):  # a convolution, a normalisation, and an activation
+    return nn.Sequential(
+        nn.Conv2d(n_in, n_out, 3, padding=1, bias=False), _norms[norm](n_out), act()
+    )
+
+# %% ../../nbs/41_nets.decoder.ipynb #db6f46d6
 class _NearestBlock(nn.Module):
     "Enlarge to the size of the skip, join, convolve twice, and add a 1x1 convolution of the input"
 
-    def __init__(self, n_in, n_skip, n_out, act):
+    def __init__(self, n_in, n_skip, n_out, act, norm):
         super().__init__()
-        self.convs = nn.Sequential(_conv(n_in + n_skip, n_out, act), _conv(n_out, n_out, act))
+        first = _conv(n_in + n_skip, n_out, act, norm)
+        self.convs = nn.Sequential(first, _conv(n_out, n_out, act, norm))
         self.residual = nn.Conv2d(n_in + n_skip, n_out, 1)
 
     def forward(self, x, skip):
-        x = F.interpolate(x, skip.shape[2:], mode="nearest")
-        x = torch.cat([x, skip], 1)
-        return self.convs(x) + self.residual(x)
+        size, weight = skip.shape[2:], self.residual.weight.split([x.shape[1], skip.shape[1]], 1)
+        # before the pixels are repeated, there are a quarter as many to convolve
+        straight = F.interpolate(F.conv2d(x, weight[0], self.residual.bias), size, mode="nearest")
+        straight = straight + F.conv2d(skip, weight[1])
+        x = torch.cat([F.interpolate(x, size, mode="nearest"), skip], 1)
+        return self.convs(x) + straight
 
 # %% ../../nbs/41_nets.decoder.ipynb #0d5a640b
 class _NearestUnet(nn.Module):
     "An encoder, blocks up to full resolution, and a 3x3 head on each of the last `deep` levels"
 
-    def __init__(self, body, channels, n_in, n_out, widths, act, deep, image_skip):
+    def __init__(self, body, channels, n_in, n_out, widths, act, norm, deep, image_skip):
         super().__init__()
         self.body, self.image_skip = body, image_skip
         self.widths = list(widths)
         skips = channels[-2::-1] + [n_in] * image_skip
         ins = [channels[-1], *widths]
         self.blocks = nn.ModuleList(
-            _NearestBlock(a, s, w, act) for a, s, w in zip(ins, skips, widths)
+            _NearestBlock(a, s, w, act, norm) for a, s, w in zip(ins, skips, widths)
         )
         self.heads = nn.ModuleList(nn.Conv2d(w, n_out, 3, padding=1) for w in widths[::-1][:deep])
 
@@ -91,6 +97,7 @@ def nearest_unet(
     act: str = "mish",  # a key of `activations`
     deep: int = 1,  # levels with a head, from the finest: 3 for deep supervision
     encoder_kw: dict = None,  # passed to `timm.create_model`
+    norm: str = "instance",  # 'instance' or 'batch', of the blocks
 ) -> nn.Module:  # (B,n_in,Y,X) -> logits (B,n_out,Y,X), or in training a list of `deep` of them
     """U-Net with nearest-neighbour enlargement on any timm encoder
 
@@ -102,6 +109,8 @@ def nearest_unet(
         raise ValueError(f"size {tuple(size)}: (Y,X) is expected")
     if act not in activations:
         raise ValueError(f"act {act!r}: choose one of {sorted(activations)}")
+    if norm not in _norms:
+        raise ValueError(f"norm {norm!r}: choose one of {sorted(_norms)}")
     body = timm_encoder(name, n_in, pretrained, depth, full_res, **(encoder_kw or {}))
     shapes = level_shapes(body, size)
     # the picture is the last skip, unless the finest level is as large
@@ -110,7 +119,8 @@ def nearest_unet(
     widths = list(widths or (256, 128, 64, 32, 16)[-n_blocks:])
     _check_nearest(name, n_blocks, widths, deep)
     channels = [shape[0] for shape in shapes]
-    return _NearestUnet(body, channels, n_in, n_out, widths, activations[act], deep, image_skip)
+    blocks = widths, activations[act], norm
+    return _NearestUnet(body, channels, n_in, n_out, *blocks, deep, image_skip)
 
 # %% ../../nbs/41_nets.decoder.ipynb #ea3507c9
 def _two_convs(n_in, n_out):  # two convolutions of 3x3 px, each with batch norm and ReLU
