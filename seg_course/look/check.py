@@ -162,8 +162,7 @@ def _shared_faults(infos, labels, channels):
 # %% ../../nbs/13_look.check.ipynb #07a6f0f7
 def check_cohort(
     df: pd.DataFrame,  # from `read_cohort`
-    labels: dict
-    | list = None,  # expected label values; None: from dataset.json, or from most cases
+    labels: dict | list | None = None,  # expected values; None: dataset.json's, or most cases'
     allow_empty: bool = False,  # True: a label without foreground is no fault
     n_jobs: int = 2,  # processes
 ) -> (

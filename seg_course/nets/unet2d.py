@@ -208,10 +208,8 @@ def _multiple(net, n_in):  # of which the sides of a picture must be: 1, or 32
 def timm_encoder(
     name: str,  # a timm architecture
     n_in: int = 3,  # channels of the picture
-    pretrained: bool
-    | str
-    | Path = True,  # True: ImageNet weights; False: random; or a file of them
-    depth: int = None,  # levels to use; None: all
+    pretrained: bool | str | Path = True,  # True: ImageNet; False: random; or a file of weights
+    depth: int | None = None,  # levels to use; None: all
     full_res: bool = False,  # the first convolution keeps the resolution: for small pictures
     widths: tuple | str = None,  # channels of each level after a 1x1 convolution; None: as they are
     **kw,  # passed to `timm.create_model`
@@ -348,7 +346,7 @@ def seg_unet(
     n_out: int = 2,  # classes with background
     size: tuple = (256, 256),  # (Y,X) that it is built for, px; others work too
     pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
-    depth: int = None,  # levels of the encoder; None: all
+    depth: int | None = None,  # levels of the encoder; None: all
     full_res: bool = False,  # the first convolution keeps the resolution: for small pictures
     widths: tuple | str = "lean",  # channels of each level; 'lean': narrow; None: as in the encoder
     last_cross: bool = False,  # fastai's extra block on the picture at the end

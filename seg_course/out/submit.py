@@ -308,8 +308,7 @@ def predict_files(
     rtstruct: bool = False,  # for DICOM images: contours too, as <case>.dcm beside the label map
     values: dict = None,  # label -> value in the files, as {1: 205, 2: 420}; None: the labels
     end: str = None,  # of the names, e.g. '.nii'; None: what the run says, else '.nii.gz'
-    after: Callable
-    | None = None,  # called at the end: (folder, case -> image), e.g. to check names
+    after: Callable | None = None,  # called at the end: (folder, case -> image)
 ) -> list:  # paths of the label maps
     """Label maps for images, with the files of a run and nothing else
 

@@ -106,8 +106,7 @@ def _cool(facts, epochs):
 # %% ../../nbs/64_train.control.ipynb #b36e7e13
 def stop_run(
     run: str | Path,  # run folder
-    epochs: int
-    | None = None,  # in which the rate goes down; None: a tenth of those done, at least 1
+    epochs: int | None = None,  # of falling rates; None: a tenth of those done, at least 1
 ) -> list[str]:  # a line for each fold that is trained now
     """Ask a run to end the fold that it trains, with its learning rate going down first
 

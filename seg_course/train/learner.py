@@ -290,27 +290,24 @@ def seg_learner(
     n_out: int | None = None,  # classes with background; None: 2, or as many as there are regions
     pretrained: bool | str | Path = True,  # True, False, or a .safetensors file of weights
     decoder: str = "dynamic",  # a key of `unets`; it takes its own arguments
-    loss_func: Callable | None = None,  # None: `DiceCELoss`, with what the store says to ignore;
-    # for regions `RegionLoss`
+    loss_func: Callable | None = None,  # None: `DiceCELoss`; for regions `RegionLoss`
     lr: float = 1e-3,  # learning rate
     wd: float = 0.01,  # weight decay
     seed: int = 0,  # of the random weights
-    empty: float
-    | None = None,  # Dice of a label on neither side: 1, 0 or nan; needed for `CaseDice`
-    metric: Metric
-    | None = None,  # None: `CaseDice` (other loaders: Dice of a sample), with `empty`
+    empty: float | None = None,  # Dice of a label on neither side, for `CaseDice`: 1, 0 or nan
+    metric: Metric | None = None,  # None: `CaseDice`; with other loaders, Dice of a sample
     cbs: Callback | list | None = None,  # fastai callbacks
     compile: bool = False,  # torch.compile the encoder, or a 3D network?
     path: str | Path = ".",  # where fastai may write
-    regions: dict | None = None,  # name -> labels, larger ones first, a channel for each of them
-    # instead of each label; None: those of the cohort, {}: none
+    regions: dict | None = None,  # name -> labels, larger ones first; None: the cohort's; {}: none
     **kwargs,
 ) -> Learner:  # with `dls`, AdamW and, in `arch`, the arguments of its network
     """Make a fastai `Learner` with a U-Net on a timm encoder, or with a 3D network
 
     The decoder is 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes. A
-    pretrained encoder is frozen. Compiling needs half a minute and a C compiler, and pays on an
-    accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source, a network, a loss
+    pretrained encoder is frozen. With `regions`, the network has a channel for each of them instead
+    of each label. The usual losses leave out what the store says to ignore. Compiling needs half a
+    minute and a C compiler, and pays on an accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source, a network, a loss
     and regions that do not go together."""
     _check_empty(empty, metric)
     named = regions is not None
