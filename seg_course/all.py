@@ -121,6 +121,7 @@ from .plan.run import (
     plan_recipe,
     plan_run,
     plan_transforms,
+    race_plans,
     save_plan_run,
     time_plan,
 )
@@ -523,6 +524,7 @@ __all__ = [
     "plan_recipe",
     "plan_run",
     "plan_transforms",
+    "race_plans",
     "save_plan_run",
     "time_plan",
     "Plan",

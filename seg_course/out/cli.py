@@ -567,19 +567,23 @@ def _plan(
     labels: _labels_option = "",
     tests: _tests_option = "",
     names: _names_option = "",
+    race: Annotated[
+        bool,
+        typer.Option("--race", help="train slices and boxes for a tenth of the minutes each first"),
+    ] = False,
     out: Annotated[str, typer.Option(help="JSON file to write")] = "",
     as_json: _json_option = False,
     engine: _engine_option = "",
 ):
     "Look at a data set, time a few steps, and plan a training, with a reason for each setting"
-    from seg_course.plan.run import plan_run
+    from seg_course.plan.run import plan_run, race_plans
     from seg_course.plan.settings import save_plan
 
     given = _planned_values(p)
     check_folders(data)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         cohort = _cohort_of(data, images, labels, tests, names, group=group)
-        plan = plan_run(cohort, minutes, device, **given)
+        plan = (race_plans if race else plan_run)(cohort, minutes, device, **given)
     if as_json:
         _print_table(plan.table(), as_json)
     else:

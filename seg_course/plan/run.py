@@ -266,6 +266,17 @@ def time_plan(
     )
 
 # %% ../../nbs/86_plan.run.ipynb #08c3b3bf
+def _seconds_of_epoch(batches, step, validate):
+    "Of many cases, those validate for which a fifth of the epoch is enough"
+    return batches * step + min(validate, 0.25 * batches * step)
+
+# %% ../../nbs/86_plan.run.ipynb #b3ed43a2
+def _filled(batches, epochs, step, validate, budget):
+    "Batches of an epoch, so many that the epochs fill the seconds of a budget"
+    left = budget / epochs - _seconds_of_epoch(batches, step, validate)
+    return batches + max(0, int(left / (1.25 * step)))
+
+# %% ../../nbs/86_plan.run.ipynb #4abe90d5
 def _plan_epochs(plan, seconds, n_held, minutes):
     "Batches an epoch, and epochs, that fill the minutes"
     budget = 60 * minutes * 0.95  # the rest is for writing states
@@ -273,14 +284,16 @@ def _plan_epochs(plan, seconds, n_held, minutes):
     least = 10
     most = np.clip(budget / step / 10, least, 200)  # ten epochs at least show how it goes
     batches = plan.settings.get("batches") or int(np.clip(9 * validate / step, least, most))
-    # of many cases, those validate for which a fifth of the epoch is enough
-    epoch = batches * step + min(validate, 0.25 * batches * step)
+    epoch = _seconds_of_epoch(batches, step, validate)
     epochs = plan.settings.get("epochs") or int(budget // epoch)
     if epochs < 1:
         raise ValueError(
             f"{minutes:g} minutes are too short for one epoch of {batches} batches, which takes "
             f"{epoch / 60:.1f} minutes here: give {max(1, epoch / 57 * 3):.0f} at least"
         )
+    if not {"batches", "epochs"} & set(plan.settings):
+        batches = _filled(batches, epochs, step, validate, budget)
+        epoch = _seconds_of_epoch(batches, step, validate)
     plan.put(
         "batches", batches, f"an epoch is long beside validation ({n_held} cases, {validate:.0f} s)"
     )
@@ -421,8 +434,9 @@ def race_plans(
         scores[dims] = np.mean([_try_plan(plan, some, device, 42 + k) for k in range(seeds)])
     plan = _plan_of(facts, df, minutes, device, fixed | dict(dims=max(scores, key=scores.get)))
     plan.reasons["dims"] = (
-        f"slices and boxes were tried for {share * minutes:.2g} minutes each ({seeds} seeds): mean "
-        f"Dice of {(some.fold == 0).sum()} other cases {scores[2]:.3f} and {scores[3]:.3f}"
+        f"slices and boxes were tried for {share * minutes:.2g} minutes each: mean Dice of "
+        f"{(some.fold == 0).sum()} other cases {scores[2]:.3f} and {scores[3]:.3f}"
+        + (f" ({seeds} seeds)" if seeds > 1 else "")
     )
     return plan
 
