@@ -28,40 +28,40 @@ PACKAGES = (
 )
 
 
+def _processor():
+    "Name of the processor"
+    info = Path("/proc/cpuinfo")
+    lines = info.read_text().splitlines() if info.exists() else []
+    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
+    return names[0] if names else platform.processor()
+
+
+def _version(package):
+    "Version of a package, or None"
+    try:
+        return version(package)
+    except PackageNotFoundError:
+        return None
+
+
 def machine():
     "Processor, cores, accelerator and versions"
     import torch
 
-    cpu = (
-        next(
-            (
-                line.split(":")[1].strip()
-                for line in open("/proc/cpuinfo")
-                if line.startswith("model name")
-            ),
-            platform.processor(),
-        )
-        if os.path.exists("/proc/cpuinfo")
-        else platform.processor()
-    )
-
-    def v(p):
-        try:
-            return version(p)
-        except PackageNotFoundError:
-            return None
-
+    versions = {package: _version(package) for package in PACKAGES}
     return dict(
-        cpu=cpu,
+        cpu=_processor(),
         cores=os.cpu_count(),
         gpu=torch.cuda.get_device_name() if torch.cuda.is_available() else None,
         python=platform.python_version(),
-        **{p: v(p) for p in PACKAGES if v(p)},
+        **{package: found for package, found in versions.items() if found},
     )
 
 
 def rounds(rivals, n=3, warm=True):
-    "Best seconds of each function: all of them in turn, `n` times, after a first round that does not count; a noisy machine is noisy for all"
+    """Best seconds of each function: all of them in turn, `n` times, after a first round that does not count
+
+    A noisy machine is noisy for all."""
     best = dict.fromkeys(rivals, float("inf"))
     for k in range(-warm, n):
         for name, f in rivals.items():
@@ -83,35 +83,33 @@ def device_of(args):
 
 
 def ratio(figures, less=False, rivals=None):
-    "A row's last entry: ours against the best of the rivals (all others, unless named); `less`: small figures are good ones"
-    theirs = [v for k, v in figures.items() if (k in rivals if rivals else k != "seg_course")]
-    return (
-        {"ratio": round(figures["seg_course"] / (min if less else max)(theirs), 2)}
-        if theirs
-        else {}
-    )
+    """A row's last entry: ours against the best of the rivals (all others, unless named)
+
+    `less`: small figures are good ones."""
+    names = rivals or [name for name in figures if name != "seg_course"]
+    theirs = [figures[name] for name in names if name in figures]
+    if not theirs:
+        return {}
+    best = min(theirs) if less else max(theirs)
+    return dict(ratio=round(figures["seg_course"] / best, 2))
+
+
+def _shown(value):
+    "A figure as a text"
+    return f"{value:,.4g}" if isinstance(value, (int, float)) else str(value)
 
 
 def keep(name, rows, **facts):
     "Print the figures and write them to `results/<name>.json`, or `<name>_gpu.json`"
     RESULTS.mkdir(parents=True, exist_ok=True)
     out = dict(date=time.strftime("%Y-%m-%d"), machine=machine(), **facts, rows=rows)
-    (RESULTS / f"{name}{'' if facts.get('device', 'cpu') == 'cpu' else '_gpu'}.json").write_text(
-        json.dumps(out, indent=1) + "\n"
-    )
-    width = max(len(k) for k in rows)
-    for k, v in rows.items():
-        print(
-            f"{k:{width}}  "
-            + (
-                "  ".join(
-                    f"{a} {b:,.4g}" if isinstance(b, (int, float)) else f"{a} {b}"
-                    for a, b in v.items()
-                )
-                if isinstance(v, dict)
-                else f"{v:,.4g}"
-            )
-        )
+    end = "" if facts.get("device", "cpu") == "cpu" else "_gpu"
+    (RESULTS / f"{name}{end}.json").write_text(json.dumps(out, indent=1) + "\n")
+    width = max(len(row) for row in rows)
+    for row, figures in rows.items():
+        if isinstance(figures, dict):
+            figures = "  ".join(f"{column} {_shown(v)}" for column, v in figures.items())
+        print(f"{row:{width}}  {_shown(figures)}")
 
 
 def missing(package):
