@@ -270,13 +270,13 @@ def _seconds_of_epoch(batches, step, validate):
     "Of many cases, those validate for which a fifth of the epoch is enough"
     return batches * step + min(validate, 0.25 * batches * step)
 
-# %% ../../nbs/86_plan.run.ipynb #b3ed43a2
+# %% ../../nbs/86_plan.run.ipynb #333c1c4f
 def _filled(batches, epochs, step, validate, budget):
     "Batches of an epoch, so many that the epochs fill the seconds of a budget"
     left = budget / epochs - _seconds_of_epoch(batches, step, validate)
     return batches + max(0, int(left / (1.25 * step)))
 
-# %% ../../nbs/86_plan.run.ipynb #4abe90d5
+# %% ../../nbs/86_plan.run.ipynb #7c81939a
 def _plan_epochs(plan, seconds, n_held, minutes):
     "Batches an epoch, and epochs, that fill the minutes"
     budget = 60 * minutes * 0.95  # the rest is for writing states

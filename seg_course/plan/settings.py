@@ -321,17 +321,27 @@ def _plan_transforms(plan, facts, device):
     plan.put("tta", views, "prediction averages over the legal flips")
 
 # %% ../../nbs/85_plan.settings.ipynb #8d8d8da3
+_fast_blocks = dict(decoder="nearest", norm="batch", act="relu")
+
+# %% ../../nbs/85_plan.settings.ipynb #d0228f45
+def _plan_slice_network(plan, facts):
+    name = "tf_efficientnet_lite0"
+    plan.put("encoder", name, "fast on processors, and its ImageNet weights come as a package")
+    plan.put("pretrained", True, "ImageNet weights save most of the minutes")
+    if facts["kind"] == "pictures":
+        plan.put("arch", dict(_fast_blocks), "blocks with BatchNorm learn in fewer steps")
+    else:
+        plan.put("arch", {}, "fastai's DynamicUnet with every skip")
+
+# %% ../../nbs/85_plan.settings.ipynb #1ad2f7cb
 def _plan_network(plan, facts, device):
     if plan["dims"] == 3:
         arch = dict(decoder="unet3d", widths=[16, 32, 64, 128], norm="batch")
         plan.put("encoder", "", "boxes: a 3D U-Net has no encoder of timm")
         plan.put("pretrained", False, "there are no weights for it")
         plan.put("arch", arch, "four levels; BatchNorm is the fastest normalisation")
-        return
-    name = "tf_efficientnet_lite0"
-    plan.put("encoder", name, "fast on processors, and its ImageNet weights come as a package")
-    plan.put("pretrained", True, "ImageNet weights save most of the minutes")
-    plan.put("arch", {}, "fastai's DynamicUnet with every skip")
+    else:
+        _plan_slice_network(plan, facts)
 
 # %% ../../nbs/85_plan.settings.ipynb #7e0bd2cd
 def _plan_rates(plan, facts):
