@@ -1,6 +1,10 @@
-"""(f) How reading, preparation, sampling and prediction grow with the cohort (x1, x4, x16) and with cores. Peak memory of all processes together beside them.
+"""(f) How reading, checking, preparation, sampling, prediction and scores grow with the cohort, and with cores.
 
-usage: python benchmarks/growth.py        phantoms; each line runs in a program of its own, whose worker processes are started within the clock: that weighs on few cases
+usage: python benchmarks/growth.py [CASES ...]      (default: 100 1000 10000; about twenty minutes)
+
+Cases are small phantoms of a hippocampus; files stand under many names, so that drawing them takes no hours. Each line runs in a program of its own, whose
+worker processes are started within the clock: that weighs on few cases. Beside the speeds stands the
+peak memory of all processes together. Prediction is timed on fifty cases, and scores on labels that are scored against themselves.
 """
 
 import json
@@ -9,88 +13,117 @@ import subprocess
 import sys
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 from common import keep
 from memory import peak_of
 
-SIZES, CORES = (25, 100, 400), sorted({1, os.cpu_count()})
+DRAWN = 100  # phantoms; all other cases are links to them
+CORES = sorted({1, os.cpu_count()})
 
 
-def work(root, n, cores, to):
-    "All steps on n cases with so many cores; writes JSON"
-    os.sched_setaffinity(0, range(cores))
-    import torch
-
-    torch.set_num_threads(cores)
+def sample(store, idx):
+    "Draw, gather and augment 200 batches of 64 slices; -> samples"
     from seg_course.batch.augment import rand_affine, rand_flip, rand_intensity
     from seg_course.batch.oversample import sampling_plan
     from seg_course.batch.source import BatchSource
-    from seg_course.files.cohort import read_cohort
+
+    plan = sampling_plan((64, 64), fg_share=0.5)
+    tfms = [rand_flip, rand_affine, rand_intensity]
+    source = BatchSource(store, idx, (64, 64), 64, plan=plan, tfms=tfms, n_batches=200)
+    return sum(len(x) for x, _ in source)
+
+
+def predict(files, recipe):
+    "Predict whole cases; -> how many"
     from seg_course.files.read import read_scan
-    from seg_course.look.check import check_cohort
     from seg_course.nets.unet2d import seg_unet
     from seg_course.predict.infer import predict_scan
-    from seg_course.prepare.intensity import normalise
     from seg_course.prepare.recipe import apply_recipe
-    from seg_course.prepare.store import prepare
 
-    out = {}
+    net = seg_unet("resnet18", pretrained=False, n_out=3, size=(64, 64)).eval()
+    for file in files:
+        predict_scan([net], apply_recipe(read_scan(file), recipe), (64, 64))
+    return len(files)
+
+
+def work(root, cores, to):
+    "All steps on a cohort with so many cores; writes JSON"
+    os.sched_setaffinity(0, range(cores))
+    import monai.metrics  # the first score would load it  # noqa: F401
+    import torch
+
+    torch.set_num_threads(cores)
+    from seg_course.files.cohort import read_cohort
+    from seg_course.look.check import check_cohort
+    from seg_course.prepare.intensity import normalise
+    from seg_course.prepare.store import prepare
+    from seg_course.score.metric import score_files
+
+    speeds = {}
 
     def clock(name, count, f):
-        t = time.perf_counter()
-        r = f()
-        out[name] = round(count / (time.perf_counter() - t), 1)
-        return r
+        begun = time.perf_counter()
+        got = f()
+        speeds[f"{name} a second"] = round(count / (time.perf_counter() - begun), 1)
+        return got
 
-    df = read_cohort(root).iloc[:n]
-    recipe = [normalise]
-    clock("cases checked a second", n, lambda: check_cohort(df, n_jobs=cores))
-    with tempfile.TemporaryDirectory() as tmp:
-        idx = clock("cases prepared a second", n, lambda: prepare(df, recipe, tmp, n_jobs=cores))
-        src = BatchSource(
-            tmp,
-            idx,
-            (64, 64),
-            64,
-            plan=sampling_plan((64, 64), fg_share=0.5),
-            tfms=[rand_flip, rand_affine, rand_intensity],
-            n_batches=200,
-        )
-        clock("samples a second", 200 * 64, lambda: [0 for _ in src])
-        net = seg_unet("resnet18", pretrained=False, n_out=3, size=(64, 64)).eval()
-        clock(
-            "cases predicted a second",
-            min(n, 50),
-            lambda: [
-                predict_scan([net], apply_recipe(read_scan(f), recipe), (64, 64))
-                for f in df.image[:50]
-            ],
-        )
-    Path(to).write_text(json.dumps(out))
+    n = len(list(Path(root, "imagesTr").iterdir()))
+    df = clock("cases found", n, partial(read_cohort, root))
+    clock("checked", n, partial(check_cohort, df, n_jobs=cores))
+    with tempfile.TemporaryDirectory() as store:
+        idx = clock("prepared", n, partial(prepare, df, [normalise], store, n_jobs=cores))
+        clock("samples", 200 * 64, partial(sample, store, idx))
+    clock("predicted", 50, partial(predict, df.image[:50], [normalise]))
+    labels = Path(root, "labelsTr")
+    scored = partial(score_files, labels, labels, empty=1.0, n_jobs=cores)
+    clock("scored", n, scored)
+    Path(to).write_text(json.dumps(speeds))
 
 
-def main():
+def grow(drawn, root, n):
+    "A cohort of `n` cases whose files are links to those that were drawn"
+    for kind in ("imagesTr", "labelsTr"):
+        (root / kind).mkdir(parents=True)
+        files = sorted((drawn / kind).iterdir())
+        for i in range(n):
+            os.link(files[i % len(files)], root / kind / f"hippocampus_{i:05}.nii.gz")
+    facts = json.loads((drawn / "dataset.json").read_text())
+    for key in ("training", "test", "numTraining", "numTest"):
+        facts.pop(key, None)
+    (root / "dataset.json").write_text(json.dumps(facts))
+    return root
+
+
+def measured(root, cores, to):
+    "Speeds and peak memory of one program"
+    command = [sys.executable, __file__, "--work", str(root), str(cores), str(to)]
+    program = subprocess.Popen(command, stdout=subprocess.DEVNULL)
+    top, _ = peak_of(program)
+    return json.loads(to.read_text()) | {"peak MB": round(top)}
+
+
+def main(sizes):
     from seg_course.draw.phantom import phantoms
 
     rows = {}
     with tempfile.TemporaryDirectory() as tmp:
-        root = phantoms["Task04_Hippocampus"](Path(tmp) / "ph", n=max(SIZES))
-        for n, c in [(n, max(CORES)) for n in SIZES] + [(SIZES[1], c) for c in CORES[:-1]]:
-            to = Path(tmp) / "out.json"
-            p = subprocess.Popen(
-                [sys.executable, __file__, str(root), str(n), str(c), str(to)],
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.DEVNULL,
-            )
-            top, _ = peak_of(p)
-            key = f"{n} cases, {c} core{'s' * (c > 1)}"
-            rows[key] = json.loads(to.read_text()) | {"peak MB": round(top)}
-            print(key, rows[key], flush=True)
-    keep("growth", rows)
+        tmp = Path(tmp)
+        drawn = phantoms["Task04_Hippocampus"](tmp / "drawn", n=DRAWN)
+        lines = [(n, max(CORES)) for n in sizes] + [(min(sizes), c) for c in CORES[:-1]]
+        for n, cores in lines:
+            root = tmp / f"cases{n}"
+            if not root.exists():
+                grow(drawn, root, n)
+            name = f"{n:,} cases, {cores} core{'s' * (cores > 1)}"
+            rows[name] = measured(root, cores, tmp / "out.json")
+            print(name, rows[name], flush=True)
+    keep("growth", rows, load=os.getloadavg())
 
 
 if __name__ == "__main__":
-    work(sys.argv[1], int(sys.argv[2]), int(sys.argv[3]), sys.argv[4]) if len(
-        sys.argv
-    ) > 1 else main()
+    if "--work" in sys.argv:
+        work(sys.argv[2], int(sys.argv[3]), sys.argv[4])
+    else:
+        main([int(n) for n in sys.argv[1:]] or [100, 1000, 10_000])
