@@ -229,10 +229,12 @@ def _pattern_cohort(path, split, patterns, labels):
 # %% ../../nbs/12_files.cohort.ipynb #a4b55526
 _label_words = set(
     "gt truth groundtruth mask masks msk seg segs segmentation segmentations label labels "
-    "annotation annotations manual roi lesion".split()
+    "annot annotation annotations manual roi lesion".split()
 )
-_test_words = set("test tests testing".split())
-_empty_words = set("image images img imgs scan scans train training tr".split())
+_test_words = set("test tests testing unseen".split())
+_empty_words = set(
+    "image images img imgs scan scans slide slides picture pictures train training tr".split()
+)
 
 # %% ../../nbs/12_files.cohort.ipynb #41b5d14b
 def _stem_and_end(name):

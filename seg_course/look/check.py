@@ -6,6 +6,7 @@
 __all__ = ['check_cohort', 'seen_text', 'fault_table', 'sound_cohort']
 
 # %% ../../nbs/13_look.check.ipynb #089001a3
+import json
 import warnings
 from hashlib import sha1
 
@@ -107,9 +108,10 @@ def _numbering_faults(known):
     if max(known) < 2 * len(known):
         return []
     what = f"label values are {few(sorted(known))}: classes are expected to be 0, 1, 2, ..."
+    mapped = json.dumps({str(v): c for c, v in enumerate(sorted(set(known) - {0})[:9], 1)})
     way_out = (
-        "read the cohort with a label map, labels={255:1}; "
-        "on the command line --labels '{\"255\":1}'"
+        f"read the cohort with a label map, label_map={mapped}; "
+        f"on the command line --label-map '{mapped}'"
     )
     return [("all cases", what, way_out)]
 

@@ -117,6 +117,15 @@ _names_option = Annotated[
     ),
 ]
 
+# %% ../../nbs/96_out.cli.ipynb #d9c54954
+_label_map_option = Annotated[
+    str,
+    typer.Option(
+        help="what the values of the labels mean, as JSON, e.g. '{\"255\":1}'; needed where "
+        "--labels is a pattern"
+    ),
+]
+
 # %% ../../nbs/96_out.cli.ipynb #a600f0c9
 def _label_names(text):
     "Names of labels from the command line: value -> name"
@@ -205,11 +214,12 @@ def _run(
     images: _images_option = "",
     labels: _labels_option = "",
     tests: _tests_option = "",
+    label_map: _label_map_option = "",
     engine: _engine_option = "",
 ):
     "Execute a lesson or your notebook; model, scores and an HTML report go to its run folder"
     known = lesson_params(find_lesson(lesson))
-    patterns = dict(images=images, labels=labels, tests=tests)
+    patterns = dict(images=images, labels=labels, tests=tests, label_map=label_map)
     given = _given_params(p, params, data, minutes=minutes, **patterns)
     try:
         folder = run_lesson(lesson, check_params(given, known), out)
@@ -252,9 +262,7 @@ def _check(
     ] = False,
     images: _images_option = "",
     tests: _tests_option = "",
-    label_map: Annotated[
-        str, typer.Option(help="label map as JSON, where --labels is a pattern")
-    ] = "",
+    label_map: _label_map_option = "",
     names: _names_option = "",
     engine: _engine_option = "",
     as_json: _json_option = False,
@@ -297,12 +305,13 @@ def _look(
     out: Annotated[str, typer.Option(help="page to write (HTML)")] = "look.html",
     images: _images_option = "",
     labels: _labels_option = "",
+    label_map: _label_map_option = "",
     names: _names_option = "",
 ):
     "Some cases with their labels on one page, with key and scale"
     from seg_course.look.page import look_page
 
-    df = _cohort_of(data, images, labels, names=names)
+    df = _cohort_of(data, images, labels, names=names, label_map=label_map)
     _write_page(out, look_page(df, cases, slices, title=Path(data).name))
 
 # %% ../../nbs/96_out.cli.ipynb #4826bf67
@@ -566,6 +575,7 @@ def _plan(
     images: _images_option = "",
     labels: _labels_option = "",
     tests: _tests_option = "",
+    label_map: _label_map_option = "",
     names: _names_option = "",
     race: Annotated[
         bool,
@@ -582,7 +592,8 @@ def _plan(
     given = _planned_values(p)
     check_folders(data)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        cohort = _cohort_of(data, images, labels, tests, names, group=group)
+        more = dict(group=group, label_map=label_map)
+        cohort = _cohort_of(data, images, labels, tests, names, **more)
         plan = (race_plans if race else plan_run)(cohort, minutes, device, **given)
     if as_json:
         _print_table(plan.table(), as_json)
@@ -600,6 +611,7 @@ def _rules(
     ] = "",
     images: _images_option = "",
     labels: _labels_option = "",
+    label_map: _label_map_option = "",
     as_json: _json_option = False,
 ):
     "Which score, tolerance and rule for empty labels suit a data set, with a reason for each"
@@ -609,6 +621,7 @@ def _rules(
     from seg_course.look.rules import keep_rules, propose_rules, rule_facts
 
     patterns = dict(images=images, labels=labels) if images else {}
+    patterns |= dict(label_map=label_map)
     rules = propose_rules(rule_facts(read_cohort(data, **patterns)))
     _print_table(pd.DataFrame(rules), as_json)
     if run:
