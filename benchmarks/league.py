@@ -106,11 +106,14 @@ def _environment(cores):
     return os.environ | dict.fromkeys(names, str(cores)) | dict(CUDA_VISIBLE_DEVICES="")
 
 
-def run_entry(command, cores, limit):
-    "Run a command on some cores; -> seconds, load before and after, and how it ended"
+def run_entry(command, cores, limit, pinned=True):
+    """Run a command on some cores; -> seconds, load before and after, and how it ended
+
+    What is not `pinned` moves to the core that is free, with as many threads."""
     load, begun = os.getloadavg()[0], time.perf_counter()
+    before = _few_cores(cores) if pinned else None
     process = subprocess.Popen(
-        command, env=_environment(cores), preexec_fn=_few_cores(cores), start_new_session=True
+        command, env=_environment(cores), preexec_fn=before, start_new_session=True
     )
     try:
         code = process.wait(limit)

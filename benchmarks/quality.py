@@ -2,6 +2,7 @@
 
 usage: python benchmarks/quality.py DATA [DATA ...] [--contestants ours,smp_unet] [--minutes 5 15]
            [--seeds 3] [--folds 0] [--threads 2] [--clock wall] [--choose]
+       python benchmarks/quality.py --retire ours
        python benchmarks/quality.py --report
 
 A contestant is a program in `benchmarks/entries`; its first lines say after which documentation it
@@ -14,7 +15,8 @@ and one scorer scores all. With `--choose`, each setting of a contestant is firs
 same minutes and scored on the inner cases, and the best one takes part; without it, the first one.
 DATA is a folder, or a name below SEG_COURSE_DATA. Contestants of one seed run one after the other.
 Each run is a line of `results/quality.jsonl`, with machine, versions, and load at start and end; a
-line that is there is not run again. A peer whose packages are missing is left out.
+line that is there is not run again, until `--retire` says that its contestant has changed. A peer
+whose packages are missing is left out.
 `pip install -e ".[bench]"` and `pip install albumentations fastMONAI` bring them; `--python`
 names the interpreter of an environment of their own."""
 
@@ -92,7 +94,8 @@ def run_one(line, data, split, python):
         folder = Path(tmp)
         test = write_task(split, line["fold"], folder, inner=line["stage"] == "choose")
         limit = 60 * (10 * line["minutes"] + 20)  # training is held to its minutes; see `train_s`
-        ran = run_entry(command_of(line, folder, python), line["threads"], limit)
+        pinned = line["clock"] == "wall"  # others work on the machine, and may be on that core
+        ran = run_entry(command_of(line, folder, python), line["threads"], limit, pinned)
         if ran["code"] != 0:
             return line | ran
         facts = json.loads((folder / "out" / "facts.json").read_text())
@@ -114,6 +117,15 @@ def run_or_read(line, data, split, python):
     shown = "mean dice train_s cpu_s steps load seconds code".split()
     print({k: line[k] for k in shown if k in line}, flush=True)
     return line
+
+
+def retire(contestant):
+    "Keep the lines of a contestant that has changed, but out of the table; it is run again"
+    lines = read_lines(RAW)
+    for line in lines:
+        if line["contestant"] == contestant and line["stage"] == "test":
+            line["stage"] = "before"
+    RAW.write_text("".join(json.dumps(line) + "\n" for line in lines))
 
 
 def choose(line, choices, data, split, python):
@@ -149,26 +161,38 @@ def tests():
     return pd.DataFrame(lines)
 
 
-def interval(gains, patients, n=5000):
-    "95 % interval of a mean gain over cases, by drawing patients with replacement"
+def case_scores(runs):
+    "Dice of each case: rows are seeds, columns are cases"
+    return pd.DataFrame(runs.cases.tolist())
+
+
+def drawn(rng, scores, rows):
+    "Mean over some columns and over seeds that are drawn with replacement; a single one stays"
+    seeds = rng.integers(0, len(scores), len(scores))
+    return scores[seeds][:, rows].mean()
+
+
+def interval(ours, theirs, patients, n=5000):
+    """95 % interval of a mean gain
+
+    Scores are arrays (seeds, cases). Patients are drawn with replacement, the same ones for both,
+    and the seeds of each: with one seed, its luck is not in the interval."""
     rng = np.random.default_rng(0)
-    rows = [np.flatnonzero(patients == name) for name in np.unique(patients)]
-    draws = rng.integers(0, len(rows), (n, len(rows)))
-    means = [gains[np.concatenate([rows[i] for i in draw])].mean() for draw in draws]
-    return np.percentile(means, [2.5, 97.5]).round(3).tolist()
-
-
-def case_means(runs):
-    "Dice of each case, as the mean over seeds"
-    return pd.DataFrame(runs.cases.tolist()).mean()
+    of_patient = [np.flatnonzero(patients == name) for name in np.unique(patients)]
+    gains = []
+    for draw in rng.integers(0, len(of_patient), (n, len(of_patient))):
+        rows = np.concatenate([of_patient[i] for i in draw])
+        gains.append(drawn(rng, ours, rows) - drawn(rng, theirs, rows))
+    return np.percentile(gains, [2.5, 97.5]).round(3).tolist()
 
 
 def compared(ours, theirs, data):
     "Gain of this project over a peer on the cases of both, and its interval"
-    pair = pd.DataFrame(dict(a=case_means(theirs), b=case_means(ours))).dropna()
-    table = pd.read_csv(HERE / "league" / f"{data}.csv", dtype=str).set_index("case")
-    gains = (pair.b - pair.a).values
-    return round(float(gains.mean()), 4), interval(gains, table.patient[pair.index].values)
+    a, b = case_scores(ours), case_scores(theirs)
+    cases = a.columns.intersection(b.columns)
+    a, b = a[cases].values, b[cases].values
+    split = pd.read_csv(HERE / "league" / f"{data}.csv", dtype=str).set_index("case")
+    return round(float(a.mean() - b.mean()), 4), interval(a, b, split.patient[cases].values)
 
 
 def row_of(runs, ours, data):
@@ -181,10 +205,9 @@ def row_of(runs, ours, data):
         processor=round(float(runs.cpu_s.mean() / 60), 1),
         load=f"{min(map(min, runs.load)):.1f} to {max(map(max, runs.load)):.1f}",
     )
-    both = ours[ours.seed.isin(runs.seed)]
-    if runs.contestant.iloc[0] == "ours" or not len(both):
+    if runs.contestant.iloc[0] == "ours" or not len(ours):
         return row
-    gain, ends = compared(both, runs[runs.seed.isin(both.seed)], data)
+    gain, ends = compared(ours, runs, data)
     return row | {"seg_course's gain": gain, "95 %": f"{ends[0]} to {ends[1]}"}
 
 
@@ -261,6 +284,7 @@ def _arguments():
     ask.add_argument("--choose", action="store_true", help="choose settings on inner cases first")
     ask.add_argument("--choice", type=json.loads, help="settings for all contestants, as JSON")
     ask.add_argument("--python", default=sys.executable)
+    ask.add_argument("--retire", choices=list(CONTESTANTS), help="its lines are of an old version")
     ask.add_argument("--report", action="store_true")
     return ask.parse_args()
 
@@ -270,6 +294,8 @@ def main():
     odd = set(args.contestants) - set(CONTESTANTS)
     if odd:
         raise SystemExit(f"{sorted(odd)}: choose contestants among {sorted(CONTESTANTS)}")
+    if args.retire:
+        retire(args.retire)
     for data in args.data:
         for fold in args.folds:
             for minutes in args.minutes:

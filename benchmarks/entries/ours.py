@@ -22,12 +22,16 @@ def cohort_of(task):
 
 
 def plan_by(clock):
-    "Let the plan time its steps by a clock of `CLOCKS`"
+    "Let the plan time its steps, and the training keep to its minutes, by a clock of `CLOCKS`"
     from types import SimpleNamespace
 
     import seg_course.plan.run
+    import seg_course.train.resume
 
-    seg_course.plan.run.time = SimpleNamespace(perf_counter=CLOCKS[clock])
+    now = CLOCKS[clock]
+    seg_course.plan.run.time = SimpleNamespace(perf_counter=now)
+    if clock != "wall":
+        seg_course.train.resume.time = SimpleNamespace(time=now)
 
 
 def main():
@@ -52,14 +56,12 @@ def main():
         idx = prepare(cohort, plan_recipe(plan), run / "store", n_jobs=task.threads)
         begun, clock = time.time(), Clock(task)
         learn = plan_learner(plan, run, idx, cohort, 0, seed=task.seed)
-        # by the processor's clock, no training may end early by the wall's
-        held = {} if task.clock == "wall" else dict(minutes=None)
-        history = fit_plan(learn, plan, run / "fold0", seed=task.seed, **held)
+        history = fit_plan(learn, plan, run / "fold0", seed=task.seed)
         spent, trained = clock.spent(), time.time()
         save_plan_run(plan, run)
         write_json(run / "post.json", [])
         predict_files(run, dict(zip(task.test.case, task.test.image)), task.out)
-    names = "dims spacing crop_mm size bs batches epochs lr encoder".split()
+    names = "dims spacing crop_mm size bs batches epochs lr encoder_lr encoder arch".split()
     steps = len(history) * plan["batches"]
     finish(task, spent, begun, trained, steps=steps, plan={k: plan[k] for k in names})
 
