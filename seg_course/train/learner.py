@@ -307,8 +307,8 @@ def seg_learner(
     The decoder is 'dynamic' or 'nearest' for slices, 'unet3d' or 'dilated3d' for boxes. A
     pretrained encoder is frozen. With `regions`, the network has a channel for each of them instead
     of each label. The usual losses leave out what the store says to ignore. Compiling needs half a
-    minute and a C compiler, and pays on an accelerator. Raises `ValueError` for labels beyond `n_out`, and for a source, a network, a loss
-    and regions that do not go together."""
+    minute and a C compiler, and pays on an accelerator. Raises `ValueError` for labels beyond
+    `n_out`, and for a source, a network, a loss and regions that do not go together."""
     _check_empty(empty, metric)
     named = regions is not None
     regions = _asked_regions(dls, regions, loss_func)
