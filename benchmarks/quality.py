@@ -53,6 +53,7 @@ CONTESTANTS = dict(
     fastmonai_unet="fastMONAI",
     nnunet="nnU-Net",
 )
+PICTURES = ("DSB2018_stained", "EBHI-Seg")  # of which fastMONAI knows nothing
 KEY = "data contestant minutes fold seed threads clock choice stage".split()
 
 
@@ -226,6 +227,30 @@ def table(runs):
     return rows
 
 
+def _best_choice(some):
+    "Of the settings of a contestant, those with the best mean"
+    best = some.groupby("shown")["mean"].mean().idxmax()
+    return some[some.shown == best]
+
+
+def _plot_data(ax, name, runs):
+    "One data set: a small dot for a seed, a large one for the mean"
+    for contestant, label in CONTESTANTS.items():
+        some = runs[runs.contestant == contestant]
+        if not len(some):
+            continue
+        some = pd.concat(_best_choice(d) for _, d in some.groupby("minutes"))
+        colour = f"C{list(CONTESTANTS).index(contestant)}"
+        means = some.groupby("minutes")["mean"].mean()
+        ax.plot(means.index, means, "o-", label=label, color=colour)
+        ax.plot(some.minutes, some["mean"], ".", ms=5, alpha=0.5, color=colour)
+    low, high = runs["mean"].min(), runs["mean"].max()
+    room = max(0.02, 0.1 * (high - low))
+    ax.set(title=name, xlim=(0, 1.15 * runs.minutes.max()), ylim=(low - room, high + room))
+    ax.set(xlabel="minutes of training", ylabel="Dice of a case")
+    ax.legend(fontsize=7)
+
+
 def plot(runs, file):
     "Dice against minutes, a panel a data set; the plan as it is, the best setting of each peer"
     import matplotlib
@@ -234,18 +259,11 @@ def plot(runs, file):
     import matplotlib.pyplot as plt
 
     runs = runs[(runs.contestant != "ours") | (runs.choice == {})]
+    runs = runs.assign(shown=runs.choice.map(json.dumps))
     names = sorted(runs.data.unique())
     axes = plt.subplots(1, len(names), figsize=(3.6 * len(names), 3), dpi=80, squeeze=False)[1][0]
     for ax, name in zip(axes, names):
-        means = runs[runs.data == name].assign(choice=lambda d: d.choice.map(json.dumps))
-        means = means.groupby(["contestant", "minutes", "choice"])["mean"].mean().reset_index()
-        means = means.groupby(["contestant", "minutes"])["mean"].max().reset_index()
-        for contestant, some in means.groupby("contestant"):
-            label = CONTESTANTS[contestant]
-            colour = f"C{list(CONTESTANTS).index(contestant)}"
-            ax.plot(some.minutes, some["mean"], "o-", label=label, color=colour)
-        ax.set(title=name, xlabel="minutes of training", ylabel="Dice of a case")
-        ax.legend(fontsize=7)
+        _plot_data(ax, name, runs[runs.data == name])
     axes[0].figure.tight_layout()
     axes[0].figure.savefig(file)
 
@@ -260,12 +278,24 @@ def unfair(contestants):
     return "\n\n" + "\n\n".join(out)
 
 
+def missing(runs):
+    "Which contestants have no run where others have one"
+    out = []
+    for (data, minutes), some in runs.groupby(["data", "minutes"]):
+        volumes = {"fastmonai_unet"} if data in PICTURES else set()
+        lost = [c for c in CONTESTANTS if c not in {*some.contestant, *volumes}]
+        if lost:
+            names = ", ".join(CONTESTANTS[c] for c in lost)
+            out.append(f"{data}, {minutes:g} min: {names}")
+    return "\n\nNot run: " + "; ".join(out) + "." if out else ""
+
+
 def report():
     "results/quality.json, which `report.py` reads, and quality.png"
     runs = tests()
     if not len(runs):
         raise SystemExit(f"{RAW}: has no runs yet")
-    note = unfair(c for c in CONTESTANTS if c in set(runs.contestant))
+    note = missing(runs) + unfair(c for c in CONTESTANTS if c in set(runs.contestant))
     unit = "Dice of a case; the gain is the mean over the same cases"
     keep("quality", table(runs), unit=unit, note=note)
     plot(runs, HERE / "quality.png")

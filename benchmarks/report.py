@@ -73,7 +73,8 @@ all points.""",
 The same cases, patient-grouped folds, threads and minutes for all; `cpu min` are minutes in which a process had a processor, which is
 fair on a busy machine. Settings are those of the peers' own documentation, see `entries/`; where nothing was chosen on inner cases
 (`--choose`), a peer has the first of its settings. A line is the mean over its seeds, and a line of this project with settings in its name
-is a trial, not the plan. The gain is ours minus theirs over the cases of both, and its interval draws patients.""",
+is a trial, not the plan. The gain is ours minus theirs over the cases of both, and its interval draws patients, and seeds where there
+are several: the luck of a single seed, about .01 on each side here, is not in it.""",
     league="""Frozen patients (`league/*.csv`, fold 0 is the test), two cores, 15 minutes by the wall clock for everything from start to
 label maps. Any program may enter, and `league.py` says how; to beat a record, run its command with your program in its place.""",
     card="""Networks and training steps on PyTorch's meta device, which has shapes and no numbers. A *wait* is a place where the host
