@@ -86,6 +86,11 @@ def _map_npy(path):
     mapped = torch.from_file(str(path), shared=False, size=size, dtype=torch.uint8)
     return mapped.numpy()[start:].view(dtype).reshape(shape)
 
+# %% ../../nbs/24_prepare.store.ipynb #nomap01
+def _no_map_left(error):
+    "Does the system refuse to map one more file into the memory of this process?"
+    return "unable to mmap" in str(error) and "(12)" in str(error)
+
 # %% ../../nbs/24_prepare.store.ipynb #3b84b155
 def _load(
     store,
@@ -97,6 +102,11 @@ def _load(
     try:
         return how(Path(store) / f"{case}.{kind}.npy")
     except (FileNotFoundError, ValueError, RuntimeError, EOFError) as e:
+        if _no_map_left(e):
+            raise ValueError(
+                f"store {Path(store).name}: case {case} is one file too many for this process: "
+                "give it fewer cases, or let it map more files (sysctl vm.max_map_count)"
+            ) from None
         raise ValueError(
             f"store {Path(store).name}: case {case} is missing or damaged ({type(e).__name__}): "
             "run `prepare` again"
