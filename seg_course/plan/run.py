@@ -432,11 +432,15 @@ def race_plans(
         plan = _plan_of(facts, df, share * minutes, device, fixed | dict(dims=dims))
         some = _trial_cohort(df, plan["n_folds"])
         scores[dims] = np.mean([_try_plan(plan, some, device, 42 + k) for k in range(seeds)])
-    plan = _plan_of(facts, df, minutes, device, fixed | dict(dims=max(scores, key=scores.get)))
+    learnt = max(scores.values()) >= 0.3
+    won = dict(dims=max(scores, key=scores.get)) if learnt else {}
+    plan = _plan_of(facts, df, minutes, device, fixed | won)
+    rule = "" if learnt else f"; too early to tell, so a rule decides: {plan.reasons['dims']}"
     plan.reasons["dims"] = (
         f"slices and boxes were tried for {share * minutes:.2g} minutes each: mean Dice of "
         f"{(some.fold == 0).sum()} other cases {scores[2]:.3f} and {scores[3]:.3f}"
         + (f" ({seeds} seeds)" if seeds > 1 else "")
+        + rule
     )
     return plan
 

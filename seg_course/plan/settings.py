@@ -97,6 +97,12 @@ def _plan_folds(plan, facts, device):
         )
     folds = 5 if n >= 25 else min(3, n)
     plan.put("n_folds", folds, f"{n} patients: {round(n / folds)} validate each fold")
+    folds = plan["n_folds"]
+    if not (isinstance(folds, int) and 2 <= folds <= n):
+        raise ValueError(
+            f"n_folds {folds!r}: a whole number from 2 to {n}, the number of patients, is expected: "
+            "else a fold would be empty"
+        )
 
 # %% ../../nbs/85_plan.settings.ipynb #890c4247
 def _is_layered(facts):
