@@ -3,10 +3,8 @@
 usage: python .ci/site.py SITE [FOLDER]      SITE is what `make site` built; screenshots go to FOLDER; needs `chromium` on the path
 """
 
-import re
 import shutil
 import sys
-import tempfile
 import threading
 from functools import partial
 from html.parser import HTMLParser
