@@ -17,6 +17,7 @@ import timm
 import torch
 import torch.nn as nn
 import torch.nn.functional as F
+from fastai.layers import ConvLayer, NormType
 from fastai.vision.models.unet import DynamicUnet
 from fastcore.meta import delegates
 from timm.models import is_model_in_modules
@@ -338,6 +339,24 @@ def _check_encoder(name, pretrained, widths, encoder_kw):
     if encoder_kw is not None and not isinstance(encoder_kw, dict):
         raise ValueError(f"encoder_kw {encoder_kw!r}: a dict of settings for timm is expected")
 
+# %% ../../nbs/40_nets.unet2d.ipynb #norm40a
+def _norm_of(norm):
+    "What `DynamicUnet` is told about normalisation in its decoder"
+    known = {None: {}, "batch": dict(norm_type=NormType.Batch)}
+    if norm not in known:
+        raise ValueError(f"norm {norm!r}: None or 'batch' is expected")
+    return known[norm]
+
+# %% ../../nbs/40_nets.unet2d.ipynb #norm40b
+def _bare_head(net):
+    "The last convolution, of one pixel, answers with logits as they are: no BatchNorm scales them"
+    for i, layer in enumerate(net.layers):
+        if isinstance(layer, ConvLayer) and len(layer) > 1 and layer[0].kernel_size == (1, 1):
+            n_in, n_out = layer[0].in_channels, layer[0].out_channels
+            head = ConvLayer(n_in, n_out, ks=1, act_cls=None, norm_type=None)
+            nn.init.kaiming_normal_(head[0].weight)
+            net.layers[i] = head
+
 # %% ../../nbs/40_nets.unet2d.ipynb #1c1956be
 @delegates(DynamicUnet.__init__)
 def seg_unet(
@@ -350,6 +369,7 @@ def seg_unet(
     full_res: bool = False,  # the first convolution keeps the resolution: for small pictures
     widths: tuple | str = "lean",  # channels of each level; 'lean': narrow; None: as in the encoder
     last_cross: bool = False,  # fastai's extra block on the picture at the end
+    norm: str | None = None,  # of the decoder: None, as fastai has it, or 'batch'
     encoder_kw: dict = None,  # passed to `timm.create_model`, e.g. dict(channels=(32,64,128,256))
     **kwargs,
 ) -> DynamicUnet:  # (B,n_in,Y,X) -> logits (B,n_out,Y,X); its `widths` are those of the levels
@@ -357,7 +377,8 @@ def seg_unet(
 
     An architecture by its name alone works; the settings of `encoder_kw` belong to one family, see
     `timm_encoder`, which also explains `pretrained`, `full_res` and `widths`. `last_cross` costs
-    half of a training step, and the picture is a skip here already.
+    half of a training step, and the picture is a skip here already. With `norm='batch'`, each
+    convolution of the decoder but the last has a BatchNorm behind it, and learns sooner.
     Raises `ValueError` if a skip is lost, or the encoder is not suitable for a U-Net.
     """
     _check_encoder(name, pretrained, widths, encoder_kw)
@@ -365,7 +386,8 @@ def seg_unet(
     body = timm_encoder(name, n_in, pretrained, depth, full_res, widths, **(encoder_kw or {}))
     sizes = [shape[1:] for shape in level_shapes(body, size)]
     _check_sizes(name, size, sizes)
-    net = _SegUnet(body, n_out, tuple(size), last_cross=last_cross, **kwargs)
+    net = _SegUnet(body, n_out, tuple(size), last_cross=last_cross, **_norm_of(norm), **kwargs)
+    _bare_head(net)
     # each level but the deepest is a skip, and so is the picture, unless a level is as large
     skips = len(sizes) - 1 + (sizes[0] != tuple(size))
     if len(net.sfs.hooks) != skips:
