@@ -1,7 +1,8 @@
 """This project as a user gets it: `plan_run` chooses everything, and `fit_plan` trains.
 
-Unfair to it: the plan times its steps before it trains, and keeps a twentieth of the minutes back.
-Unfair to others: its prediction averages over mirror images, as it always does."""
+Unfair to it: the plan keeps a twentieth of the minutes back, and ends with a whole epoch.
+Unfair to others: the few steps that it times first are not counted, as preparation is not, and its
+prediction averages over mirror images, as it always does."""
 
 import time
 from pathlib import Path
