@@ -100,8 +100,8 @@ def _plan_folds(plan, facts, device):
     folds = plan["n_folds"]
     if not (isinstance(folds, int) and 2 <= folds <= n):
         raise ValueError(
-            f"n_folds {folds!r}: a whole number from 2 to {n}, the number of patients, is expected: "
-            "else a fold would be empty"
+            f"n_folds {folds!r}: a whole number from 2 to {n}, the number of patients, is "
+            "expected: else a fold would be empty"
         )
 
 # %% ../../nbs/85_plan.settings.ipynb #890c4247
