@@ -20,6 +20,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 from fastai.layers import ToTensorBase
+from timm.layers import Conv2dSame
 
 from ..files.common import write_atomic
 from ..nets.unet2d import Encoder
@@ -52,11 +53,44 @@ def _plain_copy(net):
                 setattr(module, name, nn.Identity())
     return net
 
+# %% ../../nbs/74_predict.graph.ipynb #same74b
+def _pads_by_size(net):
+    "Does a convolution of the network compute its margin from the size of the picture?"
+    return any(isinstance(module, Conv2dSame) for module in net.modules())
+
+# %% ../../nbs/74_predict.graph.ipynb #same74c
+def _with_margin(conv):
+    "A `Conv2dSame` with the margin that it has for multiples of its stride"
+    sides = zip(conv.kernel_size, conv.stride, conv.dilation)
+    y, x = (max(dilation * (kernel - 1) + 1 - stride, 0) for kernel, stride, dilation in sides)
+    plain = nn.Conv2d(
+        conv.in_channels,
+        conv.out_channels,
+        conv.kernel_size,
+        conv.stride,
+        dilation=conv.dilation,
+        groups=conv.groups,
+        bias=conv.bias is not None,
+    )
+    plain.load_state_dict(conv.state_dict())
+    return nn.Sequential(nn.ZeroPad2d((x // 2, x - x // 2, y // 2, y - y // 2)), plain)
+
+# %% ../../nbs/74_predict.graph.ipynb #same74d
+def _fix_margins(net):
+    "Let each `Conv2dSame` of a network pad by the same amount whatever the size, and return it"
+    for module in list(net.modules()):
+        for name, child in list(module.named_children()):
+            if isinstance(child, Conv2dSame):
+                setattr(module, name, _with_margin(child))
+    return net
+
 # %% ../../nbs/74_predict.graph.ipynb #c5338bc2
 def _free_sides(net, size):
     "(sides of an example, index of the side -> what it is a multiple of)"
     steps = side_steps(net, len(size)) or [0] * len(size)
     free = {i: s for i, (n, s) in enumerate(zip(size, steps)) if s and n % s == 0}
+    if len(free) < len(size) and _pads_by_size(net):
+        free = {}
     # of two multiples at least: a number that occurs once is taken for a constant
     return [max(n, 2 * free.get(i, 0)) for i, n in enumerate(size)], free
 
@@ -86,8 +120,10 @@ def follow_net(
         side = torch.export.Dim("zyx"[i - len(size)])
         dims[i + 2] = step * side if step > 1 else side
     batch = torch.zeros(2, n_in, *example)
+    net = _plain_copy(net)
+    net = _fix_margins(net) if free else net
     with _quietly(), torch.no_grad():
-        return torch.export.export(_plain_copy(net), (batch,), dynamic_shapes=(dims,))
+        return torch.export.export(net, (batch,), dynamic_shapes=(dims,))
 
 # %% ../../nbs/74_predict.graph.ipynb #a21069ba
 def _need_onnx():
