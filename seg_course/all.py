@@ -98,6 +98,7 @@ from .out.signature import is_interactive, show_arguments
 from .out.submit import (
     check_submission,
     predict_files,
+    say_names,
     why_useless,
     write_contours,
     write_label,
@@ -466,6 +467,7 @@ __all__ = [
     "sampling_plan",
     "save_net",
     "save_run",
+    "say_names",
     "schedules",
     "score_files",
     "seg_learner",

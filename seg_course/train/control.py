@@ -77,7 +77,10 @@ def _why_not(run):
         )
     done = [p.name for p in folds if (p / "model.json").exists()]
     if done:
-        return f"{run}: no fold is trained now; finished: {', '.join(done)}"
+        return (
+            f"{run}: no fold is trained now; finished: {', '.join(done)}: for a longer training, "
+            "run it with more minutes and another --out"
+        )
     return f"{run}: no training has begun there"
 
 # %% ../../nbs/64_train.control.ipynb #93092666
