@@ -294,6 +294,11 @@ def _cases_of(pairs):
         return [f[varying[-1]] for f in folders]
     return _without_tail([_shared(image, label) for image, label in stems])
 
+# %% ../../nbs/12_files.cohort.ipynb #lastword
+def _last_word(name):
+    "The last word of the name of a file, which may be its channel"
+    return re.split(r"[\W_]", _stem_and_end(name)[0])[-1]
+
 # %% ../../nbs/12_files.cohort.ipynb #2545d410
 def _pattern_of(names, cases, channel=False):
     "The pattern of files whose cases are known"
@@ -306,20 +311,54 @@ def _pattern_of(names, cases, channel=False):
         grouped |= part == "{group}"
         out.insert(0, part)
     stem_, end = _stem_and_end(paths[0][-1])
-    stem_ = re.sub(r"[^\W_]+$", "{channel}", stem_) if channel else stem_
+    if channel and len({_last_word(path[-1]) for path in paths}) > 1:
+        stem_ = re.sub(r"[^\W_]+$", "{channel}", stem_)
     name = (
         stem_ if "{case}" in out and cases[0] not in stem_ else stem_.replace(cases[0], "{case}", 1)
     )
     return "/".join([*out, name + end])
 
+# %% ../../nbs/12_files.cohort.ipynb #fileslike
+def _files_like(pattern, names):
+    "The names that follow a pattern"
+    return [name for name in names if _regex(pattern).fullmatch(name)]
+
+# %% ../../nbs/12_files.cohort.ipynb #movedto
+def _moved(pattern, i, old, new):
+    "A pattern with another folder at place `i`, if the old one stands there"
+    parts = pattern.split("/")
+    if i < len(parts) - 1 and parts[i] == old:
+        parts[i] = new
+    return "/".join(parts)
+
+# %% ../../nbs/12_files.cohort.ipynb #otherfolder
+def _other_folder(images, labels, names):
+    "The pattern of images with one folder exchanged, if a single other one has images alone; or ''"
+    used = {*_files_like(images, names), *_files_like(labels, names)}
+    parts, depth = images.split("/"), images.count("/")
+    for i, part in enumerate(parts[:-1]):
+        if "{" in part or "*" in part:
+            continue
+        folders = {name.split("/")[i] for name in names if name.count("/") == depth} - {part}
+        moved = [(_moved(images, i, part, new), _moved(labels, i, part, new)) for new in folders]
+        alone = [
+            one
+            for one, its_label in moved
+            if set(_files_like(one, names)) - used
+            and (its_label == labels or not _files_like(its_label, names))
+        ]
+        if len(alone) == 1:
+            return alone[0]
+    return ""
+
 # %% ../../nbs/12_files.cohort.ipynb #d21d148b
-def _test_pattern(images, names):
+def _test_pattern(images, labels, names):
     "The pattern of the test images, or ''"
     for old, new in (("training", "testing"), ("train", "test"), ("Train", "Test"), ("Tr", "Ts")):
         pattern = images.replace(old, new)
         if pattern != images and any(map(_regex(pattern).fullmatch, names)):
             return pattern
-    return ""
+    return _other_folder(images, labels, names)
 
 # %% ../../nbs/12_files.cohort.ipynb #3a6bc99c
 def _shape(pair):
@@ -341,7 +380,7 @@ def _guess_from(pairs, names, channels):
         n = len(set(found["images"]) & set(_matched(found["images"], found["labels"]).values()))
     except ValueError:
         return None
-    tests = _test_pattern(patterns["images"], names)
+    tests = _test_pattern(**patterns, names=names)
     return patterns | (dict(tests=tests) if tests else {}) if n >= len(pairs) else None
 
 # %% ../../nbs/12_files.cohort.ipynb #6f9eaa7c
