@@ -321,7 +321,8 @@ def _pattern_of(names, cases, channel=False):
 # %% ../../nbs/12_files.cohort.ipynb #fileslike
 def _files_like(pattern, names):
     "The names that follow a pattern"
-    return [name for name in names if _regex(pattern).fullmatch(name)]
+    regex = _regex(pattern)
+    return [name for name in names if regex.fullmatch(name)]
 
 # %% ../../nbs/12_files.cohort.ipynb #movedto
 def _moved(pattern, i, old, new):
@@ -356,7 +357,7 @@ def _test_pattern(images, labels, names):
     "The pattern of the test images, or ''"
     for old, new in (("training", "testing"), ("train", "test"), ("Train", "Test"), ("Tr", "Ts")):
         pattern = images.replace(old, new)
-        if pattern != images and any(map(_regex(pattern).fullmatch, names)):
+        if pattern != images and _files_like(pattern, names):
             return pattern
     return _other_folder(images, labels, names)
 

@@ -68,12 +68,12 @@ def _program(
 _json_option = Annotated[bool, typer.Option("--json", help="print JSON instead of a table")]
 
 # %% ../../nbs/96_out.cli.ipynb #962e3f05
-def _print_table(table, as_json):
-    "A table for people, or as JSON: a list with an object a row"
+def _print_table(table, as_json, widest=100):
+    "A table for people, with cells of at most `widest` characters, or as JSON: an object a row"
     if as_json:
         print(table.to_json(orient="records", indent=1))
     else:
-        print(table.to_string(index=False, na_rep="", max_colwidth=100))
+        print(table.to_string(index=False, na_rep="", max_colwidth=widest))
 
 # %% ../../nbs/96_out.cli.ipynb #efca75dd
 @_app.command("lessons")
@@ -617,13 +617,12 @@ def _rules(
     "Which score, tolerance and rule for empty labels suit a data set, with a reason for each"
     import pandas as pd
 
-    from seg_course.files.cohort import read_cohort
     from seg_course.look.rules import keep_rules, propose_rules, rule_facts
 
-    patterns = dict(images=images, labels=labels) if images else {}
-    patterns |= dict(label_map=label_map)
-    rules = propose_rules(rule_facts(read_cohort(data, **patterns)))
-    _print_table(pd.DataFrame(rules), as_json)
+    with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
+        cohort = _cohort_of(data, images, labels, label_map=label_map)
+        rules = propose_rules(rule_facts(cohort))
+    _print_table(pd.DataFrame(rules), as_json, widest=None)
     if run:
         Path(run).mkdir(parents=True, exist_ok=True)
         for line in keep_rules(run, rules):

@@ -20,7 +20,7 @@ import numpy as np
 import torch
 import torch.nn as nn
 from fastai.layers import ToTensorBase
-from timm.layers import Conv2dSame
+from timm.layers import Conv2dSame, get_same_padding
 
 from ..files.common import write_atomic
 from ..nets.unet2d import Encoder
@@ -62,7 +62,9 @@ def _pads_by_size(net):
 def _with_margin(conv):
     "A `Conv2dSame` with the margin that it has for multiples of its stride"
     sides = zip(conv.kernel_size, conv.stride, conv.dilation)
-    y, x = (max(dilation * (kernel - 1) + 1 - stride, 0) for kernel, stride, dilation in sides)
+    y, x = (
+        get_same_padding(stride, kernel, stride, dilation) for kernel, stride, dilation in sides
+    )
     plain = nn.Conv2d(
         conv.in_channels,
         conv.out_channels,
