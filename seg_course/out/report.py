@@ -168,13 +168,19 @@ def _contents(page):
     items = "".join(f'<li><a href="#{name}">{text}</a></li>' for name, text in heads)
     return f'<nav aria-label="Contents"><h2>Contents</h2><{kind}>{items}</{kind}></nav>'
 
+# %% ../../nbs/92_out.report.ipynb #whose92
+_whose_words = (
+    "Tables, figures and printed lines are of this run. The sentences between them were written for "
+    "the run whose outputs the notebook keeps: where they name numbers, those may be others."
+)
+
 # %% ../../nbs/92_out.report.ipynb #72c3a30c
 def _front(folder, title, page):
     "What stands before the notebook: title, summary, contents"
     summary = _score_table(folder) + _figures(folder)
     summary += _fact_table(folder, "params.json", "Settings")
     summary += _fact_table(folder, "versions.json", "Versions")
-    summary = f"<h2>Summary</h2>{summary}" if summary else ""
+    summary = f"<h2>Summary</h2>{summary}<p>{_whose_words}</p>" if summary else ""
     content = f"<h1>{html.escape(title)}: report</h1>{summary}{_contents(page)}"
     return f'<header class="report jp-RenderedHTMLCommon">{content}</header>'
 
