@@ -10,11 +10,11 @@ import platform
 import time
 from collections.abc import Iterator
 from pathlib import Path
-from statistics import median
 
 import psutil
 
 from ..files.common import check_number, check_path, read_table, write_json
+from .resume import epoch_seconds
 from .weights import check_facts, read_facts
 
 # %% ../../nbs/64_train.control.ipynb #bd675ac3
@@ -169,7 +169,7 @@ def _left(rows, facts):
     "Minutes that a training has left; 0 for one that is over"
     if not facts or not rows:
         return 0.0
-    seconds = median(row["seconds"] for row in rows[-5:])
+    seconds = epoch_seconds(rows)
     return round(seconds * max(facts["pace"][2] - len(rows), 0) / 60, 1)
 
 # %% ../../nbs/64_train.control.ipynb #75c1f28d

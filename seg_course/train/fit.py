@@ -153,11 +153,11 @@ def _make_room(learn, folder, error):
 # %% ../../nbs/61_train.fit.ipynb #72ca0ff1
 def _say_pace(resume):
     "Say that a training has another length now, and why"
-    pace, planned = resume.goal, resume.settings["epochs"]
+    pace = resume.goal
     how = "" if pace.cool is None else ", with a learning rate that goes down until then"
     print(
-        f"{resume.folder.name}: epoch {len(resume.rows)} of {planned} is done; {resume.why}, "
-        f"the training will end after epoch {pace.epochs}{how}"
+        f"{resume.folder.name}: {len(resume.rows)} epochs are done; {resume.why}, the training "
+        f"now has {pace.epochs}{how}"
     )
 
 # %% ../../nbs/61_train.fit.ipynb #7a95477e
