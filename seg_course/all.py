@@ -68,7 +68,7 @@ from .look.explore import (
     suspicious,
     target_stats,
 )
-from .look.page import close_up, draw_case, look_page, show_maps
+from .look.page import close_up, draw_case, look_page, look_sheet, show_maps
 from .nets.build import build_unet, move_net, unets
 from .nets.decoder import SmallUnet, activations, nearest_unet
 from .nets.loss import (
@@ -242,6 +242,7 @@ from .train.weights import encoder_settings, join_nets, load_net, load_nets, sav
 __all__ = [
     "show_maps",
     "look_page",
+    "look_sheet",
     "draw_case",
     "close_up",
     "BatchSource",

@@ -13,7 +13,7 @@ import pandas as pd
 
 from ..files.behaviour import map_cases
 from ..files.cohort import read_case
-from ..files.common import read_json, write_json
+from ..files.common import check_number, read_json, write_json
 from .explore import mask_targets
 
 # %% ../../nbs/17_look.rules.ipynb #2e31b6f1
@@ -137,17 +137,34 @@ def _lesions(facts):
     return [_rule("also", "recall of lesions, by volume", reason)]
 
 # %% ../../nbs/17_look.rules.ipynb #4a096806
+def _check_given(given):
+    "Refuse rules that no score here follows"
+    known = ("metric", "tolerance_mm", "empty")
+    for name, value in given.items():
+        if name not in known:
+            raise ValueError(f"rule {name!r}: choose among {list(known)}")
+        if name == "metric":
+            if not isinstance(value, str):
+                raise ValueError(f"metric {value!r}: a name is expected, as dice, nsd or hd95_mm")
+        else:
+            check_number(value, name, 0)
+
+# %% ../../nbs/17_look.rules.ipynb #dd9d5578
 def propose_rules(
     facts: dict,  # from `rule_facts`
+    **given,  # what the competition rules: metric='dice', tolerance_mm=2, empty=0
 ) -> list:  # dicts: rule, value, reason
     """Metric, tolerance and rule for empty labels, each with its reason
 
-    Raises `ValueError` for facts that lack what the reasons need."""
+    A rule that is given takes the place of the proposed one, and its reason is *given*. Raises
+    `ValueError` for facts that lack what the reasons need, and for a rule that is none."""
     lacking = [k for k in ("labels", "targets", "diameter_mm", "spacing_mm") if k not in facts]
     if lacking:
         raise ValueError(f"facts: {lacking} are missing: take those of `rule_facts`")
     beside = _rule("also", "hd95_mm", "one far voxel that overlap forgives may matter to a surgeon")
-    return [_overlap(facts), _tolerance(facts), _empty(facts), *_lesions(facts), beside]
+    rules = [_overlap(facts), _tolerance(facts), _empty(facts), *_lesions(facts), beside]
+    _check_given(given)
+    return [_rule(r["rule"], given[r["rule"]], "given") if r["rule"] in given else r for r in rules]
 
 # %% ../../nbs/17_look.rules.ipynb #a399e349
 def keep_rules(
@@ -156,12 +173,16 @@ def keep_rules(
 ) -> (
     list
 ):  # lines that say what differs from the rules that were written first; none if nothing does
-    "Write the rules of a run down, or say how they differ from those that stand there"
+    """Write the rules of a run down, or say how they differ from those that stand there
+
+    What was given then still holds, whatever is proposed now."""
     file = Path(run) / "rules.json"
     if not file.exists():
         write_json(file, rules)
         return []
-    first = {(r["rule"], str(r["value"])) for r in read_json(file, "delete it")}
-    now = {(r["rule"], str(r["value"])) for r in rules}
+    kept = read_json(file, "delete it")
+    given = {r["rule"] for r in kept if r["reason"] == "given"}
+    first = {(r["rule"], str(r["value"])) for r in kept if r["rule"] not in given}
+    now = {(r["rule"], str(r["value"])) for r in rules if r["rule"] not in given}
     gone = [f"{name} was {value} before the training" for name, value in sorted(first - now)]
     return gone + [f"{name} is {value} now" for name, value in sorted(now - first)]

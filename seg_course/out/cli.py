@@ -162,15 +162,15 @@ def _print_scores(file):
     if not file.exists():
         return
     try:
-        table = summary(pd.read_csv(file)).round(4)
+        names = json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["labels"]
+        names = dict(names)
+    except (OSError, ValueError, KeyError, TypeError):
+        names = {}  # a notebook of one's own need not keep names
+    try:
+        table = summary(pd.read_csv(file), names).round(4)
     except ValueError as e:  # a lesson may score in its own way
         print(f"{file}: {e}")
         return
-    try:
-        names = json.loads((file.parent / "run.json").read_text(encoding="utf-8"))["labels"]
-        table = table.rename(index={f"label {c}": name for c, name in names.items()})
-    except (OSError, ValueError, KeyError, AttributeError):
-        pass  # a notebook of one's own need not keep names
     print(table.to_string())
 
 # %% ../../nbs/96_out.cli.ipynb #d04f34ce
@@ -215,11 +215,13 @@ def _run(
     labels: _labels_option = "",
     tests: _tests_option = "",
     label_map: _label_map_option = "",
+    names: _names_option = "",
     engine: _engine_option = "",
 ):
     "Execute a lesson or your notebook; model, scores and an HTML report go to its run folder"
     known = lesson_params(find_lesson(lesson))
-    patterns = dict(images=images, labels=labels, tests=tests, label_map=label_map)
+    _label_names(names)  # refused here, before the notebook runs
+    patterns = dict(images=images, labels=labels, tests=tests, label_map=label_map, names=names)
     given = _given_params(p, params, data, minutes=minutes, **patterns)
     try:
         folder = run_lesson(lesson, check_params(given, known), out)
@@ -297,22 +299,37 @@ def _write_page(file, text):
     print(f"{file}: open it in a browser", file=sys.stderr)
 
 # %% ../../nbs/96_out.cli.ipynb #8be1f1ff
+def _write_picture(file, pixels):
+    "Write a picture whole or not at all"
+    from matplotlib.image import imsave
+
+    from seg_course.files.common import write_atomic
+
+    write_atomic(Path(file), lambda part: imsave(part, pixels, format="png"))
+    print(f"{file}: a picture of {pixels.shape[1]} x {pixels.shape[0]} px", file=sys.stderr)
+
+# %% ../../nbs/96_out.cli.ipynb #a7ffb748
 @_app.command("look")
 def _look(
     data: Annotated[str, typer.Argument(help="folder of a data set, or a CSV file")],
     cases: Annotated[int, typer.Option(help="that are shown, spread over the list")] = 6,
     slices: Annotated[int, typer.Option(help="of each case")] = 2,
-    out: Annotated[str, typer.Option(help="page to write (HTML)")] = "look.html",
+    out: Annotated[
+        str, typer.Option(help="page to write (HTML), or one picture (a name that ends in .png)")
+    ] = "look.html",
     images: _images_option = "",
     labels: _labels_option = "",
     label_map: _label_map_option = "",
     names: _names_option = "",
 ):
     "Some cases with their labels on one page, with key and scale"
-    from seg_course.look.page import look_page
+    from seg_course.look.page import look_page, look_sheet
 
     df = _cohort_of(data, images, labels, names=names, label_map=label_map)
-    _write_page(out, look_page(df, cases, slices, title=Path(data).name))
+    if out.lower().endswith(".png"):
+        _write_picture(out, look_sheet(df, cases, slices))
+    else:
+        _write_page(out, look_page(df, cases, slices, title=Path(data).name))
 
 # %% ../../nbs/96_out.cli.ipynb #4826bf67
 @_app.command("fetch")
@@ -472,6 +489,7 @@ def _score(
     surface: Annotated[
         str, typer.Option(help="voxel (as MONAI) or surfel (as DeepMind surface-distance)")
     ] = "voxel",
+    names: _names_option = "",
     engine: _engine_option = "",
     as_json: _json_option = False,
 ):
@@ -481,6 +499,7 @@ def _score(
 
     _check_table_file(out)
     rules = dict(empty=empty, tol_mm=tol_mm, surface=surface)
+    given = _label_names(names)
     scores, notes = score_files(preds, labels, label_map=label_map, **rules)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         _print_left_out(notes)
@@ -489,10 +508,11 @@ def _score(
     if out:
         Path(out).parent.mkdir(parents=True, exist_ok=True)
         write_csv(out, scores)
+    means = summary(scores, scores.attrs["labels"] | given)
     if as_json:
-        _print_table(summary(scores).rename_axis("label").reset_index(), as_json)
+        _print_table(means.rename_axis("label").reset_index(), as_json)
     else:
-        print(summary(scores).round(4).to_string())
+        print(means.round(4).to_string())
         _print_rules(**rules)
     if notes["faults"]:
         raise typer.Exit(1)
@@ -612,6 +632,15 @@ def _rules(
     images: _images_option = "",
     labels: _labels_option = "",
     label_map: _label_map_option = "",
+    p: Annotated[
+        Optional[list[str]],
+        typer.Option(
+            "-p",
+            "--param",
+            metavar="NAME=VALUE",
+            help="a rule of the competition: metric, tolerance_mm or empty",
+        ),
+    ] = None,
     as_json: _json_option = False,
 ):
     "Which score, tolerance and rule for empty labels suit a data set, with a reason for each"
@@ -619,9 +648,10 @@ def _rules(
 
     from seg_course.look.rules import keep_rules, propose_rules, rule_facts
 
+    given = {name: plain_value(text) for name, text in _given_params(p, None).items()}
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         cohort = _cohort_of(data, images, labels, label_map=label_map)
-        rules = propose_rules(rule_facts(cohort))
+        rules = propose_rules(rule_facts(cohort), **given)
     _print_table(pd.DataFrame(rules), as_json, widest=None)
     if run:
         Path(run).mkdir(parents=True, exist_ok=True)

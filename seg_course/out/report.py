@@ -170,8 +170,8 @@ def _contents(page):
 
 # %% ../../nbs/92_out.report.ipynb #whose92
 _whose_words = (
-    "Tables, figures and printed lines are of this run. The sentences between them were written for "
-    "the run whose outputs the notebook keeps: where they name numbers, those may be others."
+    "Tables, figures and printed lines are of this run. The sentences between them were written "
+    "for the run whose outputs the notebook keeps: where they name numbers, those may be others."
 )
 
 # %% ../../nbs/92_out.report.ipynb #72c3a30c

@@ -503,7 +503,10 @@ def why_useless(
     got = named_files(Path(folder), tuple(mask_readers))
     files = [got[case] for case in images if case in got]
     seen = set().union(*(np.unique(mask_readers[suffix(f)](f).data).tolist() for f in files))
-    advice = "look at the worst case, and train longer or with other settings"
+    advice = (
+        "look at the worst case; if its labels lie well, train for more minutes first, then with "
+        "more folds, then with a larger `size` or a finer `spacing` in `fixed`"
+    )
     if len(seen) < 2:
         names = ", ".join(str(labels.get(c, c)) for c in seen) or "nothing"
         return f"every voxel of all {len(files)} predictions is {names}: {advice}"

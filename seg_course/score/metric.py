@@ -403,6 +403,7 @@ def _check_table(scores):
 # %% ../../nbs/45_score.metric.ipynb #b019b631
 def summary(
     scores: pd.DataFrame,  # a row a case, from `case_scores`
+    names: dict | None = None,  # label value -> name, for the rows; None: label 1, label 2, ...
 ) -> pd.DataFrame:  # a row a label or region and one for their mean; a column a score, and `cases`
     """The mean scores of each label, and their mean; `cases` counts the rows with a distance.
 
@@ -414,9 +415,10 @@ def summary(
     labels = list(dict.fromkeys(c for _, _, c in named))
     if all(c.isdigit() for c in labels):
         labels.sort(key=int)
+    said = {str(c): name for c, name in (names or {}).items()}
     out = pd.DataFrame(
         {kind: [scores[f"{kind}_{c}"].mean() for c in labels] for kind in kinds},
-        index=[f"label {c}" if c.isdigit() else c for c in labels],
+        index=[said.get(c, f"label {c}" if c.isdigit() else c) for c in labels],
     )
     out.loc["mean"] = out.mean()
     scored = [int(scores[f"{kinds[-1]}_{c}"].notna().sum()) for c in labels]
@@ -715,7 +717,7 @@ def score_files(
     is not scored. Raises `ValueError` for
     folders without a file of the same name, and for labels of which none can be read. A single
     case that cannot be scored is listed under `faults`, and a label that only predictions have
-    under `labels`.
+    under `labels`. The names of the data set are in `attrs["labels"]` of the scores.
     """
     rules = dict(empty=empty) | kw
     _check_rules(**rules)
@@ -745,4 +747,6 @@ def score_files(
         faults=[f["fault"] for f in cases if "fault" in f],
         labels=_label_notes(true, predicted),
     )
-    return _score_table(cases, regions or sorted(labels) or [1], rules), notes
+    scores = _score_table(cases, regions or sorted(labels) or [1], rules)
+    scores.attrs["labels"] = {c: name for c, name in names.items() if c}
+    return scores, notes
