@@ -163,27 +163,33 @@ def tests():
 
 
 def case_scores(runs):
-    "Dice of each case: rows are seeds, columns are cases"
-    return pd.DataFrame(runs.cases.tolist())
+    "Dice of each case: rows are seeds, columns are cases of all folds; NaN where a fold was not run"
+    rows = {}
+    for run in runs.itertuples():
+        rows.setdefault(run.seed, {}).update(run.cases)
+    return pd.DataFrame(rows).T
 
 
-def drawn(rng, scores, rows):
-    "Mean over some columns and over seeds that are drawn with replacement; a single one stays"
+def drawn(rng, scores):
+    "Dice of each case, a mean over seeds that are drawn with replacement; a single one stays"
     seeds = rng.integers(0, len(scores), len(scores))
-    return scores[seeds][:, rows].mean()
+    some = scores[seeds]
+    known = ~np.isnan(some)
+    return np.where(known, some, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
 
 
 def interval(ours, theirs, patients, n=5000):
     """95 % interval of a mean gain
 
     Scores are arrays (seeds, cases). Patients are drawn with replacement, the same ones for both,
-    and the seeds of each: with one seed, its luck is not in the interval."""
+    and the seeds of each: with one seed, its luck is not in the interval. A case of a fold that
+    the drawn seeds did not run is left out."""
     rng = np.random.default_rng(0)
     of_patient = [np.flatnonzero(patients == name) for name in np.unique(patients)]
     gains = []
     for draw in rng.integers(0, len(of_patient), (n, len(of_patient))):
         rows = np.concatenate([of_patient[i] for i in draw])
-        gains.append(drawn(rng, ours, rows) - drawn(rng, theirs, rows))
+        gains.append(np.nanmean((drawn(rng, ours) - drawn(rng, theirs))[rows]))
     return np.percentile(gains, [2.5, 97.5]).round(3).tolist()
 
 
@@ -191,16 +197,18 @@ def compared(ours, theirs, data):
     "Gain of this project over a peer on the cases of both, and its interval"
     a, b = case_scores(ours), case_scores(theirs)
     cases = a.columns.intersection(b.columns)
-    a, b = a[cases].values, b[cases].values
+    a, b = a[cases], b[cases]
     split = pd.read_csv(HERE / "league" / f"{data}.csv", dtype=str).set_index("case")
-    return round(float(a.mean() - b.mean()), 4), interval(a, b, split.patient[cases].values)
+    patients = split.patient[cases].values
+    return round(float((a.mean() - b.mean()).mean()), 4), interval(a.values, b.values, patients)
 
 
 def row_of(runs, ours, data):
     "A row of the table: one contestant with one setting, all its seeds"
     row = dict(
-        Dice=round(float(runs["mean"].mean()), 4),
-        seeds=", ".join(f"{m:.3f}" for m in runs.sort_values("seed")["mean"]),
+        Dice=round(float(case_scores(runs).mean().mean()), 4),
+        cases=len(case_scores(runs).columns),
+        trainings=", ".join(f"{m:.3f}" for m in runs.sort_values(["seed", "fold"])["mean"]),
         steps=int(runs.steps.mean()),
         minutes=round(float(runs.train_s.mean() / 60), 1),
         processor=round(float(runs.cpu_s.mean() / 60), 1),
@@ -215,8 +223,8 @@ def row_of(runs, ours, data):
 def table(runs):
     "Rows of the report"
     rows = {}
-    cell = ["data", "minutes", "fold", "threads", "clock"]
-    for (data, minutes, _, threads, clock), group in runs.groupby(cell):
+    cell = ["data", "minutes", "threads", "clock"]
+    for (data, minutes, threads, clock), group in runs.groupby(cell):
         ours = group[(group.contestant == "ours") & (group.choice.astype(str) == "{}")]
         keys = [group.contestant, group.choice.map(json.dumps)]
         for (contestant, choice), some in group.groupby(keys, sort=False):
