@@ -258,7 +258,7 @@ def _plan_patch(plan, facts, device):
     plan.put(
         "context",
         context,
-        "a slice is seen with its neighbours, as channels" if context else "no neighbours",
+        "slices on each side that are seen too, as channels" if context else "no neighbours",
     )
     area = float(np.prod(plan["size"]))
     bs = 4 if device == "cpu" else int(np.clip(limit["voxels"] * 2 // area, 4, 32))
