@@ -82,14 +82,25 @@ def plan_transforms(
     return out
 
 # %% ../../nbs/86_plan.run.ipynb #792289f9
+def _always(plan):
+    "Labels that all of many training cases have: a prediction without one scores 0 for certain"
+    if plan.facts["read"] < 20:
+        return []
+    return [int(c) for c, label in plan.facts["labels"].items() if label["cases"] == 1]
+
+# %% ../../nbs/86_plan.run.ipynb #818c586b
 def plan_post(
     plan: Plan,  # from `plan_settings`
-    weights: tuple = (0.7, 0.85, 1.0, 1.2, 1.5),  # of the foreground, see `decode`
-) -> list:  # settings for `tune_post`, each a list of functions
-    "The post-processing to try: every repair of the plan with every weight of the foreground"
+    weights: tuple = (1.0, 0.7, 0.85, 1.2, 1.5),  # of the foreground, see `decode`
+) -> list:  # settings for `tune_post`, each a list of functions; the first one is the plainest
+    """The post-processing to try: every repair of the plan with every weight of the foreground
+
+    A label that all training cases have (20 at least) is never missing from a prediction."""
     _check_plan(plan)
     repairs = [post_from_json(rules) for rules in plan["post"]]
-    return [[partial(decode, fg_weight=w), *rules] for w in weights for rules in repairs]
+    always = _always(plan)
+    decoders = [partial(decode, fg_weight=w, always=always) for w in weights]
+    return [[decoder, *rules] for decoder in decoders for rules in repairs]
 
 # %% ../../nbs/86_plan.run.ipynb #4edfcc76
 def _weights(plan, folder):

@@ -26,7 +26,7 @@ from ..files.common import check_items, check_path, write_csv, write_json
 from ..files.read import read_scan
 from ..files.scan import Scan
 from .infer import find_images, load_oof, predict_oof, predict_probs
-from .post import apply_post, decode, post_to_json
+from .post import apply_post, decode, post_from_json, post_to_json
 from .tune import choose_proven, tune_post
 from ..score.calibration import doubt_table, expected_dice, spread_of
 from ..score.metric import counts, dice
@@ -339,6 +339,12 @@ def _prepare_members(runs, data, device):
     return _predict_held(runs, data, device), models[0]
 
 # %% ../../nbs/73_predict.ensemble.ipynb #7bfb51f0
+def _kept_post(run):
+    "The post-processing of a run; none if it has not got that far"
+    file = run / "post.json"
+    return post_from_json(read_facts(file, _once_more, list)) if file.exists() else []
+
+# %% ../../nbs/73_predict.ensemble.ipynb #c24d6ba2
 def make_ensemble(
     runs: list,  # run folders, two or more
     out: str | Path,  # folder to write; it predicts like a run
@@ -348,7 +354,7 @@ def make_ensemble(
 ) -> tuple[pd.DataFrame, list]:  # table of mean scores, as from `tune_weights`; weights
     """Join runs into an ensemble, with weights and post-processing chosen out of fold
 
-    The folder also gets scores.csv, from weights and rules that each case did not choose, so that
+    The post-processing of the best member stays, unless another one gains. The folder also gets scores.csv, from weights and rules that each case did not choose, so that
     it can be compared with its members. Raises `ValueError` for runs that answer different
     questions, or that share no case which none of them was trained on."""
     check_items(runs, "runs", "run folders")
@@ -361,7 +367,8 @@ def make_ensemble(
     load = partial(load_members, runs=runs, cohorts=cohorts)
     weights, table, by_case = tune_weights(cases, load, groups, empty=empty)
     mixed = partial(_load_mixed, runs=runs, cohorts=cohorts, weights=weights)
-    post, _, posts = tune_post(cases, mixed, groups, empty=empty)
+    before = _kept_post(runs[int(np.argmax(table.attrs["alone"]))])
+    post, _, posts = tune_post(cases, mixed, groups, empty=empty, reference=before)
     part = out.with_name(f".{os.getpid()}.{out.name}")
     try:
         _write_members(part, runs, weights, data)

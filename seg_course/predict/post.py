@@ -41,20 +41,45 @@ def _check_amount(name, value, unit, most=float("inf")):
         raise ValueError(f"{name} {value!r} {unit}: a number of 0 or more is expected{limit}")
 
 # %% ../../nbs/71_predict.post.ipynb #9da03435
+def _check_always(always, n_classes):
+    "Refuse what are no foreground labels of the probabilities"
+    if not isinstance(always, (list, tuple)) or any(type(c) is not int for c in always):
+        raise ValueError(f"always {always!r}: a list of label values is expected, as [1]")
+    odd = [c for c in always if not 1 <= c < n_classes]
+    if odd:
+        raise ValueError(f"always {always!r}: labels are 1 to {n_classes - 1} here")
+
+# %% ../../nbs/71_predict.post.ipynb #622bd820
+def _with_guess(msk, prob, label):
+    "Labels (Z,Y,X), and where a label is missing, its likeliest place in the background"
+    free = msk == 0
+    if (msk == label).any() or not free.any():
+        return msk
+    highest = prob[free].max()
+    if highest > 0:
+        msk[free & (prob >= highest / 2)] = label
+    return msk
+
+# %% ../../nbs/71_predict.post.ipynb #cc268f52
 @decoder
 def decode(
     probs: np.ndarray,  # (classes,Z,Y,X), 0 to 1
     fg_weight: float = 1.0,  # foreground probabilities are multiplied by this number
+    always: list | tuple = (),  # labels that every case has: the likeliest place, if none wins
 ) -> np.ndarray:  # labels (Z,Y,X), uint8
     """The likeliest label of each voxel, with foreground weighted
 
-    Raises `ValueError` for NaN and for weights below 0."""
+    Raises `ValueError` for NaN, for weights below 0, and for labels that are not there."""
     _check_amount("fg_weight", fg_weight, "times")
     probs = np.asarray(probs, np.float32)
     _check_probs(probs)
+    _check_always(always, len(probs))
     best = probs[1:].argmax(0)
     highest = np.take_along_axis(probs[1:], best[None], 0)[0]
-    return np.where(highest * fg_weight > probs[0], best + 1, 0).astype(np.uint8)
+    msk = np.where(highest * fg_weight > probs[0], best + 1, 0).astype(np.uint8)
+    for label in always:
+        msk = _with_guess(msk, probs[label], label)
+    return msk
 
 # %% ../../nbs/71_predict.post.ipynb #712ccf7a
 def _check_share(p):

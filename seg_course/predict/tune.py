@@ -212,7 +212,7 @@ def tune_post(
     cases: list,  # names of cases with out-of-fold probabilities
     load: Callable,  # name -> (probabilities (classes,Z,Y,X), truth (Z,Y,X))
     groups: list = None,  # patient of each case, who stays in one half; None: every case its own
-    candidates: list = _candidates,  # settings to try; `[]` is the reference and always tried
+    candidates: list = _candidates,  # settings to try
     score: Callable = None,  # (labels, truth, name) -> score; None: mean Dice of the foreground
     *,
     empty: float = None,  # Dice of a label that neither side has; needed where `score` is None
@@ -221,6 +221,7 @@ def tune_post(
     n_jobs: int = 1,  # processes
     seconds: float = None,  # after this time no more settings are tried; None: all are tried
     ignore: int = None,  # value of the truth that marks voxels nobody annotated, for the mean Dice
+    reference: list = (),  # setting that stays unless another one gains; (): no post-processing
 ) -> tuple:  # (setting, table of mean scores, dict: name -> setting that the others chose)
     """Choose post-processing by the mean score of cases; report its gain on other cases
 
@@ -234,10 +235,12 @@ def tune_post(
     _check_tuning(cases, load, score, empty, min_gain, seconds)
     _check_owners(cases, groups, folds)
     _check_candidates(candidates)
-    trials = [[], *candidates]
+    trials = [list(reference), *candidates]
+    _check_candidates(trials[:1])
     rule = dict(empty=empty, ignore=ignore)
     scores = _score_all(cases, load, trials, score, rule, n_jobs, seconds)
-    best, table, chosen = choose_proven(scores, groups, folds, min_gain)
+    name = "as it was" if reference else "no post-processing"
+    best, table, chosen = choose_proven(scores, groups, folds, min_gain, name)
     if not table.attrs["parts"]:
         warnings.warn(
             f"tuning: all {len(cases)} cases are of one part, so nothing can be measured and "
