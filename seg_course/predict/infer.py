@@ -23,7 +23,7 @@ import torch
 from ..batch.patch import box_coords, centre_spans, neighbours
 from ..batch.whole import whole_size
 from ..files.behaviour import readers
-from ..files.cohort import read_case, read_cohort
+from ..files.cohort import guess_images, read_case, read_cohort
 from seg_course.files.common import (
     check_frame,
     check_items,
@@ -621,9 +621,11 @@ def _deeper(images):
     files = [f for f in visible_files(Path(images)) if suffix(f) in readers]
     if not files:
         return ""
-    first = files[0].relative_to(images)
-    pattern = "/".join([str(images), *["*"] * (len(first.parts) - 1), "{case}" + suffix(first)])
-    return f", but {len(files)} in its folders, such as {first}: give a pattern, like {pattern!r}"
+    found = f", but {len(files)} in its folders, such as {files[0].relative_to(images)}: give "
+    pattern = guess_images(images)
+    if not pattern:
+        return found + "a pattern, with {case} where the name of the case stands"
+    return f"{found}the pattern {f'{images}/{pattern}'!r}"
 
 # %% ../../nbs/68_predict.infer.ipynb #bffcfd79
 def _listed(images):
