@@ -264,7 +264,6 @@ def plot(runs, file):
     matplotlib.use("agg")
     import matplotlib.pyplot as plt
 
-    runs = runs[(runs.contestant != "ours") | (runs.choice == {})]
     runs = _plan_or_peer(runs)
     names = sorted(runs.data.unique())
     axes = plt.subplots(1, len(names), figsize=(3.6 * len(names), 3), dpi=80, squeeze=False)[1][0]

@@ -69,6 +69,7 @@ from .look.explore import (
     target_stats,
 )
 from .look.page import close_up, draw_case, look_page, look_sheet, show_maps
+from .look.rules import run_rules
 from .nets.build import build_unet, move_net, unets
 from .nets.decoder import SmallUnet, activations, nearest_unet
 from .nets.loss import (
@@ -343,6 +344,7 @@ __all__ = [
     "rank_dice",
     "run_cohort",
     "run_doubt",
+    "run_rules",
     "run_scores",
     "runs_table",
     "grid_points",
