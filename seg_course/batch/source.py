@@ -288,7 +288,7 @@ class BatchSource(Shown):
         )
         size = f"{self.cases.nbytes / 1e6:,.0f} MB"
         kept = where[self.cases.tier]
-        return f"{len(self.idx):,} slices of {len(self.cases.labs)} cases, {size}: {kept}"
+        return f"{len(self.cases.labs)} cases, {len(self.idx):,} slices, {size}: {kept}"
 
     def _channels_around(self, context):
         if self.box:

@@ -4,13 +4,16 @@
 
 # %% auto #0
 __all__ = ['segthor_labels', 'mmwhs_values', 'layouts', 'region_labels', 'dataset_json', 'image_files', 'named_files',
-           'visible_files']
+           'unpack_labels', 'visible_files']
 
 # %% ../../nbs/11_files.layout.ipynb #64d5a52e
 import os
 import re
+import shutil
 import unicodedata
 import warnings
+import zipfile
+import zlib
 from collections import Counter
 from pathlib import Path
 
@@ -366,6 +369,57 @@ def named_files(
     If all kinds are asked for, data of an unknown kind are listed, too, so that reading them says
     so. Raises `ValueError` if two files have one name and different ends."""
     return _labels_in(d) if kinds is None else _named(d, kinds, set(readers) <= set(kinds))
+
+# %% ../../nbs/11_files.layout.ipynb #269b2f7a
+def _zipped_files(zipped, file):
+    "name -> entry of the files in an open zip, without their folders and without hidden ones"
+    out = {}
+    for entry in zipped.infolist():
+        name = entry.filename.replace("\\", "/").split("/")[-1]
+        if not name or name.startswith("."):
+            continue
+        if name in out and suffix(name) in mask_readers:
+            raise ValueError(
+                f"{file}: {name} is in it twice, in two folders: leave one of them out"
+            )
+        out[name] = entry
+    return out
+
+# %% ../../nbs/11_files.layout.ipynb #1cfa14af
+def _check_zipped(entries, file, most_gb):
+    "Refuse a zip without label maps, and one that would fill the disk"
+    if not any(suffix(name) in mask_readers for name in entries):
+        ends = ", ".join(mask_readers)
+        raise ValueError(f"{file}: no label map in it, but {few(entries)}: {ends} are read")
+    size = sum(entry.file_size for entry in entries.values()) / 1e9
+    if size > most_gb:
+        raise ValueError(
+            f"{file}: {size:.3g} GB unpacked, more than {most_gb:g} GB: unpack it yourself, and "
+            "name the folder"
+        )
+
+# %% ../../nbs/11_files.layout.ipynb #04a2ce1b
+def unpack_labels(
+    file: str | Path,  # .zip file with label maps, in folders or not
+    folder: str | Path,  # folder to write to, which is there
+    most_gb: float = 20.0,  # larger ones are refused, GB unpacked
+) -> list:  # paths of the files
+    """Unpack the files of a zip into one folder, without the folders in the zip
+
+    Raises `ValueError` for a zip that is damaged, locked, too large or without label maps, and for
+    two label maps of one name."""
+    written = []
+    try:
+        with zipfile.ZipFile(file) as zipped:
+            entries = _zipped_files(zipped, file)
+            _check_zipped(entries, file, most_gb)
+            for name, entry in entries.items():
+                written.append(Path(folder) / name)
+                with zipped.open(entry) as source, open(written[-1], "wb") as target:
+                    shutil.copyfileobj(source, target)
+    except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError, NotImplementedError) as e:
+        raise ValueError(f"{file}: cannot be unpacked ({e}): write it again") from None
+    return written
 
 # %% ../../nbs/11_files.layout.ipynb #b52d4dc3
 def _two_folders(path, split, labels, image_dir="", label_dir=""):

@@ -33,12 +33,13 @@ def guess_groups(
     check_items(cases, "cases", "names of cases")
     found = [_last_part.match(str(case)) for case in cases]
     if not all(found) or not found:
-        return "", "the names do not have a common part before a separator"
+        return "", "their names have no part before a separator"
     size = pd.Series([m[1] for m in found]).value_counts()
     if size.max() == 1:
-        return "", "no two names share what stands before their last part"
+        return "", "no two names begin alike"
     if len(size) < least or size.mean() > most:
-        return "", f"only {len(size)} beginnings of names for {len(cases)} cases"
+        few_ones = f"their names have only {len(size)} different beginnings"
+        return "", "all names begin alike" if len(size) == 1 else few_ones
     shared = size.index[0]
     why = f"{len(cases)} names have {len(size)} beginnings, {shared!r} is one of {size.max()} cases"
     return _last_part.pattern, why
@@ -53,7 +54,7 @@ def find_patients(
         return df
     rule, why = guess_groups(list(df.case))
     if not rule:
-        print(f"every case counts as a patient of its own: {why}")
+        print(f"{len(df)} patients: each case counts as one, since {why}")
         return df
     out = df.assign(group=[re.match(rule, case)[1] for case in df.case])
     print(f"{out.group.nunique()} patients: {why}")
