@@ -419,11 +419,14 @@ def _run_own(file):
         raise ValueError(f"--with {file}: {type(e).__name__}: {e}") from None
 
 # %% ../../nbs/96_out.cli.ipynb #d800102d
-def _check_run(run):
-    "Refuse what is no run folder, or one of no finished run"
+def _check_run(run, finished=True):
+    "Refuse what is no run folder, or one that cannot predict yet"
     if not Path(run).is_dir():
-        raise ValueError(f"{run}: no such run folder; `seg_course runs` lists those that are there")
-    if not any((Path(run) / name).is_file() for name in ("run.json", "ensemble.json")):
+        raise ValueError(
+            f"{run}: no such run folder: name that of a finished run; `seg_course runs` lists those "
+            "that are there"
+        )
+    if finished and not any((Path(run) / name).is_file() for name in ("run.json", "ensemble.json")):
         raise ValueError(
             f"{run}: run.json is missing: name the folder of a finished run (it contains run.json "
             "and fold0/)"
@@ -603,10 +606,10 @@ def _score(
     as_json: _json_option = False,
 ):
     "Scores per case, in mm, and their means"
+    _check_table_file(out)
     from seg_course.files.common import write_csv
     from seg_course.score.metric import score_files, summary
 
-    _check_table_file(out)
     rules = dict(empty=empty, tol_mm=tol_mm, surface=surface)
     given = _label_names(names)
     with _as_folder(preds) as folder:
@@ -669,6 +672,7 @@ def _export(
     "Write a run as others want to have it, without the names of cases"
     for file in own or []:
         _run_own(file)
+    _check_run(run)
     from seg_course.files.cohort import read_cohort
     from seg_course.out.bundle import export_run
 
@@ -1026,6 +1030,8 @@ def _ensemble(
     device: Annotated[str, typer.Option(help="cpu or cuda")] = "cpu",
 ):
     "Runs that predict together, with weights that are kept where they are better out of fold"
+    for run in runs:
+        _check_run(run, finished=False)
     from seg_course.predict.ensemble import make_ensemble
 
     table, weights = make_ensemble(runs, out, data, empty, device)
@@ -1082,6 +1088,7 @@ def _doubt(
         raise ValueError(
             f"--out {out}: it is for the maps of --images: leave it out, or name images"
         )
+    _check_run(run, finished=False)
     import matplotlib.pyplot as plt
 
     from seg_course.predict.ensemble import run_doubt
@@ -1112,11 +1119,12 @@ def _suspects(
     as_json: _json_option = False,
 ):
     "Labels that the networks contradict with certainty, the most suspicious first"
+    _check_table_file(out)
+    _check_run(run, finished=False)
     from seg_course.files.common import write_csv
     from seg_course.predict.ensemble import load_held
     from seg_course.score.suspect import suspect_labels, suspect_words
 
-    _check_table_file(out)
     cases, load = load_held(run, data, device)
     table = suspect_labels(cases, load, slices)
     if out:
