@@ -1142,12 +1142,13 @@ def _correct(
     out: Annotated[str, typer.Option(help="CSV file to write, above images and labels")],
     images: _images_option = "",
     labels: _labels_option = "",
+    tests: _tests_option = "",
 ):
     "A new version of a data set, whose labels are the corrected ones where there are some"
     from seg_course.files.cohort import read_cohort
     from seg_course.score.suspect import correct_cohort
 
-    patterns = dict(images=images, labels=labels) if images else {}
+    patterns = dict(images=images, labels=labels, tests=tests) if images else {}
     new = correct_cohort(read_cohort(data, **patterns), corrected, out)
     for row in new[new.label.map(lambda f: Path(f).parent == Path(corrected))].itertuples():
         print(f"{row.case}: {row.corrected} voxels changed")
