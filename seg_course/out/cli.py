@@ -423,8 +423,8 @@ def _check_run(run, finished=True):
     "Refuse what is no run folder, or one that cannot predict yet"
     if not Path(run).is_dir():
         raise ValueError(
-            f"{run}: no such run folder: name that of a finished run; `seg_course runs` lists those "
-            "that are there"
+            f"{run}: no such run folder: name that of a finished run; `seg_course runs` lists "
+            "those that are there"
         )
     if finished and not any((Path(run) / name).is_file() for name in ("run.json", "ensemble.json")):
         raise ValueError(
