@@ -1021,6 +1021,13 @@ def _extend(
 _data_option = Annotated[str, typer.Option(help="folder of the data, if it is elsewhere now")]
 
 # %% ../../nbs/96_out.cli.ipynb #292709e7
+def _print_members(runs, weights, found):
+    "How good each member is alone, without and with its own post-processing"
+    for run, weight, alone, own in zip(runs, weights, found["alone"], found["own"]):
+        repaired = "" if own != own else f" ({own:.4f} with its own post-processing)"
+        print(f"{run}: mean Dice {alone:.4f} alone{repaired}, weight {weight:.2f}")
+
+# %% ../../nbs/96_out.cli.ipynb #324c127f
 @_app.command("ensemble")
 def _ensemble(
     runs: Annotated[list[str], typer.Argument(help="run folders, two or more")],
@@ -1035,8 +1042,7 @@ def _ensemble(
     from seg_course.predict.ensemble import make_ensemble
 
     table, weights = make_ensemble(runs, out, data, empty, device)
-    for run, alone, weight in zip(runs, table.attrs["alone"], weights):
-        print(f"{run}: mean Dice {alone:.4f} alone, weight {weight:.2f}")
+    _print_members(runs, weights, table.attrs)
     print(table.round(4).to_string())
     paired = table.attrs["paired"]
     if paired:
@@ -1046,6 +1052,11 @@ def _ensemble(
     kept = (
         "equal weights" if len({w for w in weights if w}) == 1 and all(weights) else "tuned weights"
     )
+    found = table.attrs
+    print(f"post-processing {found['post'] or 'none'}: mean Dice {found['score']:.4f} out of fold")
+    better = [f"{run} ({own:.4f})" for run, own in zip(runs, found["own"]) if own > found["score"]]
+    if better:
+        print(f"no gain: {' and '.join(better)} alone, with its own post-processing, is above that")
     print(f"{out}: {kept}; `seg_course predict {out} IMAGES OUT` uses it")
 
 # %% ../../nbs/96_out.cli.ipynb #bb88f462

@@ -22,7 +22,7 @@ import pandas as pd
 import torch
 
 from ..files.behaviour import map_cases
-from ..files.common import check_items, check_path, write_csv, write_json
+from ..files.common import check_items, check_path, read_table, write_csv, write_json
 from ..files.read import read_scan
 from ..files.scan import Scan
 from .infer import find_images, load_oof, predict_oof, predict_probs
@@ -345,6 +345,20 @@ def _kept_post(run):
     return post_from_json(read_facts(file, _once_more, list)) if file.exists() else []
 
 # %% ../../nbs/73_predict.ensemble.ipynb #c24d6ba2
+def _mean_dice(scores):
+    "Mean Dice over labels and cases of a table like scores.csv"
+    return float(scores.filter(regex=r"^dice_").mean(axis=1).mean())
+
+# %% ../../nbs/73_predict.ensemble.ipynb #f9288eba
+def _own_dice(run, cases):
+    "Mean Dice of some cases as a run has scored itself; NaN if it has not"
+    file = run / "scores.csv"
+    if not file.exists():
+        return float("nan")
+    scores = read_table(file, "score the run again", ["case"])
+    return _mean_dice(scores[scores.case.isin(cases)])
+
+# %% ../../nbs/73_predict.ensemble.ipynb #e7888df9
 def make_ensemble(
     runs: list,  # run folders, two or more
     out: str | Path,  # folder to write; it predicts like a run
@@ -354,8 +368,10 @@ def make_ensemble(
 ) -> tuple[pd.DataFrame, list]:  # table of mean scores, as from `tune_weights`; weights
     """Join runs into an ensemble, with weights and post-processing chosen out of fold
 
-    The post-processing of the best member stays, unless another one gains. The folder also gets scores.csv, from weights and rules that each case did not choose, so that
-    it can be compared with its members. Raises `ValueError` for runs that answer different
+    The post-processing of the best member stays, unless another one gains. The folder also gets
+    scores.csv, from weights and rules that each case did not choose, so that it can be compared
+    with its members. The table's `.attrs` also have `own`, the mean Dice of each member with its
+    own post-processing (NaN if it has no scores), `score`, that of the ensemble, and `post`. Raises `ValueError` for runs that answer different
     questions, or that share no case which none of them was trained on."""
     check_items(runs, "runs", "run folders")
     check_path(out)
@@ -374,13 +390,16 @@ def make_ensemble(
         _write_members(part, runs, weights, data)
         write_json(part / "post.json", post_to_json(post))
         labels = [c for c in model["labels"] if c]
-        write_csv(part / "scores.csv", _oof_scores(cases, load, by_case, posts, labels, empty))
+        scores = _oof_scores(cases, load, by_case, posts, labels, empty)
+        write_csv(part / "scores.csv", scores)
         write_csv(part / "cohort.csv", pd.DataFrame(dict(case=cases, group=groups, fold=0)))
         if out.exists():
             out.rmdir()
         os.replace(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
+    own = [_own_dice(run, cases) for run in runs]
+    table.attrs |= dict(own=own, score=_mean_dice(scores), post=post_to_json(post))
     return table, weights
 
 # %% ../../nbs/73_predict.ensemble.ipynb #5575af84
