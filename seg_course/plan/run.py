@@ -99,7 +99,8 @@ def plan_post(
     _check_plan(plan)
     repairs = [post_from_json(rules) for rules in plan["post"]]
     always = _always(plan)
-    decoders = [partial(decode, fg_weight=w, always=always) for w in weights]
+    usual = partial(decode, always=always) if always else decode
+    decoders = [partial(usual, fg_weight=w) for w in weights]
     return [[decoder, *rules] for decoder in decoders for rules in repairs]
 
 # %% ../../nbs/86_plan.run.ipynb #4edfcc76

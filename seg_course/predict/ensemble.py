@@ -27,7 +27,7 @@ from ..files.read import read_scan
 from ..files.scan import Scan
 from .infer import find_images, load_oof, predict_oof, predict_probs
 from .post import apply_post, decode, post_from_json, post_to_json
-from .tune import choose_proven, tune_post
+from .tune import choose_proven, tune_post, usual_post
 from ..score.calibration import doubt_table, expected_dice, spread_of
 from ..score.metric import counts, dice
 from ..score.verdict import verdict
@@ -344,6 +344,11 @@ def _kept_post(run):
     file = run / "post.json"
     return post_from_json(read_facts(file, _once_more, list)) if file.exists() else []
 
+# %% ../../nbs/73_predict.ensemble.ipynb #4012e6e0
+def _always_of(post):
+    "The labels that a setting never leaves out"
+    return getattr(post[0], "keywords", {}).get("always", ()) if post else ()
+
 # %% ../../nbs/73_predict.ensemble.ipynb #c24d6ba2
 def _mean_dice(scores):
     "Mean Dice over labels and cases of a table like scores.csv"
@@ -384,7 +389,8 @@ def make_ensemble(
     weights, table, by_case = tune_weights(cases, load, groups, empty=empty)
     mixed = partial(_load_mixed, runs=runs, cohorts=cohorts, weights=weights)
     before = _kept_post(runs[int(np.argmax(table.attrs["alone"]))])
-    post, _, posts = tune_post(cases, mixed, groups, empty=empty, reference=before)
+    others = usual_post(_always_of(before))
+    post, _, posts = tune_post(cases, mixed, groups, others, empty=empty, reference=before)
     part = out.with_name(f".{os.getpid()}.{out.name}")
     try:
         _write_members(part, runs, weights, data)
