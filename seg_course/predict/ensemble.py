@@ -376,8 +376,9 @@ def make_ensemble(
     The post-processing of the best member stays, unless another one gains. The folder also gets
     scores.csv, from weights and rules that each case did not choose, so that it can be compared
     with its members. The table's `.attrs` also have `own`, the mean Dice of each member with its
-    own post-processing (NaN if it has no scores), `score`, that of the ensemble, and `post`. Raises `ValueError` for runs that answer different
-    questions, or that share no case which none of them was trained on."""
+    own post-processing (NaN if it has no scores), `score`, that of the ensemble, and `post`.
+    Raises `ValueError` for runs that answer different questions, or that share no case which none
+    of them was trained on."""
     check_items(runs, "runs", "run folders")
     check_path(out)
     runs, out = [Path(run) for run in runs], Path(out)
