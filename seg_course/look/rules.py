@@ -148,8 +148,10 @@ def _check_given(given):
             raise ValueError(f"rule {name!r}: choose among {list(_names)}")
         if name == "metric" and value not in _metrics:
             raise ValueError(f"metric {value!r}: choose among {list(_metrics)}")
-        if name != "metric":
-            check_number(value, name, 0)
+        if name == "empty":
+            check_number(value, "empty", 0, 1)
+        if name == "tolerance_mm":
+            check_number(value, "tolerance_mm", 0, 1000)
 
 # %% ../../nbs/17_look.rules.ipynb #dd9d5578
 def propose_rules(
@@ -169,6 +171,20 @@ def propose_rules(
     return [_rule(r["rule"], given[r["rule"]], "given") if r["rule"] in given else r for r in rules]
 
 # %% ../../nbs/17_look.rules.ipynb #a399e349
+def _read_rules(file):
+    "The rules that were written down: (name, value, was it given?)"
+    kept = read_json(file, "delete it")
+    if not isinstance(kept, list) or not all(map(_is_rule, kept)):
+        raise ValueError(f"{file}: a list of rule, value and reason is expected: delete it")
+    return [(r["rule"], r["value"], r["reason"] == "given") for r in kept]
+
+# %% ../../nbs/17_look.rules.ipynb #f3219b82
+def _is_rule(r):
+    "Is it one entry of rules.json?"
+    whole = isinstance(r, dict) and {"rule", "value", "reason"} <= set(r)
+    return whole and isinstance(r["rule"], str)
+
+# %% ../../nbs/17_look.rules.ipynb #ed74cb62
 def keep_rules(
     run: str | Path,  # run folder: rules.json is written there
     rules: list,  # from `propose_rules`, perhaps changed by you
@@ -182,23 +198,22 @@ def keep_rules(
     if not file.exists():
         write_json(file, rules)
         return []
-    kept = read_json(file, "delete it")
-    given = {r["rule"] for r in kept if r["reason"] == "given"}
-    first = {(r["rule"], str(r["value"])) for r in kept if r["rule"] not in given}
+    given = {name for name, _, own in _read_rules(file) if own}
+    given -= {r["rule"] for r in rules if r["reason"] == "given"}  # said anew
+    first = {(name, str(value)) for name, value, _ in _read_rules(file) if name not in given}
     now = {(r["rule"], str(r["value"])) for r in rules if r["rule"] not in given}
     gone = [f"{name} was {value} before the training" for name, value in sorted(first - now)]
     return gone + [f"{name} is {value} now" for name, value in sorted(now - first)]
 
 # %% ../../nbs/17_look.rules.ipynb #295b5d02
-def _read_rules(file):
-    "The rules that were written down: name -> (value, was it given?)"
-    kept = read_json(file, "delete it")
-    whole = isinstance(kept, list) and all(
-        isinstance(r, dict) and {"rule", "value", "reason"} <= set(r) for r in kept
+def _as_usual(r, usual):
+    "A proposed rule, or what the notebook usually does instead, with what was proposed"
+    value = usual.get(r["rule"], r["value"])
+    if value == r["value"]:
+        return r
+    return _rule(
+        r["rule"], value, f"as this notebook does it; {r['value']} is proposed: {r['reason']}"
     )
-    if not whole:
-        raise ValueError(f"{file}: a list of rule, value and reason is expected: delete it")
-    return {r["rule"]: (r["value"], r["reason"] == "given") for r in kept}
 
 # %% ../../nbs/17_look.rules.ipynb #882521b8
 def run_rules(
@@ -212,11 +227,14 @@ def run_rules(
     _check_given(usual)
     file = Path(run) / "rules.json"
     if not file.exists():
-        keep_rules(run, propose_rules(rule_facts(df), **usual))
-    kept = _read_rules(file)
-    given = {name: value for name, (value, own) in kept.items() if own and name in _names}
-    _check_given(given)
+        keep_rules(run, [_as_usual(r, usual) for r in propose_rules(rule_facts(df))])
+    kept = {name: (value, own) for name, value, own in _read_rules(file) if name in _names}
+    given = {name: value for name, (value, own) in kept.items() if own}
+    try:
+        _check_given(given)
+    except ValueError as e:
+        raise ValueError(f"{file}: {e}") from None
     for name, value in usual.items():
-        if name not in given and kept.get(name, (value,))[0] != value:
-            print(f"{name}: scored by {value}, though rules.json proposes {kept[name][0]}")
+        if name in kept and name not in given and kept[name][0] != value:
+            print(f"{name}: scored by {value}, though rules.json says {kept[name][0]}")
     return usual | given

@@ -159,7 +159,7 @@ def _label_names(text):
     if not text:
         return {}
     names = plain_value(text)
-    if not isinstance(names, dict) or not all(str(c).isdigit() for c in names):
+    if not isinstance(names, dict) or not all(str(c).isdecimal() for c in names):
         raise ValueError(f'--names {text}: write \'{{"1": "tumour"}}\', label value and name')
     return {int(c): str(name) for c, name in names.items()}
 
@@ -775,8 +775,12 @@ def _rules(
         _print_reasons(table)
     if run:
         Path(run).mkdir(parents=True, exist_ok=True)
-        for line in keep_rules(run, rules):
+        changed = keep_rules(run, rules)
+        for line in changed:
             print(f"changed: {line}", file=sys.stderr)
+        if changed:
+            place = Path(run) / "rules.json"
+            print(f"{place} stays as it is: delete it if nothing was trained", file=sys.stderr)
 
 # %% ../../nbs/96_out.cli.ipynb #5353c274
 _html_option = typer.Option("--html", help="page to write, with pictures of cases")

@@ -86,7 +86,8 @@ def _always(plan):
     "Labels that all of many training cases have: a prediction without one scores 0 for certain"
     if plan.facts["read"] < 20:
         return []
-    return [int(c) for c, label in plan.facts["labels"].items() if label["cases"] == 1]
+    found = [int(c) for c, label in plan.facts["labels"].items() if label["cases"] == 1]
+    return [c for c in found if c < len(plan["labels"])]
 
 # %% ../../nbs/86_plan.run.ipynb #818c586b
 def plan_post(
@@ -97,7 +98,7 @@ def plan_post(
 
     A label that all training cases have (20 at least) is never missing from a prediction."""
     _check_plan(plan)
-    repairs = [post_from_json(rules) for rules in plan["post"]]
+    repairs = [post_from_json(rules) for rules in plan["post"]] or [[]]
     always = _always(plan)
     usual = partial(decode, always=always) if always else decode
     decoders = [partial(usual, fg_weight=w) for w in weights]

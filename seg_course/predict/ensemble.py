@@ -342,7 +342,13 @@ def _prepare_members(runs, data, device):
 def _kept_post(run):
     "The post-processing of a run; none if it has not got that far"
     file = run / "post.json"
-    return post_from_json(read_facts(file, _once_more, list)) if file.exists() else []
+    if not file.exists():
+        return []
+    try:
+        return post_from_json(read_facts(file, _once_more, list))
+    except ValueError as e:  # of an earlier version, or with rules that are not here
+        print(f"{run}: its post-processing is left out: {e}")
+        return []
 
 # %% ../../nbs/73_predict.ensemble.ipynb #4012e6e0
 def _always_of(post):
@@ -387,6 +393,7 @@ def make_ensemble(
     cases = _held_cases(runs, cohorts)
     groups = cohorts[0].set_index("case").group.astype(str)[cases].tolist()
     load = partial(load_members, runs=runs, cohorts=cohorts)
+    own = [_own_dice(run, cases) for run in runs]
     weights, table, by_case = tune_weights(cases, load, groups, empty=empty)
     mixed = partial(_load_mixed, runs=runs, cohorts=cohorts, weights=weights)
     before = _kept_post(runs[int(np.argmax(table.attrs["alone"]))])
@@ -405,7 +412,6 @@ def make_ensemble(
         os.replace(part, out)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    own = [_own_dice(run, cases) for run in runs]
     table.attrs |= dict(own=own, score=_mean_dice(scores), post=post_to_json(post))
     return table, weights
 

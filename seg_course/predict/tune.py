@@ -20,11 +20,11 @@ from ..files.behaviour import map_cases
 from ..files.common import check_items, check_kind
 from .hysteresis import hysteresis, stas_levels
 from seg_course.predict.post import (
-    apply_rules,
     decode,
     dilate,
     fill_holes,
     keep_largest,
+    repair,
     split_post,
     threshold,
 )
@@ -36,11 +36,15 @@ from ..score.metric import counts, dice
 def usual_post(
     always: list | tuple = (),  # labels that every case has, see `decode`
 ) -> list:  # settings, each a decoder and rules
-    "The settings that are tried where nothing else is said: five weights and RankSEG, four repairs"
+    """The settings that are tried where nothing else is said: five weights and RankSEG, four repairs
+
+    RankSEG knows nothing of labels that are never missing, and is left out where there are some."""
     usual = partial(decode, always=list(always)) if always else decode
     decoders = [partial(usual, fg_weight=w) for w in (0.7, 0.85, 1.0, 1.2, 1.5)]
+    if not always:
+        decoders.append(rank_dice)
     rules = ([], [keep_largest], [partial(keep_largest, each=True)], [keep_largest, fill_holes])
-    return [[f, *some] for f, some in itertools.product([*decoders, rank_dice], rules)]
+    return [[f, *some] for f, some in itertools.product(decoders, rules)]
 
 # %% ../../nbs/72_predict.tune.ipynb #e52bc15b
 _candidates = usual_post()
@@ -78,10 +82,10 @@ def _try(load, case, trials, score, rule):
     labels = range(1, len(probs))
     decoded_by, decoded, out = None, None, []
     for post in trials:
-        decoder, rules = split_post(post)
+        decoder = split_post(post)[0]
         if repr(decoder) != decoded_by:
             decoded_by, decoded = repr(decoder), decoder(probs)
-        msk = apply_rules(decoded, rules)
+        msk = repair(decoded, probs, post)
         value = score(msk, targ, case) if score else _mean_dice(msk, targ, labels, **rule)
         out.append(_number(case, value))
     return out

@@ -418,11 +418,11 @@ def summary(
     said = {str(c): name for c, name in (names or {}).items()}
     out = pd.DataFrame(
         {kind: [scores[f"{kind}_{c}"].mean() for c in labels] for kind in kinds},
-        index=[said.get(c, f"label {c}" if c.isdigit() else c) for c in labels],
     )
-    out.loc["mean"] = out.mean()
+    out.loc[len(out)] = out.mean()
     scored = [int(scores[f"{kinds[-1]}_{c}"].notna().sum()) for c in labels]
     out["cases"] = [*scored, len(scores)]
+    out.index = [*(said.get(c, f"label {c}" if c.isdigit() else c) for c in labels), "mean"]
     return out
 
 # %% ../../nbs/45_score.metric.ipynb #faec5878
