@@ -36,7 +36,7 @@ from ..score.metric import counts, dice
 def usual_post(
     always: list | tuple = (),  # labels that every case has, see `decode`
 ) -> list:  # settings, each a decoder and rules
-    """The settings that are tried where nothing else is said: five weights and RankSEG, four repairs
+    """The settings that are tried if nothing else is said: five weights and RankSEG, four repairs
 
     RankSEG knows nothing of labels that are never missing, and is left out where there are some."""
     usual = partial(decode, always=list(always)) if always else decode
