@@ -171,25 +171,29 @@ def case_scores(runs):
 
 
 def drawn(rng, scores):
-    "Dice of each case, a mean over seeds that are drawn with replacement; a single one stays"
-    seeds = rng.integers(0, len(scores), len(scores))
-    some = scores[seeds]
-    known = ~np.isnan(some)
-    return np.where(known, some, 0).sum(0) / np.where(known.any(0), known.sum(0), np.nan)
+    """Dice of each case, a mean over seeds that are drawn with replacement; a single one stays
+
+    Cases of a fold share their draw, from the seeds that ran that fold."""
+    known = ~np.isnan(scores)
+    out = np.empty(scores.shape[1])
+    for ran in np.unique(known, axis=1).T:
+        cases = (known == ran[:, None]).all(0)
+        seeds = rng.choice(np.flatnonzero(ran), ran.sum())
+        out[cases] = scores[seeds][:, cases].mean(0)
+    return out
 
 
 def interval(ours, theirs, patients, n=5000):
     """95 % interval of a mean gain
 
     Scores are arrays (seeds, cases). Patients are drawn with replacement, the same ones for both,
-    and the seeds of each: with one seed, its luck is not in the interval. A case of a fold that
-    the drawn seeds did not run is left out."""
+    and the seeds of each: with one seed, its luck is not in the interval."""
     rng = np.random.default_rng(0)
     of_patient = [np.flatnonzero(patients == name) for name in np.unique(patients)]
     gains = []
     for draw in rng.integers(0, len(of_patient), (n, len(of_patient))):
         rows = np.concatenate([of_patient[i] for i in draw])
-        gains.append(np.nanmean((drawn(rng, ours) - drawn(rng, theirs))[rows]))
+        gains.append((drawn(rng, ours) - drawn(rng, theirs))[rows].mean())
     return np.percentile(gains, [2.5, 97.5]).round(3).tolist()
 
 
