@@ -9,6 +9,7 @@ __all__ = ['close_up', 'round_length', 'draw_case', 'show_maps', 'page_head', 'f
 import base64
 import html
 import io
+import textwrap
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -349,8 +350,11 @@ def _case_figure(row, names, slices):
     try:
         scan, label = read_case(row)
         maps = {} if label is None else dict(label=label)
-        title = f"{row.case}: {_case_words(scan, label, names)}"
-        return draw_case(scan, maps, slices, names, title)
+        fig = draw_case(scan, maps, slices, names)
+        line = int(14 * fig.get_figwidth())  # letters that fit beside each other
+        words = textwrap.fill(_case_words(scan, label, names), line)
+        fig.suptitle(f"{row.case}\n{words}", fontsize=9, parse_math=False)
+        return fig
     except ValueError as e:
         fig = plt.figure(figsize=(6, 0.8), dpi=72)
         words = f"{row.case} cannot be shown: {e}"

@@ -234,7 +234,9 @@ def run_rules(
         _check_given(given)
     except ValueError as e:
         raise ValueError(f"{file}: {e}") from None
-    for name, value in usual.items():
-        if name in kept and name not in given and kept[name][0] != value:
-            print(f"{name}: scored by {value}, though rules.json says {kept[name][0]}")
-    return usual | given
+    rules = usual | given
+    for name in set(usual) & set(kept) - set(given):
+        matters = name != "tolerance_mm" or rules.get("metric") == "nsd"
+        if matters and kept[name][0] != usual[name]:
+            print(f"{name}: scored by {usual[name]}, though {kept[name][0]} is proposed in {file}")
+    return rules
