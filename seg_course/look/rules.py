@@ -198,9 +198,10 @@ def keep_rules(
     if not file.exists():
         write_json(file, rules)
         return []
-    given = {name for name, _, own in _read_rules(file) if own}
+    kept = _read_rules(file)
+    given = {name for name, _, own in kept if own}
     given -= {r["rule"] for r in rules if r["reason"] == "given"}  # said anew
-    first = {(name, str(value)) for name, value, _ in _read_rules(file) if name not in given}
+    first = {(name, str(value)) for name, value, _ in kept if name not in given}
     now = {(r["rule"], str(r["value"])) for r in rules if r["rule"] not in given}
     gone = [f"{name} was {value} before the training" for name, value in sorted(first - now)]
     return gone + [f"{name} is {value} now" for name, value in sorted(now - first)]
@@ -235,7 +236,7 @@ def run_rules(
     except ValueError as e:
         raise ValueError(f"{file}: {e}") from None
     rules = usual | given
-    for name in set(usual) & set(kept) - set(given):
+    for name in sorted(set(usual) & set(kept) - set(given)):
         matters = name != "tolerance_mm" or rules.get("metric") == "nsd"
         if matters and kept[name][0] != usual[name]:
             print(f"{name}: scored by {usual[name]}, though {kept[name][0]} is proposed in {file}")

@@ -26,7 +26,13 @@ from ..files.common import check_items, check_path, read_table, write_csv, write
 from ..files.read import read_scan
 from ..files.scan import Scan
 from .infer import find_images, load_oof, predict_oof, predict_probs
-from .post import apply_post, decode, post_from_json, post_to_json
+from seg_course.predict.post import (
+    always_of,
+    apply_post,
+    decode,
+    post_from_json,
+    post_to_json,
+)
 from .tune import choose_proven, tune_post, usual_post
 from ..score.calibration import doubt_table, expected_dice, spread_of
 from ..score.metric import counts, dice
@@ -350,11 +356,6 @@ def _kept_post(run):
         print(f"{run}: its post-processing is left out: {e}")
         return []
 
-# %% ../../nbs/73_predict.ensemble.ipynb #4012e6e0
-def _always_of(post):
-    "The labels that a setting never leaves out"
-    return getattr(post[0], "keywords", {}).get("always", ()) if post else ()
-
 # %% ../../nbs/73_predict.ensemble.ipynb #c24d6ba2
 def _mean_dice(scores):
     "Mean Dice over labels and cases of a table like scores.csv"
@@ -397,7 +398,7 @@ def make_ensemble(
     weights, table, by_case = tune_weights(cases, load, groups, empty=empty)
     mixed = partial(_load_mixed, runs=runs, cohorts=cohorts, weights=weights)
     before = _kept_post(runs[int(np.argmax(table.attrs["alone"]))])
-    others = usual_post(_always_of(before))
+    others = usual_post(always_of(before))
     post, _, posts = tune_post(cases, mixed, groups, others, empty=empty, reference=before)
     part = out.with_name(f".{os.getpid()}.{out.name}")
     try:
