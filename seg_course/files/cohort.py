@@ -253,6 +253,11 @@ def _said(words):
     return tuple(w for w in words if w not in _label_words | _empty_words)
 
 # %% ../../nbs/12_files.cohort.ipynb #4e803032
+def _without_last(text):
+    "A text without its last word, which may be the channel of an image"
+    return re.sub(r"[^\W_]+$", "", text)
+
+# %% ../../nbs/12_files.cohort.ipynb #d7f5d3bc
 def _pair_names(names, channels):
     "(image, label) whose paths say the same; with `channels`, but for the last word of the image"
     images, labels = {}, {}
@@ -264,14 +269,19 @@ def _pair_names(names, channels):
         if _label_words & set(words):
             labels.setdefault(_said(words), name)
         else:
-            text = re.sub(r"[^\W_]+$", "", text) if channels else text
+            text = _without_last(text) if channels else text
             images.setdefault(_said(_words(text)), name)
     return [(images[key], labels[key]) for key in labels if key in images]
 
 # %% ../../nbs/12_files.cohort.ipynb #598ab2bc
+def _parts(text):
+    "The words, the numbers and what stands between them; joined they are the text"
+    return re.findall(r"[^\W\d_]+|\d+|[\W_]+", text)
+
+# %% ../../nbs/12_files.cohort.ipynb #8fbe4123
 def _shared(one, two):
     "What two names have in common, at the beginning or at the end"
-    a, b = [re.findall(r"[^\W\d_]+|\d+|[\W_]+", text) for text in (one, two)]
+    a, b = _parts(one), _parts(two)
     start = len(os.path.commonprefix([a, b]))
     end = len(os.path.commonprefix([a[::-1], b[::-1]]))
     return max("".join(a[:start]), "".join(a[len(a) - end :]), key=len).strip("_-. ")
@@ -285,21 +295,48 @@ def _without_tail(texts):
     return [text[: len(text) - n] for text in texts]
 
 # %% ../../nbs/12_files.cohort.ipynb #80f02297
-def _cases_of(pairs):
-    "The text that is the name of the case, for each pair"
-    stems = [[_stem_and_end(name.split("/")[-1])[0] for name in pair] for pair in pairs]
-    folders = [image.split("/")[:-1] for image, _ in pairs]
-    varying = [i for i in range(len(folders[0])) if len({f[i] for f in folders}) > 1]
-    if varying and len({image for image, _ in stems}) == 1:
-        return [f[varying[-1]] for f in folders]
-    return _without_tail([_shared(image, label) for image, label in stems])
+def _file_stem(name):
+    "The name of a file without its folders and its end"
+    return _stem_and_end(name.split("/")[-1])[0]
 
 # %% ../../nbs/12_files.cohort.ipynb #lastword
-def _last_word(name):
-    "The last word of the name of a file, which may be its channel"
-    return re.split(r"[\W_]", _stem_and_end(name)[0])[-1]
+def _cases_of(pairs, channels=False):
+    "The text that is the name of the case, for each pair; with `channels`, the last word is none"
+    images, labels = [[_file_stem(name) for name in names] for names in zip(*pairs)]
+    images = [_without_last(stem_) for stem_ in images] if channels else images
+    folders = [image.split("/")[:-1] for image, _ in pairs]
+    varying = [i for i in range(len(folders[0])) if len({f[i] for f in folders}) > 1]
+    if varying and len(set(images)) == 1:
+        return [f[varying[-1]] for f in folders]
+    if images == [""] and folders[0]:
+        return [folders[0][-1]]
+    return _without_tail([_shared(image, label) for image, label in zip(images, labels)])
 
 # %% ../../nbs/12_files.cohort.ipynb #2545d410
+def _by_beginning(names):
+    "path without the last word -> the images that begin with it"
+    out = {}
+    for name in names:
+        if not _label_words & set(_words(name)):
+            out.setdefault(_without_last(_stem_and_end(name)[0]), []).append(name)
+    return out
+
+# %% ../../nbs/12_files.cohort.ipynb #4648842a
+def _have_channels(images, names):
+    "Has one of these images others beside it that differ in the last word alone?"
+    many = [found for found in _by_beginning(names).values() if len(found) > 1]
+    return bool({name for found in many for name in found} & set(images))
+
+# %% ../../nbs/12_files.cohort.ipynb #603784e9
+def _with_case(name, case):
+    "A name with {case} for the case, where it is a word of its own; '' where it is none"
+    parts, own = _parts(name), _parts(case)
+    for i in range(len(parts) - len(own) + 1):
+        if parts[i : i + len(own)] == own:
+            return "".join([*parts[:i], "{case}", *parts[i + len(own) :]])
+    return ""
+
+# %% ../../nbs/12_files.cohort.ipynb #4af5663e
 def _pattern_of(names, cases, channel=False):
     "The pattern of files whose cases are known"
     paths = [name.split("/") for name in names]
@@ -310,12 +347,12 @@ def _pattern_of(names, cases, channel=False):
         part = "{case}" if folders == cases else part
         grouped |= part == "{group}"
         out.insert(0, part)
-    stem_, end = _stem_and_end(paths[0][-1])
-    if channel and len({_last_word(path[-1]) for path in paths}) > 1:
-        stem_ = re.sub(r"[^\W_]+$", "{channel}", stem_)
-    named = all(case in _stem_and_end(path[-1])[0] for case, path in zip(cases, paths))
-    name = stem_ if "{case}" in out and not named else stem_.replace(cases[0], "{case}", 1)
-    return "/".join([*out, name + end])
+    stems = [_file_stem(name) for name in names]
+    stems = [_without_last(stem_) for stem_ in stems] if channel else stems
+    named = [_with_case(stem_, case) for stem_, case in zip(stems, cases)]
+    by_folder = "{case}" in out and not all(named)
+    name = stems[0] if by_folder else named[0] or stems[0]
+    return "/".join([*out, name + "{channel}" * channel + _stem_and_end(names[0])[1]])
 
 # %% ../../nbs/12_files.cohort.ipynb #fileslike
 def _files_like(pattern, names):
@@ -370,8 +407,9 @@ def _guess_from(pairs, names, channels):
     "The patterns of pairs of files; None if they do not find these pairs"
     shape = Counter(map(_shape, pairs)).most_common(1)[0][0]
     pairs = [pair for pair in pairs if _shape(pair) == shape]
-    cases = _cases_of(pairs)
+    cases = _cases_of(pairs, channels)
     images, labels = zip(*pairs)
+    channels = channels and _have_channels(images, names)
     patterns = dict(images=_pattern_of(images, cases, channels), labels=_pattern_of(labels, cases))
     try:
         for role, pattern in patterns.items():
@@ -400,19 +438,32 @@ def _guess_patterns(path):
             return guess
 
 # %% ../../nbs/12_files.cohort.ipynb #b5f7689f
+_modalities = set(
+    "t1 t1c t1ce t1gd t1n t1w t2 t2f t2w flair pd pdw adc dwi swi ct cta pet suv mr mri".split()
+)
+
+# %% ../../nbs/12_files.cohort.ipynb #673be6af
+def _are_channels(names):
+    "Do names of modalities alone tell some of these images apart?"
+    last = {re.split(r"[\W_]", _stem_and_end(name)[0])[-1].lower() for name in names}
+    return last <= _modalities and _have_channels(names, names)
+
+# %% ../../nbs/12_files.cohort.ipynb #2644f138
 def _pattern_alone(names):
     "The pattern that finds each of these images without labels once; '' if there is none"
+    channels = _are_channels(names)
+    firsts = [found[0] for found in _by_beginning(names).values()] if channels else names
     *folders, file = names[0].split("/")
     if len(names) == 1 and folders and not _said(_words(_stem_and_end(file)[0])):
         return "/".join([*folders[:-1], "{case}", file])
-    cases = _cases_of([(name, name) for name in names])
-    pattern = _pattern_of(names, cases)
+    cases = _cases_of([(name, name) for name in firsts], channels)
+    pattern = _pattern_of(firsts, cases, channels)
     try:
         _check_pattern(pattern, "tests")
         found = _by_key(_sort_files(names, dict(tests=pattern))["tests"], "")
     except ValueError:
         return ""
-    return pattern if len(found) == len(names) else ""
+    return pattern if len(found) == len(firsts) else ""
 
 # %% ../../nbs/12_files.cohort.ipynb #569c5068
 def guess_images(
@@ -546,6 +597,19 @@ def _recognise(path, split, labels, extra):
     return None, None
 
 # %% ../../nbs/12_files.cohort.ipynb #beda1b2a
+def _left_aside(path, patterns):
+    "A line on images that no pattern finds; '' if there are none"
+    names = _readable_names(path)
+    found = {name for pattern in patterns.values() for name in _files_like(pattern, names)}
+    left = [name for name in names if name not in found]
+    if not left:
+        return ""
+    return (
+        f"\n{len(left)} of {len(names)} files fit none of these patterns, such as {few(left, 2)}: "
+        "where files are channels of one image, write {channel} for the word that tells them apart"
+    )
+
+# %% ../../nbs/12_files.cohort.ipynb #363dac39
 def _with_patterns(path, patterns):
     "The lines to paste, in Python and in a terminal"
     python = ", ".join(f"{role}={pattern!r}" for role, pattern in patterns.items())
@@ -553,7 +617,7 @@ def _with_patterns(path, patterns):
     return (
         f"read_cohort({str(path)!r}, {python})\n"
         f"or, in a terminal: seg_course check {shlex.quote(str(path))} {terminal}\n"
-        "(plan and run take the same options)"
+        f"(plan and run take the same options){_left_aside(path, patterns)}"
     )
 
 # %% ../../nbs/12_files.cohort.ipynb #863ce0a9
