@@ -413,6 +413,12 @@ def _check_asked(folder, images, labels):
         raise ValueError(f"labels {labels!r}: the allowed values are expected, like [0, 1, 2]")
 
 # %% ../../nbs/90_out.submit.ipynb #36e8a4a3
+def _predictions(folder):
+    "case -> label map in a folder; a zip is an earlier submission, and none of them"
+    got = named_files(Path(folder), tuple(mask_readers))
+    return {case: file for case, file in got.items() if suffix(file) != ".zip"}
+
+# %% ../../nbs/90_out.submit.ipynb #3a164363
 def check_submission(
     folder: str | Path,  # of predictions
     images: dict,  # case -> image file: what is expected
@@ -424,12 +430,37 @@ def check_submission(
     Raises `ValueError` if the folder is not there, or images and labels are no such lists.
     """
     _check_asked(folder, images, labels)
-    got = named_files(Path(folder), tuple(mask_readers))
+    got = _predictions(folder)
     faults = _name_faults(got, images)
     for case in sorted({*got} & {*images}):
         found = _file_faults(got[case], images[case], labels, end)
         faults += [(case, fault) for fault in found]
     return pd.DataFrame(faults, columns=["case", "fault"])
+
+# %% ../../nbs/90_out.submit.ipynb #ea77e72c
+def _meant_pattern(got, images):
+    "The pattern of the images under which these predictions have their names; '' if there is none"
+    files = {Path(f).name.removesuffix(suffix(f)): Path(f) for f in images.values()}
+    if not got or len({Path(f).parent for f in images.values()}) > 1:
+        return ""
+    one = next(iter(got))
+    for name, file in files.items():
+        before, found, after = name.partition(one)
+        if found and all(f"{before}{case}{after}" in files for case in got):
+            return str(file.with_name(f"{before}{{case}}{after}{suffix(file)}"))
+    return ""
+
+# %% ../../nbs/90_out.submit.ipynb #92d88912
+def _check_same_names(folder, got, images):
+    "Refuse predictions of which none has the name of an image, if a pattern would give them theirs"
+    if set(got) & set(images):
+        return
+    pattern = _meant_pattern(got, images)
+    if pattern:
+        raise ValueError(
+            f"{folder}: predictions {few(got)} are named otherwise than images {few(images)}: "
+            f"name the images by the pattern {pattern!r}"
+        )
 
 # %% ../../nbs/90_out.submit.ipynb #adf8a50f
 def _pack(files, path):
@@ -449,14 +480,16 @@ def pack_sound(
     """Check predictions, and pack them unless there is a fault that is not meant
 
     Only the predictions of `images` are packed. Raises `ValueError`, and packs nothing, if a name
-    or a date of a DICOM header is in a file or in its name."""
+    or a date of a DICOM header is in a file or in its name, or if no prediction has the name of an
+    image and a pattern of the images would mend that."""
     path = Path(path)
     if path.suffix.lower() != ".zip" or path.is_dir():
         raise ValueError(f"{path}: the name of a .zip file is expected")
     bad = check_submission(folder, images, labels, end)
+    got = _predictions(folder)
+    _check_same_names(folder, got, images)
     if (bad.fault != _only_background).any():
         return bad, False
-    got = named_files(Path(folder), tuple(mask_readers))
     files = [got[case] for case in sorted(images)]
     check_private(folder, images, files)
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -487,18 +520,21 @@ def zip_submission(
 # %% ../../nbs/90_out.submit.ipynb #names90b
 def asked_of(
     run: str | Path,  # run folder, or that of an ensemble
+    values: dict = None,  # label -> value in the files, as in `predict_files`; None: the labels
 ) -> dict:  # labels (value -> name), channels of an image, end of the names of the label maps
     """What the predictions of a run contain
 
-    Raises `ValueError` for what is no folder of a run."""
+    Raises `ValueError` for what is no folder of a run, and for values that do not fit its labels."""
     remedy = "name the folder of a run (it contains run.json and fold0/)"
     folders, _ = ensemble_members(Path(run))
     facts = read_facts(folders[0] / "run.json", remedy)
     try:
         labels = {int(c): str(name) for c, name in facts["labels"].items()}
-        return dict(labels=labels, channels=int(facts["channels"]), end=str(facts.get("end", "")))
+        rest = dict(channels=int(facts["channels"]), end=str(facts.get("end", "")))
     except (KeyError, TypeError, ValueError, AttributeError):
         raise ValueError(f"{folders[0] / 'run.json'}: is damaged: {remedy}") from None
+    table = _value_table({} if values is None else values, labels)
+    return dict(labels={int(table[c]): name for c, name in labels.items()}) | rest
 
 # %% ../../nbs/90_out.submit.ipynb #50958368
 def say_names(
