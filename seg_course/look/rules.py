@@ -148,25 +148,38 @@ def _check_given(given):
             raise ValueError(f"rule {name!r}: choose among {list(_names)}")
         if name == "metric" and value not in _metrics:
             raise ValueError(f"metric {value!r}: choose among {list(_metrics)}")
-        if name == "empty":
-            check_number(value, "empty", 0, 1)
+        if name == "empty" and value not in (0, 1, None):
+            raise ValueError(
+                f"empty {value!r}: a label on neither side scores 1 or 0, or nan: the case is left "
+                "out for this label"
+            )
         if name == "tolerance_mm":
             check_number(value, "tolerance_mm", 0, 1000)
 
 # %% ../../nbs/17_look.rules.ipynb #dd9d5578
+def _no_nan(given):
+    "Rules whose `empty` is None where the case is left out"
+    empty = given.get("empty")
+    words = isinstance(empty, str) and empty.lower() in ("nan", "none")
+    left_out = words or (isinstance(empty, (float, np.floating)) and np.isnan(empty))
+    return given | dict(empty=None) if left_out else given
+
+# %% ../../nbs/17_look.rules.ipynb #302b17d8
 def propose_rules(
     facts: dict,  # from `rule_facts`
-    **given,  # what the competition rules: metric='dice', tolerance_mm=2, empty=0
+    **given,  # what the competition rules: metric='dice', tolerance_mm=2, empty=0 (1, nan)
 ) -> list:  # dicts: rule, value, reason
     """Metric, tolerance and rule for empty labels, each with its reason
 
-    A rule that is given takes the place of the proposed one, and its reason is *given*. Raises
+    A rule that is given takes the place of the proposed one, and its reason is *given*. `empty=nan`
+    leaves a case out for a label on neither side; its value in the list is None. Raises
     `ValueError` for facts that lack what the reasons need, and for a rule that is none."""
     lacking = [k for k in ("labels", "targets", "diameter_mm", "spacing_mm") if k not in facts]
     if lacking:
         raise ValueError(f"facts: {lacking} are missing: take those of `rule_facts`")
     beside = _rule("also", "hd95_mm", "one far voxel that overlap forgives may matter to a surgeon")
     rules = [_overlap(facts), _tolerance(facts), _empty(facts), *_lesions(facts), beside]
+    given = _no_nan(given)
     _check_given(given)
     return [_rule(r["rule"], given[r["rule"]], "given") if r["rule"] in given else r for r in rules]
 
@@ -185,6 +198,11 @@ def _is_rule(r):
     return whole and isinstance(r["rule"], str)
 
 # %% ../../nbs/17_look.rules.ipynb #ed74cb62
+def _said(value):
+    "The value of a rule as a user writes it"
+    return "nan" if value is None else str(value)
+
+# %% ../../nbs/17_look.rules.ipynb #a5f7c02f
 def keep_rules(
     run: str | Path,  # run folder: rules.json is written there
     rules: list,  # from `propose_rules`, perhaps changed by you
@@ -201,8 +219,8 @@ def keep_rules(
     kept = _read_rules(file)
     given = {name for name, _, own in kept if own}
     given -= {r["rule"] for r in rules if r["reason"] == "given"}  # said anew
-    first = {(name, str(value)) for name, value, _ in kept if name not in given}
-    now = {(r["rule"], str(r["value"])) for r in rules if r["rule"] not in given}
+    first = {(name, _said(value)) for name, value, _ in kept if name not in given}
+    now = {(r["rule"], _said(r["value"])) for r in rules if r["rule"] not in given}
     gone = [f"{name} was {value} before the training" for name, value in sorted(first - now)]
     return gone + [f"{name} is {value} now" for name, value in sorted(now - first)]
 
@@ -221,10 +239,11 @@ def run_rules(
     run: str | Path,  # run folder
     df: pd.DataFrame,  # cohort, from `read_cohort`
     **usual,  # what holds where nobody has ruled: metric='dice', tolerance_mm=1, empty=1
-) -> dict:  # metric, tolerance_mm (mm) and empty, as far as they are given or usual
+) -> dict:  # metric, tolerance_mm (mm) and empty (1, 0 or nan), as far as they are given or usual
     """The rules by which a run is scored, written down in its rules.json
 
     Raises `ValueError` for a rules.json that nothing here has written."""
+    usual = _no_nan(usual)
     _check_given(usual)
     file = Path(run) / "rules.json"
     if not file.exists():
@@ -239,5 +258,6 @@ def run_rules(
     for name in sorted(set(usual) & set(kept) - set(given)):
         matters = name != "tolerance_mm" or rules.get("metric") == "nsd"
         if matters and kept[name][0] != usual[name]:
-            print(f"{name}: scored by {usual[name]}, though {kept[name][0]} is proposed in {file}")
-    return rules
+            used, other = _said(usual[name]), _said(kept[name][0])
+            print(f"{name}: scored by {used}, though {other} is proposed in {file}")
+    return rules | (dict(empty=float("nan")) if rules.get("empty", 1) is None else {})
