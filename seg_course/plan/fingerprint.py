@@ -16,7 +16,7 @@ from scipy.ndimage import find_objects
 
 from ..files.behaviour import map_cases
 from ..files.cohort import read_case
-from ..files.common import check_frame, check_items, check_number
+from ..files.common import check_frame, check_items, check_number, few
 from ..look.explore import mask_targets
 from ..prepare.recipe import orient
 
@@ -24,27 +24,43 @@ from ..prepare.recipe import orient
 _last_part = re.compile(r"^(.+)[_\-. ][^_\-. ]+$")
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #c53b62e2
+def _number_length(text):
+    "Digits of the last number in a text; 0 where there is none"
+    numbers = re.findall(r"\d+", text)
+    return len(numbers[-1]) if numbers else 0
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #7cc32eac
+def _are_numbered(names):
+    "Does each name begin with a number of its own that is no shorter than the one at its end?"
+    parts = [(name[: m.end(1)], name[m.end(1) :]) for name, m in names.items()]
+    return all(0 < _number_length(one) >= _number_length(end) for one, end in parts)
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #bf13bd58
 def guess_groups(
     cases: list,  # names of the cases
-    least: int = 5,  # fewer patients than this are no patients, but parts of the data set
+    least: int = 5,  # fewer beginnings than this are patients only if they are numbered, and three
     most: float = 20,  # more cases a patient than this are no patients either
 ) -> tuple:  # (regular expression for `read_cohort`, or '', and why)
     "The patient in the names of the cases, where the names say it"
     check_items(cases, "cases", "names of cases")
-    found = [_last_part.match(str(case)) for case in cases]
-    if not all(found) or not found:
-        return "", "their names have no part before a separator"
-    size = pd.Series([m[1] for m in found]).value_counts()
+    names = {str(case): _last_part.match(str(case)) for case in cases}
+    bare = [name for name, match in names.items() if not match]
+    if bare:
+        return "", f"their names have no part before a separator, as {bare[0]!r}"
+    size = pd.Series([m[1] for m in names.values()]).value_counts()
     if size.max() == 1:
         return "", "no two names begin alike"
-    if len(size) < least or size.mean() > most:
-        few_ones = f"their names have only {len(size)} different beginnings"
-        return "", "all names begin alike" if len(size) == 1 else few_ones
+    if len(size) == 1:
+        return "", "all names begin alike"
+    few_ones = len(size) < 3 or (len(size) < least and not _are_numbered(names))
+    if few_ones or size.mean() > most:
+        shown = few(sorted(size.index), 3)
+        return "", f"their names have only {len(size)} different beginnings, {shown}"
     shared = size.index[0]
     why = f"{len(cases)} names have {len(size)} beginnings, {shared!r} is one of {size.max()} cases"
     return _last_part.pattern, why
 
-# %% ../../nbs/84_plan.fingerprint.ipynb #5a9b2089
+# %% ../../nbs/84_plan.fingerprint.ipynb #f64e7eed
 def find_patients(
     df: pd.DataFrame,  # cohort, from `read_cohort`
 ) -> pd.DataFrame:  # the cohort; `group` is the patient, where the names say it
@@ -54,10 +70,13 @@ def find_patients(
         return df
     rule, why = guess_groups(list(df.case))
     if not rule:
-        print(f"{len(df)} patients: each case counts as one, since {why}")
+        doubt = (
+            "; if these are patients, say so with `group` or {group}" if "beginnings" in why else ""
+        )
+        print(f"{len(df)} patients: each case counts as one, since {why}{doubt}")
         return df
     out = df.assign(group=[re.match(rule, case)[1] for case in df.case])
-    print(f"{out.group.nunique()} patients: {why}")
+    print(f"{out.group.nunique()} patients are assumed: {why}")
     return out
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #ff39ef87
