@@ -4,7 +4,7 @@
 
 # %% auto #0
 __all__ = ['counts', 'dice', 'iou', 'precision', 'recall', 'directed_distances', 'percentile95', 'surface_scores', 'diagonal',
-           'case_scores', 'summary', 'conventions', 'CaseDice', 'RegionDice', 'score_files']
+           'case_scores', 'summary', 'conventions', 'mean_known', 'CaseDice', 'RegionDice', 'score_files']
 
 # %% ../../nbs/45_score.metric.ipynb #bdfd4988
 import warnings
@@ -453,6 +453,17 @@ def _is_one_of(labels, group):
     return out
 
 # %% ../../nbs/45_score.metric.ipynb #89ea630a
+def mean_known(
+    scores: np.ndarray,  # of any shape; NaN where a case is left out for a label
+    axis: int = None,  # over which the mean goes; None: over all
+) -> np.ndarray:  # means; NaN where there is no score
+    "The mean of the scores that are known"
+    scores = np.asarray(scores, float)
+    known = ~np.isnan(scores)
+    n = known.sum(axis)
+    return np.where(known, scores, 0).sum(axis) / np.where(n > 0, n, np.nan)
+
+# %% ../../nbs/45_score.metric.ipynb #57d90ff2
 class CaseDice(Metric):
     "The mean Dice over cases and foreground labels, on the prepared slices."
 
@@ -517,14 +528,14 @@ class CaseDice(Metric):
     def value(self):
         if self.n is None or not self.is_number:
             return float("nan")
-        return float(dice(self.n.numpy(), empty=self.empty).mean())
+        return float(mean_known(dice(self.n.numpy(), empty=self.empty)))
 
     @property
     def by_case(self):
         "Mean Dice over labels of each case of the last validation, (cases,); None before any"
         if self.n is None or not self.is_number:
             return None
-        return dice(self.n.numpy(), empty=self.empty).mean(1)
+        return mean_known(dice(self.n.numpy(), empty=self.empty), 1)
 
     @property
     def name(self):
