@@ -32,7 +32,7 @@ from ..files.layout import region_labels
 from ..nets.build import build_unet, encoder_of, move_net, unet_split
 from ..nets.loss import DiceCELoss, RegionLoss, decode_regions, region_masks
 from ..nets.unet2d import seg_unet
-from ..score.metric import CaseDice, RegionDice, dice
+from ..score.metric import CaseDice, RegionDice, dice, mean_known
 from .weights import check_arch
 
 # %% ../../nbs/60_train.learner.ipynb #b623de69
@@ -234,7 +234,9 @@ class _SampleDice(Metric):
         if not self.n:  # pictures without labels
             return float("nan")
         n = torch.cat(self.n)
-        return float("nan") if n.isnan().any() else float(dice(n.numpy(), empty=self.empty).mean())
+        if n.isnan().any():
+            return float("nan")
+        return float(mean_known(dice(n.numpy(), empty=self.empty)))
 
 # %% ../../nbs/60_train.learner.ipynb #055c0925
 def _score(dls, empty, ignore, regions):
