@@ -524,7 +524,7 @@ def asked_of(
 ) -> dict:  # labels (value -> name), channels of an image, end of the names of the label maps
     """What the predictions of a run contain
 
-    Raises `ValueError` for what is no folder of a run, and for values that do not fit its labels."""
+    Raises `ValueError` for what is no folder of a run, and for values that do not fit."""
     remedy = "name the folder of a run (it contains run.json and fold0/)"
     folders, _ = ensemble_members(Path(run))
     facts = read_facts(folders[0] / "run.json", remedy)

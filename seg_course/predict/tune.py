@@ -233,7 +233,7 @@ def tune_post(
     n_jobs: int = 1,  # processes
     seconds: float = None,  # after this time no more settings are tried; None: all are tried
     ignore: int = None,  # value of the truth that marks voxels nobody annotated, for the mean Dice
-    reference: list = (),  # setting that stays unless another one gains; (): no post-processing
+    reference: list = None,  # setting that stays unless another one gains; None: no rules
 ) -> tuple:  # (setting, table of mean scores, dict: name -> setting that the others chose)
     """Choose post-processing by the mean score of cases; report its gain on other cases
 
@@ -247,7 +247,7 @@ def tune_post(
     _check_tuning(cases, load, score, empty, min_gain, seconds)
     _check_owners(cases, groups, folds)
     _check_candidates(candidates)
-    trials = [list(reference), *candidates]
+    trials = [[] if reference is None else list(reference), *candidates]
     _check_candidates(trials[:1])
     rule = dict(empty=empty, ignore=ignore)
     scores = _score_all(cases, load, trials, score, rule, n_jobs, seconds)
