@@ -161,7 +161,7 @@ def _common(a, b, first, second):
     if len(both) < 0.5 * max(len(a), len(b)) or len(both) < 3:
         raise ValueError(
             f"{first} scored {len(a)} cases and {second} {len(b)}, {len(both)} of them the same: "
-            "runs are compared on the same cases, so give both the same data, seed and folds"
+            "half of the cases, three at least, are needed; give both the same data, seed, folds"
         )
     return both
 
