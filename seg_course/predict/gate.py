@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from fastai.learner import Metric
 
 from ..files.common import check_array
-from ..score.metric import dice
+from ..score.metric import dice, mean_known
 
 # %% ../../nbs/67_predict.gate.ipynb #5d5216ed
 def _presence(targ, n):
@@ -69,7 +69,9 @@ class SliceDice(Metric):
 
     @property
     def value(self):
-        return float("nan") if self.n is None else float(dice(self.n, empty=self.empty).mean())
+        if self.n is None:
+            return float("nan")
+        return float(mean_known(dice(self.n, empty=self.empty)))
 
     @property
     def name(self):
