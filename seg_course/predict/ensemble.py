@@ -22,17 +22,11 @@ import pandas as pd
 import torch
 
 from ..files.behaviour import map_cases
-from ..files.common import check_items, check_path, read_table, write_csv, write_json
+from ..files.common import check_items, check_path, write_csv, write_json
 from ..files.read import read_scan
 from ..files.scan import Scan
 from .infer import find_images, load_oof, predict_oof, predict_probs
-from seg_course.predict.post import (
-    always_of,
-    apply_post,
-    decode,
-    post_from_json,
-    post_to_json,
-)
+from .post import always_of, apply_post, decode, post_from_json, post_to_json
 from .tune import choose_proven, tune_post, usual_post
 from ..score.calibration import doubt_table, expected_dice, spread_of
 from ..score.metric import counts, dice
@@ -362,13 +356,13 @@ def _mean_dice(scores):
     return float(scores.filter(regex=r"^dice_").mean(axis=1).mean())
 
 # %% ../../nbs/73_predict.ensemble.ipynb #f9288eba
-def _own_dice(run, cases):
-    "Mean Dice of some cases as a run has scored itself; NaN if it has not"
-    file = run / "scores.csv"
-    if not file.exists():
+def _own_dice(run, df, cases, labels, empty):
+    "Mean Dice of some cases with the post-processing of their run; NaN if it has none yet"
+    if not (run / "post.json").exists():
         return float("nan")
-    scores = read_table(file, "score the run again", ["case"])
-    return _mean_dice(scores[scores.case.isin(cases)])
+    load = partial(load_members, runs=[run], cohorts=[df])
+    alone, post = dict.fromkeys(cases, [1.0]), dict.fromkeys(cases, _kept_post(run))
+    return _mean_dice(_oof_scores(cases, load, alone, post, labels, empty))
 
 # %% ../../nbs/73_predict.ensemble.ipynb #e7888df9
 def make_ensemble(
@@ -383,7 +377,8 @@ def make_ensemble(
     The post-processing of the best member stays, unless another one gains. The folder also gets
     scores.csv, from weights and rules that each case did not choose, so that it can be compared
     with its members. The table's `.attrs` also have `own`, the mean Dice of each member with its
-    own post-processing (NaN if it has no scores), `score`, that of the ensemble, and `post`.
+    own post-processing (NaN if it has none), `score`, that of the ensemble, and `post`. All of them
+    are scored by the same rules, label by label, whatever the members' own scores follow.
     Raises `ValueError` for runs that answer different questions, or that share no case which none
     of them was trained on."""
     check_items(runs, "runs", "run folders")
@@ -394,7 +389,8 @@ def make_ensemble(
     cases = _held_cases(runs, cohorts)
     groups = cohorts[0].set_index("case").group.astype(str)[cases].tolist()
     load = partial(load_members, runs=runs, cohorts=cohorts)
-    own = [_own_dice(run, cases) for run in runs]
+    labels = [c for c in model["labels"] if c]
+    own = [_own_dice(run, df, cases, labels, empty) for run, df in zip(runs, cohorts)]
     weights, table, by_case = tune_weights(cases, load, groups, empty=empty)
     mixed = partial(_load_mixed, runs=runs, cohorts=cohorts, weights=weights)
     before = _kept_post(runs[int(np.argmax(table.attrs["alone"]))])
@@ -404,7 +400,6 @@ def make_ensemble(
     try:
         _write_members(part, runs, weights, data)
         write_json(part / "post.json", post_to_json(post))
-        labels = [c for c in model["labels"] if c]
         scores = _oof_scores(cases, load, by_case, posts, labels, empty)
         write_csv(part / "scores.csv", scores)
         write_csv(part / "cohort.csv", pd.DataFrame(dict(case=cases, group=groups, fold=0)))
