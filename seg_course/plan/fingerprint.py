@@ -55,7 +55,7 @@ def guess_groups(
     few_ones = len(size) < 3 or (len(size) < least and not _are_numbered(names))
     if few_ones or size.mean() > most:
         shown = few(sorted(size.index), 3)
-        return "", f"their names have only {len(size)} different beginnings, {shown}"
+        return "", f"their names have only {len(size)} beginnings, {shown}"
     shared = size.index[0]
     why = f"{len(cases)} names have {len(size)} beginnings, {shared!r} is one of {size.max()} cases"
     return _last_part.pattern, why
@@ -70,10 +70,9 @@ def find_patients(
         return df
     rule, why = guess_groups(list(df.case))
     if not rule:
-        doubt = (
-            "; if these are patients, say so with `group` or {group}" if "beginnings" in why else ""
-        )
-        print(f"{len(df)} patients: each case counts as one, since {why}{doubt}")
+        print(f"{len(df)} patients: each case counts as one, since {why}")
+        if "beginnings" in why:
+            print("if these are patients, say so: by `group`, or by {group} in a pattern")
         return df
     out = df.assign(group=[re.match(rule, case)[1] for case in df.case])
     print(f"{out.group.nunique()} patients are assumed: {why}")
