@@ -179,7 +179,8 @@ def _new_rows(run, seen):
     for file in sorted(run.rglob("history.csv")):
         folder = file.parent
         rows, facts = _rows_of(folder), trained.get(folder)
-        epochs = facts["pace"][2] if facts else len(rows)
+        # trainings of earlier versions do not write down what they show
+        epochs = facts.get("shown", facts["pace"][2]) if facts else len(rows)
         for row in rows[seen.get(folder, 0) :]:
             name = folder.relative_to(run).as_posix()
             yield dict(fold=name, epochs=epochs) | row | dict(minutes_left=_left(rows, facts))

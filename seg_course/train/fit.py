@@ -185,7 +185,8 @@ def _train(learn, fit, resume):
             resume.ask()
             if resume.goal is pace:
                 return
-            _say_pace(resume)
+            if resume.spoken():
+                _say_pace(resume)
         except torch.OutOfMemoryError as e:
             _make_room(learn, resume.folder, e)
             print(f"{name}: continues after epoch {len(resume.rows)} of {resume.goal.epochs}")

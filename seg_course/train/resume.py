@@ -216,6 +216,17 @@ def _in_time(pace, rows, minutes):
         return pace
     return pace.ending_in(len(rows), max(fits, 1))
 
+# %% ../../nbs/59_train.resume.ipynb #c134e620
+def _calm(
+    shown,  # epochs that were spoken of last
+    pace,
+    done,  # epochs up to now
+):
+    "The number of epochs to speak of"
+    off = abs(pace.epochs - shown) > 0.1 * shown
+    near = pace.epochs - done <= 0.1 * pace.epochs
+    return pace.epochs if off or near else shown
+
 # %% ../../nbs/59_train.resume.ipynb #78d47b71
 _pace_facts = dict(
     pace=(
@@ -238,6 +249,9 @@ def _read_pace(folder):
     return Pace(*facts["pace"]), facts["asked"], facts["minutes"]
 
 # %% ../../nbs/59_train.resume.ipynb #97757bba
+_asked = "as it was asked"  # why a training has another length
+
+# %% ../../nbs/59_train.resume.ipynb #a3270772
 class Resume(Callback):
     "Writes the state of training into `folder` after each epoch, and continues from it"
 
@@ -256,6 +270,7 @@ class Resume(Callback):
         self.score = "dice"  # name of the metric, in the history, too
         self.smooth = 0, 0.0  # how often fastai's running mean of the loss was updated, its value
         self.goal, self.asked, self.minutes = Pace(settings.get("epochs", 1)), 0, minutes
+        self.shown = self.goal.epochs  # epochs that were spoken of last
         self.why = ""  # of a pace that is not the planned one
         self.drawn = time.time()
 
@@ -296,7 +311,14 @@ class Resume(Callback):
         kept = _read_pace(self.folder)
         if kept:
             self.goal, self.asked, self.minutes = kept
+            self.shown = self.goal.epochs
         return len(self.rows)
+
+    def spoken(self) -> bool:  # is there something new to say?
+        "Bring the number of epochs that is shown up to date, calmly"
+        was, asked = self.shown, self.why == _asked
+        self.shown = self.goal.epochs if asked else _calm(was, self.goal, len(self.rows))
+        return asked or abs(self.shown - was) > 0.1 * was
 
     def ask(self) -> bool:  # does the training get another length?
         "Grant what was asked from outside, and keep to the minutes, once an epoch is done"
@@ -321,7 +343,7 @@ class Resume(Callback):
     def _grant(self, request):
         "Do what was asked; a person's wish is worth more than the minutes that were planned"
         self.goal = _granted(request, self.goal, self.rows)
-        self.asked, self.why = request["time"], "as it was asked"
+        self.asked, self.why = request["time"], _asked
         if request["ask"] == "stop":
             self.minutes = None
         elif self.minutes is not None:
@@ -371,6 +393,7 @@ class Resume(Callback):
 
     def _tell(self):
         "Write down which process trains here, and how far it is"
+        self.spoken()
         process = psutil.Process()
         facts = dict(
             pid=process.pid,
@@ -378,6 +401,7 @@ class Resume(Callback):
             host=platform.node(),
             done=len(self.rows),
             pace=self.goal.numbers(),
+            shown=self.shown,
         )
         write_json(self.folder / "training.json", facts)
 
@@ -387,7 +411,7 @@ class Resume(Callback):
         self.rows.append(self._row())
         if "SEG_COURSE_CLI" in os.environ:
             row = self.rows[-1]
-            done = f"epoch {self.epoch + 1} of {self.n_epoch}"
+            done = f"epoch {self.epoch + 1} of {self.shown}"
             score = f"{self.score} {row[self.score]:.4f}"
             left = epoch_seconds(self.rows) * (self.n_epoch - self.epoch - 1) / 60
             print(f"{done}: {score}, {row['seconds']:.0f} s, {left:.1f} minutes left", flush=True)

@@ -325,8 +325,8 @@ class StopAtNan(Callback):
             return
         part = "training" if self.training else "validation"
         raise _NotFinite(
-            f"the loss is {loss.detach().mean().item()} in epoch {self.epoch}, batch {self.iter} "
-            f"of the {part}: nothing can be learned from here on; use a lower learning rate in a "
+            f"the loss is {loss.detach().mean().item()} in epoch {self.epoch + 1}, "
+            f"batch {self.iter + 1} of the {part}: nothing can be learned from here on; use a lower learning rate in a "
             "new folder, and if that does not help look at the loss and at the values of the images"
         )
 
@@ -393,9 +393,9 @@ def _plot_panel(ax, k, history):
     for i, (name, h) in enumerate(history.items()):
         column = k if k != "score" else _score_name(h)
         if column in h:
-            ax.plot(h.epoch, h[column], ".-", color=f"C{i}", label=name)
+            ax.plot(h.epoch + 1, h[column], ".-", color=f"C{i}", label=name)
         if k == "valid_loss":
-            ax.plot(h.epoch, h.train_loss, "--", color=f"C{i}", lw=1)
+            ax.plot(h.epoch + 1, h.train_loss, "--", color=f"C{i}", lw=1)
         if k == "score":
             title = "mean Dice per case" if column == "dice" else column
     ax.set(xlabel="epoch", title=title)
