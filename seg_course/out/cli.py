@@ -450,6 +450,15 @@ _images_argument = Annotated[
 ]
 
 # %% ../../nbs/96_out.cli.ipynb #199c065e
+_values_option = Annotated[
+    str,
+    typer.Option(
+        help='value in the files for each label, as JSON, e.g. \'{"1": 205, "2": 420}\'; without '
+        "it, files contain the labels"
+    ),
+]
+
+# %% ../../nbs/96_out.cli.ipynb #ce771436
 @_app.command("predict")
 def _predict(
     run: Annotated[str, typer.Argument(help="run folder, or that of an ensemble")],
@@ -469,6 +478,7 @@ def _predict(
         Optional[list[Path]],
         typer.Option("--with", help="Python file with steps, rules or readers of your own"),
     ] = None,
+    values: _values_option = "",
     engine: _engine_option = "",
 ):
     "Write a label map for every image, on the grid of the image"
@@ -479,7 +489,8 @@ def _predict(
     from seg_course.out.submit import predict_files
 
     begun = time.time()
-    done = predict_files(run, images, out, device, tta, rtstruct, after=_say_private)
+    table = plain_value(values) if values else None
+    done = predict_files(run, images, out, device, tta, rtstruct, table, after=_say_private)
     print(f"{len(done)} label maps in {out}, {(time.time() - begun) / len(done):.2f} s a case")
     if rle or coco:
         _encode(done, run, rle, coco)
@@ -502,6 +513,7 @@ def _pack(
     images: _images_argument,
     run: Annotated[str, typer.Option(help="run folder: which labels there are")],
     out: Annotated[str, typer.Option(help=".zip file to write")] = "submission.zip",
+    values: _values_option = "",
     as_json: _json_option = False,
 ):
     "Check predictions against their images, and pack them; exit code 1 if there is a fault"
@@ -514,13 +526,15 @@ def _pack(
     from seg_course.out.submit import asked_of, pack_sound
     from seg_course.predict.infer import find_images
 
-    asked = asked_of(run)
+    asked = asked_of(run, plain_value(values) if values else None)
     files = find_images(images, asked["channels"])
     faults, packed = pack_sound(preds, out, files, list(asked["labels"]), asked["end"])
     if as_json or len(faults):
         _print_table(faults, as_json)
     if not packed:
         print(f"nothing was packed: {len(faults)} faults in {preds}", file=sys.stderr)
+        if not values and faults.fault.str.contains("are unexpected").any():
+            print("values of a challenge are given as --values '{\"1\": 205}'", file=sys.stderr)
         raise typer.Exit(1)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
         _print_packed(preds, out, files, asked["labels"])
@@ -754,7 +768,8 @@ def _rules(
             "-p",
             "--param",
             metavar="NAME=VALUE",
-            help="a rule of the competition: metric, tolerance_mm or empty",
+            help="a rule of the competition: metric, tolerance_mm or empty (1, 0, or nan: a case "
+            "is left out for a label that is on neither side)",
         ),
     ] = None,
     as_json: _json_option = False,
@@ -772,7 +787,7 @@ def _rules(
     if as_json:
         _print_table(table, as_json)
     else:
-        _print_reasons(table)
+        _print_reasons(table.assign(value=["nan" if v is None else v for v in table.value]))
     if run:
         Path(run).mkdir(parents=True, exist_ok=True)
         changed = keep_rules(run, rules)
