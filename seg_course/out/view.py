@@ -862,15 +862,48 @@ def _film_slices(scan, labels, plane, margin):
     return max(on[0] - margin, 0), min(on[-1] + margin + 1, n)
 
 # %% ../../nbs/91_out.view.ipynb #650438c8
-def _write_film(path, frames, fps):
+def _film_colours(table, alpha, n=128):
+    "(n,3) at most: the colours of the labels, and what they make of black to white"
+    greys = np.linspace(0, 255, max(2, n // len(table) - 1))[:, None, None]
+    tinted = greys * (1 - alpha) + table[1:] * alpha
+    return np.concatenate([table, tinted.reshape(-1, 3)]).astype(np.uint8)[:n]
+
+# %% ../../nbs/91_out.view.ipynb #8970e5c7
+def _common_palette(frames, colours):
+    "256 colours for all frames (n,rows,cols,3): the given ones (n,3), and those that occur most"
+    from PIL import Image
+
+    given = np.unique(colours, axis=0)
+    some = frames[:, ::2, ::2]
+    occurring = Image.fromarray(some.reshape(-1, *some.shape[2:]))
+    others = occurring.quantize(256 - len(given), method=Image.Quantize.MEDIANCUT)
+    out = Image.new("P", (1, 1))
+    out.putpalette([*given.ravel().tolist(), *others.getpalette()])
+    return out
+
+# %% ../../nbs/91_out.view.ipynb #7351b9f9
+def _write_gif(path, frames, fps, colours):
+    "A GIF whose frames share one palette, so that a label keeps its colour throughout"
+    from PIL import Image
+
+    palette = _common_palette(frames, colours)
+    pictures = [
+        Image.fromarray(frame).quantize(palette=palette, dither=Image.Dither.NONE)
+        for frame in frames
+    ]
+    kw = dict(append_images=pictures[1:], duration=round(1000 / fps), loop=0)
+    pictures[0].save(path, save_all=True, **kw)
+
+# %% ../../nbs/91_out.view.ipynb #6eeabfd2
+def _write_film(path, frames, fps, colours):
     if path.suffix == ".gif":
-        iio.imwrite(path, frames, duration=1000 / fps, loop=0)
+        _write_gif(path, frames, fps, colours)
         return
     even_y, even_x = (n // 2 * 2 for n in frames.shape[1:3])  # as H.264 wants
     frames = frames[:, :even_y, :even_x]
     iio.imwrite(path, frames, plugin="FFMPEG", fps=fps, macro_block_size=1)
 
-# %% ../../nbs/91_out.view.ipynb #7351b9f9
+# %% ../../nbs/91_out.view.ipynb #957c3867
 def compare_movie(
     path: str | Path,  # file to write: .gif, or .mp4
     scan: Scan,  # image
@@ -906,5 +939,5 @@ def compare_movie(
     frames = [
         np.asarray(_paint(scan, maps, layout, (k, k, k), look)) for k in range(first, end, step)
     ]
-    _write_film(path, np.stack(frames), fps)
+    _write_film(path, np.stack(frames), fps, _film_colours(table, alpha))
     return path
