@@ -43,7 +43,7 @@ from ..predict.post import decode, post_from_json
 from ..prepare.recipe import recipe_from_json
 from ..prepare.split import make_folds
 from ..prepare.store import prepare
-from ..score.metric import counts, dice
+from ..score.metric import counts, dice, mean_known
 from ..train.fit import fit_fold
 from ..train.learner import fold_sources, seg_learner
 from ..train.runfolder import save_run
@@ -422,8 +422,8 @@ def _try_plan(plan, df, device, seed):
         for case in df.case[df.fold == 0]:
             probs, truth = load_oof(case, folder, df)
             n = counts(probs.argmax(0), truth, [int(c) for c in plan["labels"] if int(c)])
-            scores.append(np.mean(dice(n, empty=plan["empty"])))
-    return float(np.mean(scores))
+            scores.append(mean_known(dice(n, empty=plan["empty"])))
+    return float(mean_known(scores))
 
 # %% ../../nbs/86_plan.run.ipynb #4c190572
 def _check_race(facts, share, fixed):
