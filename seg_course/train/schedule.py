@@ -327,7 +327,8 @@ class StopAtNan(Callback):
         raise _NotFinite(
             f"the loss is {loss.detach().mean().item()} in epoch {self.epoch + 1}, "
             f"batch {self.iter + 1} of the {part}: nothing can be learned from here on; "
-            "use a lower learning rate in a new folder, and if that does not help look at the loss and at the values of the images"
+            "use a lower learning rate in a new folder, and if that does not "
+            "help look at the loss and at the values of the images"
         )
 
 # %% ../../nbs/56_train.schedule.ipynb #d710ecc5
