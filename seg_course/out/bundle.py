@@ -147,7 +147,10 @@ def _post_facts(model):
 def _network_facts(model):
     "What happens before and after the networks of one run, up to its probabilities"
     kept = recipe_to_json(model["recipe"])
-    flips = "'x' mirrors the last axis, 'y' the last but one, 'z' the one before"
+    flips = (
+        "'x' mirrors the last axis, 'y' the last but one, 'z' the one before; "
+        "'z+8' turns by 8 degrees about z"
+    )
     facts = dict(
         labels={str(c): name for c, name in model["labels"].items()},
         image=dict(channels=model["channels"], axes="(C,Z,Y,X); a picture has Z=1"),
@@ -155,7 +158,7 @@ def _network_facts(model):
         layout=_layout(model),
         regions=model.get("regions"),
         after=_after(model),
-        flips=f"{flips}; a batch is mirrored before, and its answer mirrored back",
+        flips=f"{flips}; a batch is mirrored, then turned, and its answer the other way round",
         grid="probabilities go back to the grid of the image linearly; outside is background",
     )
     settings = dict(pad="zeros", swap=None, overlap=0.5, vote=False, gate=None)

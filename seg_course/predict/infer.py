@@ -9,6 +9,7 @@ __all__ = ['flip_axes', 'mean_probs', 'predict_scan', 'presence_probs', 'first_m
 # %% ../../nbs/68_predict.infer.ipynb #f4436ab2
 import json
 import os
+import re
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -20,6 +21,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from ..batch.augment import turn_boxes
 from ..batch.patch import box_coords, centre_spans, neighbours
 from ..batch.whole import whole_size
 from ..files.behaviour import readers
@@ -58,6 +60,39 @@ def _flip(x, axes, context=0, keep=0):
         else:
             x = x.flip(flip_axes[a])
     return x
+
+# %% ../../nbs/68_predict.infer.ipynb #03651f71
+_view_name = re.compile(r"([xyz]*?)(?:([xyz])([+-]\d{1,2}))?")
+
+# %% ../../nbs/68_predict.infer.ipynb #e6b6674e
+def _view(name):
+    "Axes that are mirrored, and angles about z, y and x of the turn after that"
+    mirrors, axis, angle = _view_name.fullmatch(name).groups()
+    return mirrors, tuple(int(angle) if axis == a else 0 for a in "zyx")
+
+# %% ../../nbs/68_predict.infer.ipynb #1fa72c87
+def _turn(x, degrees, spacing, pad, keep=0):
+    "Turn boxes, or slices about z; the last `keep` channels stay"
+    if not any(degrees):
+        return x
+    if keep:
+        return torch.cat([_turn(x[:, :-keep], degrees, spacing, pad), x[:, -keep:]], 1)
+    boxes = x if x.ndim == 5 else x[:, :, None]
+    return turn_boxes(boxes.float(), degrees, spacing, pad).view(x.shape)
+
+# %% ../../nbs/68_predict.infer.ipynb #a031ad1a
+def _seen(x, name, context=0, keep=0, spacing=(1, 1, 1)):
+    "A view of a batch"
+    mirrors, degrees = _view(name)
+    return _turn(_flip(x, mirrors, context, keep), degrees, spacing, "zeros", keep)
+
+# %% ../../nbs/68_predict.infer.ipynb #91630a73
+def _unseen(q, name, spacing=(1, 1, 1)):
+    "The answer to a view, turned and mirrored back; what was out of sight is as at the border"
+    mirrors, degrees = _view(name)
+    # the answer to a slice has no neighbours that could be turned around
+    mirrors = mirrors if q.ndim == 5 else mirrors.replace("z", "")
+    return _flip(_turn(q, tuple(-d for d in degrees), spacing, "border"), mirrors)
 
 # %% ../../nbs/68_predict.infer.ipynb #98392d85
 def _swapped(q, axes, swap):
@@ -102,24 +137,23 @@ def _check_answer(p):
 def mean_probs(
     nets: list[torch.nn.Module],  # logits (B,classes,[Z,]Y,X) from a batch
     x: torch.Tensor,  # batch of slices (B,k*C,Y,X) or boxes (B,C,Z,Y,X)
-    tta: Sequence[str] = ("",),  # flips to average over
+    tta: Sequence[str] = ("",),  # views to average over: flips and turns
     context: int = 0,  # neighbours on each side that are channels of x
     swap: dict | None = None,  # axis -> pairs of labels that change places, as {'x': [(1,2)]}
     bs: int | None = None,  # views that go through a network at once; None: all flips of the batch
     sigmoid: bool = False,  # do channels stand for regions that overlap, and not for classes?
+    spacing: tuple = (1, 1, 1),  # (z,y,x) of a voxel, mm or any unit: turns are true turns
 ) -> torch.Tensor:  # probabilities (B,classes,[Z,]Y,X), 0 to 1
-    "Mean probabilities of a batch over networks and flips"
+    "Mean probabilities of a batch over networks and views"
     check_items(nets, "nets", "networks")
     keep = 3 if _knows_places(nets[0]) else 0
-    views = torch.cat([_flip(x, axes, context, keep) for axes in tta])
+    views = torch.cat([_seen(x, name, context, keep, spacing) for name in tta])
     parts = views.split(bs or len(views))
     p = sum(torch.cat([_ask(net, v, sigmoid) for v in parts]) for net in nets) / len(nets)
     _check_answer(p)
     total = 0
-    for axes, q in zip(tta, p.split(len(x))):
-        # the answer to a slice has no neighbours that could be turned around
-        back = axes if x.ndim == 5 else axes.replace("z", "")
-        total = total + _swapped(_flip(q, back), axes, swap)
+    for name, q in zip(tta, p.split(len(x))):
+        total = total + _swapped(_unseen(q, name, spacing), _view(name)[0], swap)
     return total / len(tta)
 
 # %% ../../nbs/68_predict.infer.ipynb #72a186b1
@@ -217,11 +251,16 @@ def _check_nets(nets):
         )
 
 # %% ../../nbs/68_predict.infer.ipynb #eefc16fa
-def _check_views(tta, swap, sigmoid=False):
-    "Refuse flips along axes that do not exist, and labels that change places among regions"
+def _check_views(tta, swap, sigmoid=False, flat=False):
+    "Refuse views that do not exist, and labels that change places among regions"
     axes = sorted(flip_axes)
-    if not tta or isinstance(tta, str) or any(set(f) - set(axes) for f in tta):
-        raise ValueError(f'tta {tta}: a list of flips out of {axes} and "" is expected')
+    if not tta or isinstance(tta, str) or not all(map(_view_name.fullmatch, tta)):
+        raise ValueError(
+            f'tta {tta}: a list of flips out of {axes} and "" is expected, each with a turn in '
+            'degrees if there is one, as in ["", "x", "z+8", "xz-8"]'
+        )
+    if flat and any(any(_view(name)[1][1:]) for name in tta):
+        raise ValueError(f"tta {tta}: slices are turned about z alone, as in ['', 'z+8', 'z-8']")
     if swap and (not isinstance(swap, dict) or set(swap) - set(axes)):
         raise ValueError(
             f'swap {swap!r}: axes and pairs of labels are expected, like {{"x": [(1,2)]}}'
@@ -250,7 +289,7 @@ def predict_scan(
     scan: Scan,  # prepared: values 0 to 1
     size: tuple,  # of training: (Y,X) of slices or (Z,Y,X) of boxes in a sliding window, px
     context: int = 1,  # neighbour slices on each side; boxes have none
-    tta: Sequence[str] = ("",),  # flips: '' none, 'x', 'y', 'z' and joined ones as 'xz'
+    tta: Sequence[str] = ("",),  # views: '' as it is, flips 'x', 'xz', turns 'z+8', both 'xz-8'
     bs: int | None = None,  # slices, or views of boxes, in a batch; None: what suits their size
     overlap: float | Sequence[float] = 0.5,  # of boxes, share of a side, below 1; or three of them
     pad: str = "zeros",  # around slices, or 'reflect' for pictures, whose outside is not black
@@ -258,19 +297,21 @@ def predict_scan(
     vote: bool = False,  # boxes that overlap: count votes of their labels instead of averaging?
     sigmoid: bool = False,  # do channels stand for regions that overlap, and not for classes?
 ) -> Scan:  # probabilities (classes,Z,Y,X) on the grid of `scan`, 0 to 1
-    """Predict a prepared scan: mean probabilities over networks and flips
+    """Predict a prepared scan: mean probabilities over networks and views
 
     Smaller slices are padded to `size`, larger ones to a multiple of 32. Without `bs`, a batch is
     as many slices as 32 of 64x64 px with one flip take, several small boxes, or one large box with
-    all flips. Raises `ValueError` for a scan that is not prepared, for networks of two kinds and
-    for flips along unknown axes."""
+    all views. Raises `ValueError` for a scan that is not prepared, for networks of two kinds and
+    for views along unknown axes."""
     _check_nets(nets)
-    _check_views(tta, swap, sigmoid)
+    _check_views(tta, swap, sigmoid, len(size) == 2)
     _check_scan(scan, overlap, pad)
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
-    ask = partial(mean_probs, nets, tta=tta, swap=swap, sigmoid=sigmoid)
+    ask = partial(
+        mean_probs, nets, tta=tta, swap=swap, sigmoid=sigmoid, spacing=tuple(scan.spacing)
+    )
     if len(size) == 2:
         n = bs or _slices_a_batch(scan, size, len(tta))
         batches = _batches(scan, size, context, n, device, pad)

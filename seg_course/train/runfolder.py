@@ -309,11 +309,14 @@ def _is_labels(v):
     return names and set(v) == {str(c) for c in range(len(v))}
 
 # %% ../../nbs/54_train.runfolder.ipynb #079edc91
+_view = r"[xyz]{0,3}([xyz][+-]\d{1,2})?"  # a flip and a turn of `predict_scan`
+
+# %% ../../nbs/54_train.runfolder.ipynb #10ecd488
 def _is_flips(v):
-    "A list of flips, as for `predict_scan`?"
+    "A list of views, as for `predict_scan`?"
     if not isinstance(v, list) or not 1 <= len(v) <= 16:
         return False
-    return all(isinstance(f, str) and re.fullmatch("[xyz]{0,3}", f) for f in v)
+    return all(isinstance(f, str) and re.fullmatch(_view, f) for f in v)
 
 # %% ../../nbs/54_train.runfolder.ipynb #73f226bc
 def _is_swap(v):
@@ -362,7 +365,7 @@ _run_facts = dict(
     ),
     channels=(lambda v: _is_count(v, 1, 1000), "a whole number from 1 to 1000"),
     context=(lambda v: _is_count(v, 0, 50), "a whole number from 0 to 50"),
-    tta=(_is_flips, 'a list of flips like ["", "x", "xy"]'),
+    tta=(_is_flips, 'a list of views like ["", "x", "z+8"]'),
     pad=(lambda v: v in ("zeros", "reflect"), "zeros or reflect"),
     swap=(_is_swap, 'an object like {"x": [[1, 2]]}'),
     regions=_regions_fact,
@@ -381,7 +384,7 @@ def save_run(
     size: tuple,  # of training: (Y,X) of slices or (Z,Y,X) of boxes, px
     channels: int = 1,  # of the image files
     context: int = 1,  # neighbour slices on each side
-    tta: Sequence[str] = ("",),  # legal flips
+    tta: Sequence[str] = ("",),  # legal views: flips and turns, as for `predict_scan`
     **info,  # more for prediction, see below, or anything else that should be kept
 ) -> None:
     """Write run.json: all that `predict` needs beside the weights
