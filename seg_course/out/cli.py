@@ -496,11 +496,14 @@ def _predict(
         _encode(done, run, rle, coco)
 
 # %% ../../nbs/96_out.cli.ipynb #9aba7a4a
-def _print_packed(preds, out, images, labels):
+def _print_packed(preds, out, images, labels, run):
     "What a sound submission contains, and what may be wrong with it all the same"
+    from seg_course.files.common import read_table
     from seg_course.out.submit import say_names, why_useless
 
-    for line in (say_names(images), why_useless(preds, images, labels)):
+    file = Path(run) / "scores.csv"
+    scores = read_table(file, "finish the run", ["case"]) if file.exists() else None
+    for line in (say_names(images), why_useless(preds, images, labels, scores)):
         if line:
             print(f"note: {line}")
     size = Path(out).stat().st_size / 1e6
@@ -537,7 +540,7 @@ def _pack(
             print("values of a challenge are given as --values '{\"1\": 205}'", file=sys.stderr)
         raise typer.Exit(1)
     with contextlib.redirect_stdout(sys.stderr if as_json else sys.stdout):
-        _print_packed(preds, out, files, asked["labels"])
+        _print_packed(preds, out, files, asked["labels"], run)
 
 # %% ../../nbs/96_out.cli.ipynb #23de12e4
 def _print_left_out(notes):
