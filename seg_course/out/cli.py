@@ -371,7 +371,7 @@ def _fetch(
     print(fetch_data(name, to))
 
 # %% ../../nbs/96_out.cli.ipynb #6a3c34ba
-def _encode(files, run, rle, coco):
+def _encode(files, run, rle, coco, values=None):
     "Write label maps as a table of run-length codes, as a COCO file, or as both"
     from seg_course.out.encoded import write_coco, write_rle_csv
     from seg_course.out.submit import asked_of
@@ -382,7 +382,7 @@ def _encode(files, run, rle, coco):
             f"{odd[:5]} are no pictures: run-length codes and COCO are for pictures; "
             "the label maps were written"
         )
-    names = {c: name for c, name in asked_of(run)["labels"].items() if c}
+    names = {c: name for c, name in asked_of(run, values)["labels"].items() if c}
     if rle:
         write_rle_csv(rle, {f.stem: f for f in files}, list(names) if len(names) > 1 else None)
     if coco:
@@ -493,16 +493,19 @@ def _predict(
     done = predict_files(run, images, out, device, tta, rtstruct, table, after=_say_private)
     print(f"{len(done)} label maps in {out}, {(time.time() - begun) / len(done):.2f} s a case")
     if rle or coco:
-        _encode(done, run, rle, coco)
+        _encode(done, run, rle, coco, table)
 
 # %% ../../nbs/96_out.cli.ipynb #9aba7a4a
 def _print_packed(preds, out, images, labels, run):
     "What a sound submission contains, and what may be wrong with it all the same"
     from seg_course.files.common import read_table
-    from seg_course.out.submit import say_names, why_useless
+    from seg_course.out.submit import asked_of, say_names, why_useless
 
     file = Path(run) / "scores.csv"
     scores = read_table(file, "finish the run", ["case"]) if file.exists() else None
+    if scores is not None:
+        renamed = zip(asked_of(run)["labels"], labels)
+        scores = scores.rename(columns={f"dice_{c}": f"dice_{value}" for c, value in renamed})
     for line in (say_names(images), why_useless(preds, images, labels, scores)):
         if line:
             print(f"note: {line}")

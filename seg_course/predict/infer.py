@@ -62,7 +62,7 @@ def _flip(x, axes, context=0, keep=0):
     return x
 
 # %% ../../nbs/68_predict.infer.ipynb #03651f71
-_view_name = re.compile(r"([xyz]*?)(?:([xyz])([+-]\d{1,2}))?")
+_view_name = re.compile(r"([xyz]{0,3}?)(?:([xyz])([+-]\d{1,2}))?")
 
 # %% ../../nbs/68_predict.infer.ipynb #e6b6674e
 def _view(name):
@@ -81,10 +81,11 @@ def _turn(x, degrees, spacing, pad, keep=0):
     return turn_boxes(boxes.float(), degrees, spacing, pad).view(x.shape)
 
 # %% ../../nbs/68_predict.infer.ipynb #a031ad1a
-def _seen(x, name, context=0, keep=0, spacing=(1, 1, 1)):
+def _seen(x, name, context=0, keep=0, spacing=(1, 1, 1), pad="zeros"):
     "A view of a batch"
     mirrors, degrees = _view(name)
-    return _turn(_flip(x, mirrors, context, keep), degrees, spacing, "zeros", keep)
+    outside = dict(zeros="zeros", reflect="reflection")[pad]
+    return _turn(_flip(x, mirrors, context, keep), degrees, spacing, outside, keep)
 
 # %% ../../nbs/68_predict.infer.ipynb #91630a73
 def _unseen(q, name, spacing=(1, 1, 1)):
@@ -143,11 +144,12 @@ def mean_probs(
     bs: int | None = None,  # views that go through a network at once; None: all flips of the batch
     sigmoid: bool = False,  # do channels stand for regions that overlap, and not for classes?
     spacing: tuple = (1, 1, 1),  # (z,y,x) of a voxel, mm or any unit: turns are true turns
+    pad: str = "zeros",  # what a turn brings in from outside: 'zeros', or 'reflect'
 ) -> torch.Tensor:  # probabilities (B,classes,[Z,]Y,X), 0 to 1
     "Mean probabilities of a batch over networks and views"
     check_items(nets, "nets", "networks")
     keep = 3 if _knows_places(nets[0]) else 0
-    views = torch.cat([_seen(x, name, context, keep, spacing) for name in tta])
+    views = torch.cat([_seen(x, name, context, keep, spacing, pad) for name in tta])
     parts = views.split(bs or len(views))
     p = sum(torch.cat([_ask(net, v, sigmoid) for v in parts]) for net in nets) / len(nets)
     _check_answer(p)
@@ -309,9 +311,8 @@ def predict_scan(
     device = next(nets[0].parameters()).device
     for net in nets:
         net.eval()
-    ask = partial(
-        mean_probs, nets, tta=tta, swap=swap, sigmoid=sigmoid, spacing=tuple(scan.spacing)
-    )
+    how = dict(tta=tta, swap=swap, sigmoid=sigmoid, spacing=tuple(scan.spacing), pad=pad)
+    ask = partial(mean_probs, nets, **how)
     if len(size) == 2:
         n = bs or _slices_a_batch(scan, size, len(tta))
         batches = _batches(scan, size, context, n, device, pad)

@@ -307,10 +307,12 @@ class Resume(Callback):
         _put_back(learn, state)
         if hasattr(learn, "ema"):
             learn.ema.steps = meta["ema_steps"]
+        fresh = not self.rows
         self.rows, self.smooth = meta["rows"], meta["smooth"]
         kept = _read_pace(self.folder)
         if kept:
             self.goal, self.asked, self.minutes = kept
+        if kept and fresh:
             self.shown = self.goal.epochs
         return len(self.rows)
 
@@ -330,8 +332,9 @@ class Resume(Callback):
             self._grant(request)
         elif request is None:
             self.goal = _in_time(old, self.rows, self.minutes)
-            self.why = "to keep to its minutes"
         changed = self.goal.numbers() != old.numbers()
+        if changed and request is None:
+            self.why = "to keep to its minutes"
         if changed or request is not None:
             facts = dict(pace=self.goal.numbers(), asked=self.asked, minutes=self.minutes)
             write_json(self.folder / "pace.json", facts)
