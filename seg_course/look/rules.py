@@ -7,6 +7,7 @@ __all__ = ['rule_facts', 'propose_rules', 'keep_rules', 'run_rules']
 
 # %% ../../nbs/17_look.rules.ipynb #4fd8a677
 from pathlib import Path
+from textwrap import shorten
 
 import numpy as np
 import pandas as pd
@@ -141,27 +142,40 @@ _names = ("metric", "tolerance_mm", "empty")
 _metrics = ("dice", "iou", "nsd", "hd_mm", "hd95_mm", "msd_mm")  # as `case_scores` calls them
 
 # %% ../../nbs/17_look.rules.ipynb #6bbbf8a1
+def _check_empty(value):
+    "Refuse what a label on neither side cannot score"
+    is_number = isinstance(value, (int, float, np.integer, np.floating))
+    is_score = is_number and not isinstance(value, bool) and value in (0, 1)
+    if not (is_score or value is None):
+        raise ValueError(
+            f"empty {shorten(repr(value), 60, placeholder=' ...')}: a label on neither side scores "
+            "1 or 0, or nan: the case is left out for this label"
+        )
+
+# %% ../../nbs/17_look.rules.ipynb #9098376f
 def _check_given(given):
     "Refuse rules that no score here follows"
     for name, value in given.items():
         if name not in _names:
             raise ValueError(f"rule {name!r}: choose among {list(_names)}")
-        if name == "metric" and value not in _metrics:
+        if name == "metric" and not (isinstance(value, str) and value in _metrics):
             raise ValueError(f"metric {value!r}: choose among {list(_metrics)}")
-        if name == "empty" and value not in (0, 1, None):
-            raise ValueError(
-                f"empty {value!r}: a label on neither side scores 1 or 0, or nan: the case is left "
-                "out for this label"
-            )
+        if name == "empty":
+            _check_empty(value)
         if name == "tolerance_mm":
             check_number(value, "tolerance_mm", 0, 1000)
 
 # %% ../../nbs/17_look.rules.ipynb #dd9d5578
+def _is_nan(value):
+    "Is it the number that is none?"
+    return isinstance(value, (float, np.floating)) and bool(np.isnan(value))
+
+# %% ../../nbs/17_look.rules.ipynb #d127f1bc
 def _no_nan(given):
     "Rules whose `empty` is None where the case is left out"
     empty = given.get("empty")
     words = isinstance(empty, str) and empty.lower() in ("nan", "none")
-    left_out = words or (isinstance(empty, (float, np.floating)) and np.isnan(empty))
+    left_out = words or _is_nan(empty)
     return given | dict(empty=None) if left_out else given
 
 # %% ../../nbs/17_look.rules.ipynb #302b17d8
@@ -213,6 +227,7 @@ def keep_rules(
 
     What was given then still holds, whatever is proposed now."""
     file = Path(run) / "rules.json"
+    rules = [r | dict(value=None) if _is_nan(r["value"]) else r for r in rules]
     if not file.exists():
         write_json(file, rules)
         return []
@@ -248,16 +263,17 @@ def run_rules(
     file = Path(run) / "rules.json"
     if not file.exists():
         keep_rules(run, [_as_usual(r, usual) for r in propose_rules(rule_facts(df))])
-    kept = {name: (value, own) for name, value, own in _read_rules(file) if name in _names}
-    given = {name: value for name, (value, own) in kept.items() if own}
+    written = [r for r in _read_rules(file) if r[0] in _names]
+    values = _no_nan({name: value for name, value, _ in written})
+    given = {name: values[name] for name, _, own in written if own}
     try:
         _check_given(given)
     except ValueError as e:
         raise ValueError(f"{file}: {e}") from None
     rules = usual | given
-    for name in sorted(set(usual) & set(kept) - set(given)):
+    for name in sorted(set(usual) & set(values) - set(given)):
         matters = name != "tolerance_mm" or rules.get("metric") == "nsd"
-        if matters and kept[name][0] != usual[name]:
-            used, other = _said(usual[name]), _said(kept[name][0])
+        if matters and values[name] != usual[name]:
+            used, other = _said(usual[name]), _said(values[name])
             print(f"{name}: scored by {used}, though {other} is proposed in {file}")
     return rules | (dict(empty=float("nan")) if rules.get("empty", 1) is None else {})

@@ -36,9 +36,26 @@ def _are_numbered(names):
     return all(0 < _number_length(one) >= _number_length(end) for one, end in parts)
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #bf13bd58
+_parts = set("fold part batch site hospital center centre scanner day week".split())
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #797c319d
+def _names_a_part(name):
+    "Does the beginning of a name say which part of the data it is, rather than who?"
+    words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", name)  # `HospitalA1`: Hospital, A
+    singular = {word.lower().removesuffix("s") for word in words}
+    return bool(_parts & singular) or re.search(r"\dT$", name) is not None
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #8e82ebd2
+def _are_people(names):
+    "Are these numbered beginnings, which are neither all years nor parts of the data?"
+    begins = {m[1] for m in names.values()}
+    years = all(re.fullmatch(r"(19|20)\d\d", one) for one in begins)
+    return _are_numbered(names) and not years and not any(map(_names_a_part, begins))
+
+# %% ../../nbs/84_plan.fingerprint.ipynb #07777abe
 def guess_groups(
     cases: list,  # names of the cases
-    least: int = 5,  # fewer beginnings than this are patients only if they are numbered, and three
+    least: int = 5,  # fewer beginnings than this are patients only if three or more are numbered
     most: float = 20,  # more cases a patient than this are no patients either
 ) -> tuple:  # (regular expression for `read_cohort`, or '', and why)
     "The patient in the names of the cases, where the names say it"
@@ -52,7 +69,7 @@ def guess_groups(
         return "", "no two names begin alike"
     if len(size) == 1:
         return "", "all names begin alike"
-    few_ones = len(size) < 3 or (len(size) < least and not _are_numbered(names))
+    few_ones = len(size) < 3 or (len(size) < least and not _are_people(names))
     if few_ones or size.mean() > most:
         shown = few(sorted(size.index), 3)
         return "", f"their names have only {len(size)} beginnings, {shown}"
@@ -75,7 +92,8 @@ def find_patients(
             print("if these are patients, say so: by `group`, or by {group} in a pattern")
         return df
     out = df.assign(group=[re.match(rule, case)[1] for case in df.case])
-    print(f"{out.group.nunique()} patients are assumed: {why}")
+    doubt = "if they are not, say so with `group` or {group}"
+    print(f"{out.group.nunique()} patients are assumed: {why}; {doubt}")
     return out
 
 # %% ../../nbs/84_plan.fingerprint.ipynb #ff39ef87
