@@ -29,7 +29,7 @@ from .infer import find_images, load_oof, predict_oof, predict_probs
 from .post import always_of, apply_post, decode, post_from_json, post_to_json
 from .tune import choose_proven, tune_post, usual_post
 from ..score.calibration import doubt_table, expected_dice, spread_of
-from ..score.metric import counts, dice
+from ..score.metric import counts, dice, mean_known
 from ..score.verdict import verdict
 from ..train.cases import copy_cases, run_cohort
 from ..train.runfolder import load_run
@@ -68,7 +68,7 @@ def _score_weights(load, case, trials, empty):
     labels, out = range(1, len(probs[0])), []
     for weights in trials:
         msk = decode(mix_probs(probs, weights))
-        out.append(float(np.nanmean(dice(counts(msk, truth, labels), empty=empty))))
+        out.append(float(mean_known(dice(counts(msk, truth, labels), empty=empty))))
     return out
 
 # %% ../../nbs/73_predict.ensemble.ipynb #322ddb23

@@ -9,7 +9,6 @@ __all__ = ['flip_axes', 'mean_probs', 'predict_scan', 'presence_probs', 'first_m
 # %% ../../nbs/68_predict.infer.ipynb #f4436ab2
 import json
 import os
-import re
 import warnings
 from collections.abc import Callable, Sequence
 from functools import lru_cache, partial
@@ -41,7 +40,7 @@ from ..files.scan import Scan, to_grid
 from ..nets.loss import label_probs
 from .gate import apply_gate
 from ..prepare.recipe import apply_recipe, recipe_to_json, sees_mask
-from ..train.runfolder import load_run
+from ..train.runfolder import load_run, view_name
 from ..train.weights import read_facts
 
 # %% ../../nbs/68_predict.infer.ipynb #19a68ba6
@@ -62,12 +61,9 @@ def _flip(x, axes, context=0, keep=0):
     return x
 
 # %% ../../nbs/68_predict.infer.ipynb #03651f71
-_view_name = re.compile(r"([xyz]{0,3}?)(?:([xyz])([+-]\d{1,2}))?")
-
-# %% ../../nbs/68_predict.infer.ipynb #e6b6674e
 def _view(name):
     "Axes that are mirrored, and angles about z, y and x of the turn after that"
-    mirrors, axis, angle = _view_name.fullmatch(name).groups()
+    mirrors, axis, angle = view_name.fullmatch(name).groups()
     return mirrors, tuple(int(angle) if axis == a else 0 for a in "zyx")
 
 # %% ../../nbs/68_predict.infer.ipynb #1fa72c87
@@ -256,7 +252,7 @@ def _check_nets(nets):
 def _check_views(tta, swap, sigmoid=False, flat=False):
     "Refuse views that do not exist, and labels that change places among regions"
     axes = sorted(flip_axes)
-    if not tta or isinstance(tta, str) or not all(map(_view_name.fullmatch, tta)):
+    if not tta or isinstance(tta, str) or not all(map(view_name.fullmatch, tta)):
         raise ValueError(
             f'tta {tta}: a list of flips out of {axes} and "" is expected, each with a turn in '
             'degrees if there is one, as in ["", "x", "z+8", "xz-8"]'

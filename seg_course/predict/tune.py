@@ -30,7 +30,7 @@ from seg_course.predict.post import (
 )
 from .rankseg import rank_dice
 from ..score.challenge import slice_rule, vip_scores
-from ..score.metric import counts, dice
+from ..score.metric import counts, dice, mean_known
 
 # %% ../../nbs/72_predict.tune.ipynb #224ea4bf
 def usual_post(
@@ -52,7 +52,7 @@ _candidates = usual_post()
 # %% ../../nbs/72_predict.tune.ipynb #771e3c6a
 def _mean_dice(msk, targ, labels, empty, ignore=None):
     "Mean Dice of the foreground labels of one case"
-    return np.nanmean(dice(counts(msk, targ, labels, ignore), empty=empty))
+    return mean_known(dice(counts(msk, targ, labels, ignore), empty=empty))
 
 # %% ../../nbs/72_predict.tune.ipynb #e598e0fb
 def _loaded(load, case):
