@@ -748,7 +748,7 @@ def read_cohort(
     A missing label or image is an empty cell, which `check_cohort` reports. `attrs` has the
     keys layout, path, labels (class -> name), ignore (the class of voxels that nobody annotated,
     or None), regions (name -> labels, larger ones first, or None; a label map leaves none),
-    channels (a number or None) and channel_names.
+    channels (a number or None), channel_names and grouped (were patients given?).
     Raises `ValueError` if no layout knows the folder, if two cases have one name, if a pattern fits
     no file or a file twice, or if a CSV file names files outside of its folder."""
     check_path(path)
@@ -761,6 +761,7 @@ def read_cohort(
     _check_cases(df, path)
     if layout == "csv" and not outside:
         _check_inside(df, path)
+    grouped = bool(group) or "group" in df
     df["group"] = _groups(df, group)
     used = labels or info.get("label_map")
     if used or "label_map" not in df:
@@ -773,6 +774,7 @@ def read_cohort(
         regions=info.get("regions"),
         channels=info.get("channels"),
         channel_names=info.get("channel_names", []),
+        grouped=grouped,
     )
     return df
 

@@ -83,7 +83,7 @@ def find_patients(
 ) -> pd.DataFrame:  # the cohort; `group` is the patient, where the names say it
     "Find the patients of a cohort in which every case is a patient of its own so far"
     check_frame(df, ["case", "group"], "cohort")
-    if (df.group.astype(str) != df.case.astype(str)).any():
+    if df.attrs.get("grouped") or (df.group.astype(str) != df.case.astype(str)).any():
         return df
     rule, why = guess_groups(list(df.case))
     if not rule:
