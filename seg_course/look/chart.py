@@ -40,13 +40,18 @@ def plot_volumes(
     ax: plt.Axes = None,  # axes to draw on
     bins: int = 20,  # bars
 ) -> plt.Axes:  # the axes
-    "Histogram of target volumes (ml), one colour a label"
+    "Histogram of target volumes (ml), one colour a label; bars stand on one another"
     ax = _ax(ax)
     names = class_names(df)
     volumes = df[[f"ml_{c}" for c in names]].values
     edges = np.histogram_bin_edges(volumes[~np.isnan(volumes)], bins)
-    for c, name in names.items():
-        ax.hist(df[f"ml_{c}"], bins=edges, alpha=0.7, color=colour(c), label=name)
+    ax.hist(
+        [df[f"ml_{c}"].dropna() for c in names],
+        bins=edges,
+        stacked=True,
+        color=[colour(c) for c in names],
+        label=list(names.values()),
+    )
     ax.set(xlabel="target volume (ml)", ylabel="cases", title="Target volume")
     ax.legend()
     return ax
@@ -185,7 +190,7 @@ def plot_intensities(
         for r in shown.itertuples()
     ]
     ax.bxp(boxes, flierprops=dict(marker=".", markersize=4))
-    ax.set_yscale("symlog")
+    ax.set_yscale("symlog", linthresh=10)  # HU lie on both sides of zero
     ax.set_xticks([])
     ax.set(
         xlabel=f"{len(shown)} of {len(df)} cases, sorted by median",
@@ -220,6 +225,12 @@ def plot_class_intensities(
     return ax
 
 # %% ../../nbs/15_look.chart.ipynb #d1482d46
+def _span(values):
+    "'3 to 5', or '3' where all are the same"
+    low, high = min(values), max(values)
+    return f"{low}" if low == high else f"{low} to {high}"
+
+
 def plot_geometry(
     df: pd.DataFrame,  # from `case_stats`
     ax: plt.Axes = None,  # axes to draw on
@@ -230,11 +241,11 @@ def plot_geometry(
     side = np.sqrt(df.ny * df.nx)
     area = 10 + 90 * side / side.max()
     ax.scatter(df.dx_mm, df.dz_mm, s=area, alpha=0.5, color=colour(5))
-    pixels = f"{int(side.min())} to {int(side.max())} pixels a side"
+    pixels = f"{_span(side.astype(int))} pixels a side"
     ax.set(
         xlabel="pixel width (mm)",
         ylabel="distance of slices (mm)",
-        title=f"{pixels}, {df.nz.min()} to {df.nz.max()} slices",
+        title=f"{pixels}, {_span(df.nz)} slices",
     )
     return ax
 
@@ -280,7 +291,7 @@ def plot_along_z(
         ylabel="share of slices with it",
         title="Foreground along z",
     )
-    ax.legend(fontsize=8)
+    ax.legend(fontsize=8, loc="upper left", bbox_to_anchor=(1, 1))
     return ax
 
 # %% ../../nbs/15_look.chart.ipynb #03e85f96
