@@ -80,7 +80,8 @@ is a trial, not the plan. The gain is ours minus theirs over the cases of both, 
 are several: the luck of a single seed, about .01 on each side here, is not in it. The plan's decoder for pictures was chosen after
 trials on fold 0 of both sets of pictures, so that this fold can flatter it; other folds took no part in that choice.""",
     league="""Frozen patients (`league/*.csv`, fold 0 is the test), two cores, 15 minutes by the wall clock for everything from start to
-label maps. Any program may enter, and `league.py` says how; to beat a record, run its command with your program in its place.""",
+label maps. Any program may enter, and `league.py` says how; to beat a record, run its command with your program in its place.
+The plan's decoder for pictures was chosen after trials on fold 0, so it can flatter the record on EBHI-Seg.""",
     card="""Networks and training steps on PyTorch's meta device, which has shapes and no numbers. A *wait* is a place where the host
 would look at a number of the accelerator, and the accelerator would run empty.""",
     hostile="""`predict` on run folders that were changed to do harm, in a process that is watched (files written outside of OUT, programs,

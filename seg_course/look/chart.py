@@ -52,7 +52,7 @@ def plot_volumes(
         color=[colour(c) for c in names],
         label=list(names.values()),
     )
-    ax.set(xlabel="target volume (ml)", ylabel="cases", title="Target volume")
+    ax.set(xlabel="target volume (ml)", ylabel="cases, once a label", title="Target volume")
     ax.legend()
     return ax
 
