@@ -78,7 +78,8 @@ fair on a busy machine. Settings are those of the peers' own documentation, see 
 (`--choose`), a peer has the first of its settings. A line is the mean over its seeds, and a line of this project with settings in its name
 is a trial, not the plan. The gain is ours minus theirs over the cases of both, and its interval draws patients, and seeds where there
 are several: the luck of a single seed, about .01 on each side here, is not in it. The plan's decoder for pictures was chosen after
-trials on fold 0 of both sets of pictures, so that this fold can flatter it; other folds took no part in that choice.""",
+trials on fold 0 of both sets of pictures, so that this fold can flatter it; other folds took no part in that choice. Of the
+hippocampus, patients are unknown (195 adults; the files do not say whose), so its folds separate cases.""",
     league="""Frozen patients (`league/*.csv`, fold 0 is the test), two cores, 15 minutes by the wall clock for everything from start to
 label maps. Any program may enter, and `league.py` says how; to beat a record, run its command with your program in its place.
 The plan's decoder for pictures was chosen after trials on fold 0, so it can flatter the record on EBHI-Seg.""",
