@@ -225,7 +225,7 @@ def plot_class_intensities(
     return ax
 
 # %% ../../nbs/15_look.chart.ipynb #d1482d46
-def _span(values):
+def _from_to(values):
     "'3 to 5', or '3' where all are the same"
     low, high = min(values), max(values)
     return f"{low}" if low == high else f"{low} to {high}"
@@ -241,11 +241,11 @@ def plot_geometry(
     side = np.sqrt(df.ny * df.nx)
     area = 10 + 90 * side / side.max()
     ax.scatter(df.dx_mm, df.dz_mm, s=area, alpha=0.5, color=colour(5))
-    pixels = f"{_span(side.astype(int))} pixels a side"
+    pixels = f"{_from_to(side.astype(int))} pixels a side"
     ax.set(
         xlabel="pixel width (mm)",
         ylabel="distance of slices (mm)",
-        title=f"{pixels}, {_span(df.nz)} slices",
+        title=f"{pixels}, {_from_to(df.nz)} slices",
     )
     return ax
 
