@@ -12,6 +12,15 @@ import numpy as np
 from ..files.behaviour import decoder
 from ..files.common import check_array
 
+# %% ../../nbs/69_predict.hysteresis.ipynb #c0a1d2e4
+def _pixels_of_components(
+    msk,  # bool (Y,X)
+):
+    "Places of the mask's pixels in the flat picture, and the component of each, 1, 2, ..."
+    comp = cc3d.connected_components(msk, connectivity=8)
+    at = np.flatnonzero(msk)
+    return at, comp.ravel()[at]
+
 # %% ../../nbs/69_predict.hysteresis.ipynb #75371c03
 def _select_components(
     prob,  # (Y,X), 0 to 1
@@ -23,15 +32,12 @@ def _select_components(
     "bool (Y,X): the pixels above `low` of the components that are sure enough"
     if not (prob.max(initial=0) > high):
         return np.zeros(prob.shape, bool)
-    comp = cc3d.connected_components(prob >= drop, connectivity=8)
-    at = np.flatnonzero(comp)
-    c, p = comp.ravel()[at], prob.ravel()[at]
-    n = int(c.max(initial=0)) + 1
-    size = np.bincount(c, minlength=n)
-    above = np.bincount(c[p > high], minlength=n)
-    sure = np.bincount(c[p > 0.9 * high], minlength=n)
+    at, c = _pixels_of_components(prob >= drop)
+    p = prob.ravel()[at]
+    size = np.bincount(c)
+    above = np.bincount(c[p > high], minlength=len(size))
+    sure = np.bincount(c[p > 0.9 * high], minlength=len(size))
     keep = (above > 0) & (sure >= ratio * size)
-    keep[0] = False
     out = np.zeros(prob.size, bool)
     out[at[keep[c] & (p > low)]] = True
     return out.reshape(prob.shape)
@@ -57,7 +63,10 @@ def _fill_pockets(
     touches_one = touches.sum(0) == 1
     for k in closed:
         fill |= touches[k] & touches_one
-    return fill[background] | msk
+    if not fill[1:].any():
+        return msk
+    fill[0] = True
+    return np.take(fill, background)
 
 # %% ../../nbs/69_predict.hysteresis.ipynb #042dd91e
 def _square_closing(
@@ -93,6 +102,14 @@ def _span(on, edge):
     at = np.flatnonzero(on)
     return slice(max(0, at.min() - edge), at.max() + 1 + edge)
 
+# %% ../../nbs/69_predict.hysteresis.ipynb #c0a1d2e6
+def _without_small(msk, min_px):
+    "bool (Y,X): components of at least `min_px` pixels"
+    at, c = _pixels_of_components(msk)
+    out = np.zeros(msk.size, bool)
+    out[at[np.bincount(c)[c] >= min_px]] = True
+    return out.reshape(msk.shape)
+
 # %% ../../nbs/69_predict.hysteresis.ipynb #6b705e21
 def _tidy(msk, close, border, min_px):
     "Closing, pockets and size, on the part of the picture with the mask and a margin"
@@ -103,11 +120,8 @@ def _tidy(msk, close, border, min_px):
     if close > 1:
         part = _square_closing(part, close)
     part = _fill_pockets(part, border)
-    comp = cc3d.connected_components(part, connectivity=8)
-    small = np.bincount(comp.ravel()) < min_px
-    small[0] = False
     out = np.zeros_like(msk)
-    out[box] = part & ~small[comp]
+    out[box] = _without_small(part, min_px)
     return out
 
 # %% ../../nbs/69_predict.hysteresis.ipynb #dbde775a
@@ -165,11 +179,11 @@ def hysteresis_map(
     _check_settings(levels, close, min_px, next_px, blank)
     for level in levels:
         msk = _select_components(prob, *level)
-        if msk.mean() > blank:
+        if np.count_nonzero(msk) > blank * msk.size:
             return np.zeros_like(msk)
         if msk.any():
             msk = _tidy(msk, close, border, min_px)
-        if msk.sum() >= next_px:
+        if np.count_nonzero(msk) >= next_px:
             break
     return msk
 
