@@ -8,7 +8,6 @@ __all__ = ['rank_scores', 'rank_dice']
 # %% ../../nbs/70_predict.rankseg.ipynb #54c8718d
 import numpy as np
 from scipy import stats
-from scipy.signal import fftconvolve
 
 from ..files.behaviour import decoder
 
@@ -61,6 +60,8 @@ def rank_scores(
     For 0 voxels it is the probability that there is nothing to find."""
     p = np.asarray(p, float)
     most = len(p) if most is None else most
+    from scipy.signal import fftconvolve  # slow to import, and seldom needed
+
     first, chance = _count(p, exact)
     n = most + len(chance) - 1
     shares = 1 / np.arange(first + 2, first + 2 + n)  # of a mask of one voxel, ...
