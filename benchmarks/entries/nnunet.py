@@ -114,7 +114,7 @@ def timed_trainer(task):
     return TimedTrainer
 
 
-def predict(task, trainer, end):
+def predict(task, trainer):
     "Label maps by nnU-Net's predictor"
     from nnunetv2.inference.predict_from_raw_data import nnUNetPredictor
 
@@ -133,7 +133,7 @@ def predict(task, trainer, end):
         trainer.inference_allowed_mirroring_axes,
     )
     images = [[f] for f in task.test.image]
-    maps = [str(task.out / f"{case}{end}") for case in task.test.case]
+    maps = [str(task.out / case) for case in task.test.case]  # the ending is added
     predictor.predict_from_files_sequential(images, maps)
     for file in task.out.glob("*.json"):
         file.unlink()
@@ -158,7 +158,7 @@ def main():
             trainer.run_training()
         except TimeIsUp:
             spent, trained = trainer.clock.spent(), time.time()
-        predict(task, trainer, facts["file_ending"])
+        predict(task, trainer)
         used = plans["configurations"][config]
         shape = dict(config=config, size=used["patch_size"], bs=used["batch_size"])
     finish(task, spent, trainer.begun, trained, steps=trainer.steps, **shape)
