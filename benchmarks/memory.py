@@ -1,6 +1,9 @@
-"""Peak memory of a whole run (all its processes together) over the number of cases.
+"""Peak memory of a whole run (all its processes together) of a lesson over the number of cases.
 
-usage: SEG_COURSE_DATA=... python benchmarks/memory.py 50 200        (Linux: shared pages are counted once, from /proc/PID/smaps_rollup)
+usage: SEG_COURSE_DATA=... python benchmarks/memory.py [hippocampus hippocampus3d ...] [50 200]
+
+One epoch of 20 batches, without tables of trials. Linux: shared pages are counted once, from
+/proc/PID/smaps_rollup.
 """
 
 import re
@@ -43,36 +46,31 @@ def peak_of(p):
     return top, one
 
 
-def peak(n):
-    "Peaks of a short run on n cases, MB"
+def peak(lesson, n):
+    "Peaks of a short run of a lesson on n cases, MB"
+    settings = dict(max_cases=n, epochs=1, batches=20)
     with tempfile.TemporaryDirectory() as tmp:
+        words = ["run", lesson, "--out", f"{tmp}/run"]
+        for name, value in settings.items():
+            words += ["-p", name, str(value)]
+        code = "from seg_course.out.cli import main; main()"
         p = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from seg_course.out.cli import main; main()",
-                "run",
-                "hippocampus",
-                "--out",
-                f"{tmp}/run",
-                "-p",
-                "max_cases",
-                str(n),
-                "-p",
-                "epochs",
-                "1",
-                "-p",
-                "batches",
-                "20",
-            ],
+            [sys.executable, "-c", code, *words],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
         top, one = peak_of(p)
         if p.returncode:
-            sys.exit(f"the run on {n} cases failed")
+            sys.exit(f"the run of {lesson} on {n} cases failed")
         return {"all processes, MB": round(top), "largest process, MB": round(one)}
 
 
+def main(words):
+    sizes = [int(w) for w in words if w.isdigit()] or [50, 200]
+    lessons = [w for w in words if not w.isdigit()] or ["hippocampus", "hippocampus3d"]
+    rows = {f"{name}, {n} cases": peak(name, n) for name in lessons for n in sizes}
+    keep("memory", rows)
+
+
 if __name__ == "__main__":
-    keep("memory", {f"{n} cases": peak(int(n)) for n in sys.argv[1:] or ("50", "200")})
+    main(sys.argv[1:])

@@ -277,6 +277,38 @@ def plot(runs, file):
     axes[0].figure.savefig(file)
 
 
+def _best_setting(runs):
+    "The runs of a peer with the setting and the minutes that give its best mean"
+    groups = [some for _, some in runs.groupby([runs.choice.map(json.dumps), runs.minutes])]
+    return max(groups, key=lambda some: case_scores(some).mean().mean())
+
+
+def _as_good(ours, cases, dice):
+    "(minutes, Dice) of the shortest runs of this project that are as good on the same cases"
+    for minutes, some in ours.groupby("minutes"):
+        scores = case_scores(some)
+        if cases.isin(scores.columns).all() and scores[cases].mean().mean() >= dice:
+            return minutes, scores[cases].mean().mean()
+    return None
+
+
+def reached(runs):
+    "After how many minutes this project has the best Dice that a peer has in any of its runs"
+    out = []
+    for (data, contestant), some in runs.groupby(["data", "contestant"]):
+        ours = runs[(runs.data == data) & (runs.contestant == "ours")]
+        if contestant == "ours" or not len(ours):
+            continue
+        best = _best_setting(some)
+        scores = case_scores(best)
+        dice, minutes = scores.mean().mean(), best.minutes.iloc[0]
+        found = _as_good(ours, scores.columns, dice)
+        here = f"{found[0]:g} min ({found[1]:.3f})" if found else "not reached on all these cases"
+        out.append(f"{data}, {CONTESTANTS[contestant]}: {dice:.3f} after {minutes:g} min; {here}")
+    begin = "The best of a peer's means, and the fewest minutes after which this project has it on "
+    return f"\n\n{begin}the same cases:\n\n- " + "\n- ".join(out)
+
+
 def unfair(contestants):
     "What the first lines of each contestant say about fairness"
     out = []
@@ -304,7 +336,8 @@ def report():
     runs = tests()
     if not len(runs):
         raise SystemExit(f"{RAW}: has no runs yet")
-    note = missing(runs) + unfair(c for c in CONTESTANTS if c in set(runs.contestant))
+    note = missing(runs) + reached(_plan_or_peer(runs))
+    note += unfair(c for c in CONTESTANTS if c in set(runs.contestant))
     unit = "Dice of a case; the gain is the mean over the same cases"
     keep("quality", table(runs), unit=unit, note=note)
     plot(runs, HERE / "quality.png")
