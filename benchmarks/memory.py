@@ -15,6 +15,8 @@ from pathlib import Path
 
 from common import keep
 
+MORE = dict(hippocampus3d=dict(ablate="none"))  # settings of a lesson, besides those of all
+
 
 def children(pid):
     "The process and all below it"
@@ -42,13 +44,13 @@ def peak_of(p):
     while p.poll() is None:
         m = [pss(q) for q in children(p.pid)]
         top, one = max(top, sum(m)), max(one, *m, 0)
-        time.sleep(0.3)
+        time.sleep(0.5)
     return top, one
 
 
 def peak(lesson, n):
     "Peaks of a short run of a lesson on n cases, MB"
-    settings = dict(max_cases=n, epochs=1, batches=20)
+    settings = dict(max_cases=n, epochs=1, batches=20) | MORE.get(lesson, {})
     with tempfile.TemporaryDirectory() as tmp:
         words = ["run", lesson, "--out", f"{tmp}/run"]
         for name, value in settings.items():

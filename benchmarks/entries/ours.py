@@ -2,7 +2,8 @@
 
 Unfair to it: the plan keeps a twentieth of the minutes back, and ends with a whole epoch.
 Unfair to others: the few steps that it times first are not counted, as preparation is not, and its
-prediction averages over mirror images, as it always does."""
+prediction averages over mirror images, as it always does. It trains in bfloat16 where the processor
+has it, as here, which the peers leave to their user."""
 
 import time
 from pathlib import Path
