@@ -190,6 +190,8 @@ def _components(mask):
     "(number of the target of each voxel, how many there are) of labels (Z,Y,X)"
     flat = mask.shape[0] == 1
     mask = np.ascontiguousarray(mask)
+    if mask.dtype == bool:  # cc3d 4.1.1 numbers background, too, in some of odd width
+        mask = mask.view(np.uint8)
     cc, n = cc3d.connected_components(
         mask[0] if flat else mask, connectivity=8 if flat else 26, return_N=True
     )

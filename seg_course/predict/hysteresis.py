@@ -17,7 +17,8 @@ def _pixels_of_components(
     msk,  # bool (Y,X)
 ):
     "Places of the mask's pixels in the flat picture, and the component of each, 1, 2, ..."
-    comp = cc3d.connected_components(msk, connectivity=8)
+    # as uint8, since cc3d 4.1.1 numbers background, too, in some bool pictures of odd width
+    comp = cc3d.connected_components(msk.view(np.uint8), connectivity=8)
     at = np.flatnonzero(msk)
     return at, comp.ravel()[at]
 
@@ -179,7 +180,7 @@ def hysteresis_map(
     _check_settings(levels, close, min_px, next_px, blank)
     for level in levels:
         msk = _select_components(prob, *level)
-        if np.count_nonzero(msk) > blank * msk.size:
+        if np.count_nonzero(msk) / max(msk.size, 1) > blank:
             return np.zeros_like(msk)
         if msk.any():
             msk = _tidy(msk, close, border, min_px)

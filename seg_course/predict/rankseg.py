@@ -58,10 +58,10 @@ def rank_scores(
     """Expected Dice of the first voxels, blind approximation (Dai and Li 2023)
 
     For 0 voxels it is the probability that there is nothing to find."""
-    p = np.asarray(p, float)
-    most = len(p) if most is None else most
     from scipy.signal import fftconvolve  # slow to import, and seldom needed
 
+    p = np.asarray(p, float)
+    most = len(p) if most is None else most
     first, chance = _count(p, exact)
     n = most + len(chance) - 1
     shares = 1 / np.arange(first + 2, first + 2 + n)  # of a mask of one voxel, ...
