@@ -91,7 +91,8 @@ def ratio(figures, less=False, rivals=None):
     if not theirs:
         return {}
     best = min(theirs) if less else max(theirs)
-    return dict(ratio=round(figures["seg_course"] / best, 2))
+    value = figures["seg_course"] / best
+    return dict(ratio=round(value, 2 if value >= 0.05 else 4))
 
 
 def _shown(value):

@@ -1,4 +1,4 @@
-"""How long imports take, each the best of seven new processes, less the start of the interpreter.
+"""How long imports take, each the best of seven new processes, all in turn, less the start of the interpreter.
 
 usage: python benchmarks/imports.py
 
@@ -9,44 +9,28 @@ compiles this project again and not the installed fastai.
 import os
 import subprocess
 import sys
-import time
+from functools import partial
 
-from common import keep
+from common import keep, ratio, rounds
+
+IMPORTS = {
+    "interpreter": "pass",
+    "seg_course alone": "import seg_course",
+    "seg_course": "from seg_course.all import *",
+    "fastai": "from fastai.vision.all import *",
+}
 
 
-def seconds(code):
-    "Best of seven processes"
-    keeps = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
-
-    def once():
-        t = time.perf_counter()
-        subprocess.run(
-            [sys.executable, "-c", code], check=True, stderr=subprocess.DEVNULL, env=keeps
-        )
-        return time.perf_counter() - t
-
-    return min(once() for _ in range(7))
+def run(code):
+    "A new process that keeps what it compiles"
+    env = {k: v for k, v in os.environ.items() if k != "PYTHONDONTWRITEBYTECODE"}
+    command = [sys.executable, "-c", code]
+    subprocess.run(command, check=True, stderr=subprocess.DEVNULL, env=env)
 
 
 if __name__ == "__main__":
-    bare = seconds("pass")
-    lib, everything, fastai = (
-        seconds(c) - bare
-        for c in (
-            "import seg_course",
-            "from seg_course.all import *",
-            "from fastai.vision.all import *",
-        )
-    )
-    keep(
-        "imports",
-        dict(
-            imports={
-                "seg_course": round(lib, 3),
-                "seg_course.all": round(everything, 2),
-                "fastai.vision.all": round(fastai, 2),
-                "ratio": round(everything / fastai, 2),
-            }
-        ),
-        unit="seconds",
-    )
+    seconds = rounds({name: partial(run, code) for name, code in IMPORTS.items()}, 7)
+    bare = seconds.pop("interpreter")
+    row = {name: round(s - bare, 3) for name, s in seconds.items()}
+    row |= ratio(row, less=True, rivals=["fastai"])
+    keep("imports", {"seg_course.all, fastai.vision.all": row}, unit="seconds")

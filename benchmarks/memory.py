@@ -6,6 +6,7 @@ One epoch of 20 batches, without tables of trials. Linux: shared pages are count
 /proc/PID/smaps_rollup.
 """
 
+import os
 import re
 import subprocess
 import sys
@@ -59,7 +60,6 @@ def peak(lesson, n):
         p = subprocess.Popen(
             [sys.executable, "-c", code, *words],
             stdout=subprocess.DEVNULL,
-            stderr=subprocess.DEVNULL,
         )
         top, one = peak_of(p)
         if p.returncode:
@@ -68,6 +68,8 @@ def peak(lesson, n):
 
 
 def main(words):
+    if "SEG_COURSE_DATA" not in os.environ:
+        sys.exit("SEG_COURSE_DATA is not set: without it, the lessons draw a few cases")
     sizes = [int(w) for w in words if w.isdigit()] or [50, 200]
     lessons = [w for w in words if not w.isdigit()] or ["hippocampus", "hippocampus3d"]
     rows = {f"{name}, {n} cases": peak(name, n) for name in lessons for n in sizes}

@@ -278,35 +278,42 @@ def plot(runs, file):
 
 
 def _best_setting(runs):
-    "The runs of a peer with the setting and the minutes that give its best mean"
+    "Of a peer's runs, the setting and minutes with the best mean among those with most cases"
     groups = [some for _, some in runs.groupby([runs.choice.map(json.dumps), runs.minutes])]
-    return max(groups, key=lambda some: case_scores(some).mean().mean())
+    most = max(len(case_scores(some).columns) for some in groups)
+    whole = [some for some in groups if len(case_scores(some).columns) == most]
+    return max(whole, key=lambda some: case_scores(some).mean().mean())
 
 
-def _as_good(ours, cases, dice):
-    "(minutes, Dice) of the shortest runs of this project that are as good on the same cases"
-    for minutes, some in ours.groupby("minutes"):
-        scores = case_scores(some)
-        if cases.isin(scores.columns).all() and scores[cases].mean().mean() >= dice:
-            return minutes, scores[cases].mean().mean()
-    return None
+def _sooner(ours, peer, data):
+    "The shortest runs of this project that are as good as a peer's on the cases of both, as text"
+    name, minutes = CONTESTANTS[peer.contestant.iloc[0]], peer.minutes.iloc[0]
+    scores = case_scores(peer)
+    begin = f"{data}, {name} after {minutes:g} min: {scores.mean().mean():.3f}"
+    for sooner, some in ours[ours.minutes < minutes].groupby("minutes"):
+        n = len(case_scores(some).columns.intersection(scores.columns))
+        gain, ends = compared(some, peer, data) if n else (-1, ())
+        if gain >= 0:
+            return f"{begin}; {sooner:g} min: {gain:+.3f} ({ends[0]:+.3f} to {ends[1]:+.3f}), {n} cases"
+    return f"{begin}; not reached in fewer minutes"
 
 
 def reached(runs):
-    "After how many minutes this project has the best Dice that a peer has in any of its runs"
+    "The fewest minutes of those that were run after which this project is as good as a peer's best"
     out = []
-    for (data, contestant), some in runs.groupby(["data", "contestant"]):
-        ours = runs[(runs.data == data) & (runs.contestant == "ours")]
-        if contestant == "ours" or not len(ours):
-            continue
-        best = _best_setting(some)
-        scores = case_scores(best)
-        dice, minutes = scores.mean().mean(), best.minutes.iloc[0]
-        found = _as_good(ours, scores.columns, dice)
-        here = f"{found[0]:g} min ({found[1]:.3f})" if found else "not reached on all these cases"
-        out.append(f"{data}, {CONTESTANTS[contestant]}: {dice:.3f} after {minutes:g} min; {here}")
-    begin = "The best of a peer's means, and the fewest minutes after which this project has it on "
-    return f"\n\n{begin}the same cases:\n\n- " + "\n- ".join(out)
+    for (data, threads, clock), group in runs.groupby(["data", "threads", "clock"]):
+        ours = group[group.contestant == "ours"]
+        for _, some in group[group.contestant != "ours"].groupby("contestant"):
+            peer = _best_setting(some)
+            if (ours.minutes < peer.minutes.iloc[0]).any():
+                out.append(_sooner(ours, peer, data))
+    if not out:
+        return ""
+    begin = (
+        "The best mean of a peer, and of the minutes that were run here, the fewest with a gain of 0 "
+        "or more over it, with the 95 % interval of the gain"
+    )
+    return f"\n\n{begin}:\n\n- " + "\n- ".join(out)
 
 
 def unfair(contestants):

@@ -70,8 +70,7 @@ all points.""",
     growth="""Per second of processor time, the start of the worker processes included, on a machine with much other work. A hundred cases
 are worked on in one process, more of them in two workers. If a case costs the same among 1,000 and among 10,000, the start of the workers
 costs 4 s in the preparation and 14 s in the scores, whose workers load PyTorch and MONAI, and a case 11 ms and 15 ms; in one process,
-without workers, it costs 8 ms and 13 ms. The samples include the start of their source, .34 ms a case, once for a training: with 100, 1,000
-and 3,000 cases, an epoch of the same number of batches takes the same time. The peak is that of all processes together.""",
+without workers, it costs 8 ms and 11 to 13 ms. The samples include the start of their source, which looks at each case once. The peak is that of all processes together.""",
     together="""The same training on one process and on two, joined by gloo, on the same two cores.""",
     quality="""![Dice against minutes of training](quality.png)
 
