@@ -5,7 +5,7 @@
 # %% auto #0
 __all__ = ['ignored', 'write_atomic', 'save_npy', 'write_json', 'write_csv', 'read_json', 'read_table', 'check_names',
            'check_path', 'check_frame', 'check_kind', 'check_items', 'check_number', 'check_array', 'split_series',
-           'few', 'label_map', 'ignored_label', 'shows_progress', 'progress']
+           'few', 'for_components', 'label_map', 'ignored_label', 'shows_progress', 'progress']
 
 # %% ../../nbs/00_files.common.ipynb #ca3d8a52
 import json
@@ -306,6 +306,14 @@ def few(
     if len(values) > most:
         shown.append("...")
     return "[" + ", ".join(shown) + "]"
+
+# %% ../../nbs/00_files.common.ipynb #d4c1a004
+def for_components(
+    mask: np.ndarray,  # bool, or labels as whole numbers
+) -> np.ndarray:  # contiguous, same shape; bool as uint8
+    "A mask as cc3d takes it: of bool pictures it numbers background, too, and lines it refuses"
+    mask = np.ascontiguousarray(mask)
+    return mask.view(np.uint8) if mask.dtype == bool else mask
 
 # %% ../../nbs/00_files.common.ipynb #262c4e8e
 def _raw_value(key):

@@ -18,7 +18,13 @@ import numpy as np
 import pandas as pd
 
 from ..files.behaviour import map_cases
-from ..files.common import check_frame, check_kind, split_series, write_atomic
+from seg_course.files.common import (
+    check_frame,
+    check_kind,
+    for_components,
+    split_series,
+    write_atomic,
+)
 from ..files.read import read_label, read_scan
 
 # %% ../../nbs/14_look.explore.ipynb #b658b51c
@@ -189,9 +195,7 @@ def slice_stats(
 def _components(mask):
     "(number of the target of each voxel, how many there are) of labels (Z,Y,X)"
     flat = mask.shape[0] == 1
-    mask = np.ascontiguousarray(mask)
-    if mask.dtype == bool:  # cc3d 4.1.1 numbers background, too, in some of odd width
-        mask = mask.view(np.uint8)
+    mask = for_components(mask)
     cc, n = cc3d.connected_components(
         mask[0] if flat else mask, connectivity=8 if flat else 26, return_N=True
     )

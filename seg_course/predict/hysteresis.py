@@ -10,15 +10,14 @@ import cc3d
 import numpy as np
 
 from ..files.behaviour import decoder
-from ..files.common import check_array
+from ..files.common import check_array, for_components
 
 # %% ../../nbs/69_predict.hysteresis.ipynb #c0a1d2e4
 def _pixels_of_components(
     msk,  # bool (Y,X)
 ):
     "Places of the mask's pixels in the flat picture, and the component of each, 1, 2, ..."
-    # as uint8, since cc3d 4.1.1 numbers background, too, in some bool pictures of odd width
-    comp = cc3d.connected_components(msk.view(np.uint8), connectivity=8)
+    comp = cc3d.connected_components(for_components(msk), connectivity=8)
     at = np.flatnonzero(msk)
     return at, comp.ravel()[at]
 
@@ -55,7 +54,8 @@ def _fill_pockets(
     "bool (Y,X): holes are filled, and what the mask encloses together with a border"
     if border not in _n_borders:
         raise ValueError(f'border {border!r}: choose "all", "one" or "none"')
-    background = cc3d.connected_components(~msk, connectivity=4)  # 0 is the mask itself
+    # 0 is the mask itself
+    background = cc3d.connected_components(for_components(~msk), connectivity=4)
     touches = np.zeros((4, int(background.max(initial=0)) + 1), bool)
     for k, side in enumerate(_sides):
         touches[k, background[side]] = True

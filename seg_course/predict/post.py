@@ -18,6 +18,7 @@ import numpy as np
 import seg_course.predict.hysteresis  # noqa: F401  it registers its decoder
 import seg_course.predict.rankseg  # noqa: F401  so does this one
 from ..files.behaviour import decoder, decoders, describe, resolve, rule, rules
+from ..files.common import for_components
 
 # %% ../../nbs/71_predict.post.ipynb #426b4b87
 def _check_probs(probs):
@@ -57,10 +58,10 @@ def _with_guess(msk, prob, label):
         return msk
     free = np.where(msk == 0, prob, 0)
     top = np.unravel_index(free.argmax(), free.shape)
-    likely = np.ascontiguousarray(free >= free[top] / 2)
+    likely = free >= free[top] / 2
     if free[top] < 0.001 or likely.mean() > 0.5:
         return msk
-    parts = cc3d.connected_components(likely, connectivity=26)
+    parts = cc3d.connected_components(for_components(likely), connectivity=26)
     return np.where(parts == parts[top], label, msk).astype(msk.dtype)
 
 # %% ../../nbs/71_predict.post.ipynb #cc268f52
@@ -126,7 +127,7 @@ def keep_largest(
     _check_labels(msk)
     if each:
         return sum((keep_largest(msk * (msk == c)) for c in _present(msk)), np.zeros_like(msk))
-    largest = cc3d.largest_k(np.ascontiguousarray(msk > 0), k=1, connectivity=26)
+    largest = cc3d.largest_k(for_components(msk > 0), k=1, connectivity=26)
     return msk * (largest > 0)
 
 # %% ../../nbs/71_predict.post.ipynb #287d69b7
@@ -138,7 +139,7 @@ def remove_small(
     "Connected components (26 neighbours) of a label under `min_px` voxels become background"
     _check_labels(msk)
     _check_amount("min_px", min_px, "voxels")
-    cleaned = cc3d.dust(np.ascontiguousarray(msk), threshold=min_px, connectivity=26)
+    cleaned = cc3d.dust(for_components(msk), threshold=min_px, connectivity=26)
     return cleaned.astype(msk.dtype)
 
 # %% ../../nbs/71_predict.post.ipynb #84ec3daa

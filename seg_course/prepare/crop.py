@@ -20,7 +20,7 @@ from edt import edt
 
 from ..files.behaviour import map_cases, step
 from ..files.cohort import read_case
-from ..files.common import check_frame, check_kind, ignored
+from ..files.common import check_frame, check_kind, for_components, ignored
 from ..files.scan import Scan, to_grid
 
 # %% ../../nbs/20_prepare.crop.ipynb #f50aeab8
@@ -118,8 +118,7 @@ def find_body(
 
     Raises `ValueError` if the values are no Hounsfield units."""
     values, stride = _coarse(scan)
-    dense = np.ascontiguousarray(values > -400)
-    body = cc3d.largest_k(dense, k=1, connectivity=6) > 0
+    body = cc3d.largest_k(for_components(values > -400), k=1, connectivity=6) > 0
     return _full(body, stride, scan.shape)
 
 # %% ../../nbs/20_prepare.crop.ipynb #2dc13d9c
@@ -147,7 +146,7 @@ def _inner_air(
     cropped,  # True: only what is as empty as air belongs to the room
 ):
     "Components of air, and the size of each in voxels; 0 for the air of the room"
-    air = np.ascontiguousarray(values < -500)
+    air = for_components(values < -500)
     components, n = cc3d.connected_components(air, connectivity=6, return_N=True)
     size = np.bincount(components.ravel(), minlength=n + 1).astype(float)
     size[0] = 0
@@ -313,7 +312,7 @@ def _thickest(
 ):
     "The part of a mask around its deepest voxel"
     deep = edt(np.ascontiguousarray(tissue), anisotropy=spacing)
-    cores = cc3d.connected_components(deep > deep.max() / 2, connectivity=26)
+    cores = cc3d.connected_components(for_components(deep > deep.max() / 2), connectivity=26)
     core = cores == cores.flat[deep.argmax()]
     return tissue & (edt(~core, anisotropy=spacing) <= deep.max() / 2)
 

@@ -11,7 +11,7 @@ import numpy as np
 import pandas as pd
 
 from ..files.cohort import read_case
-from ..files.common import check_frame
+from ..files.common import check_frame, for_components
 from ..files.scan import Scan
 from ..look.explore import mask_targets
 from ..prepare.split import size_bins
@@ -144,8 +144,8 @@ def pooled_soft_dice(
 # %% ../../nbs/46_score.challenge.ipynb #f3bb4fde
 def _shared_voxels(p, t):
     "Voxels that each lesion (row) and predicted component (column) share, 0 for background"
-    comp_p, n_p = cc3d.connected_components(p, connectivity=26, return_N=True)
-    comp_t, n_t = cc3d.connected_components(t, connectivity=26, return_N=True)
+    comp_p, n_p = cc3d.connected_components(for_components(p), connectivity=26, return_N=True)
+    comp_t, n_t = cc3d.connected_components(for_components(t), connectivity=26, return_N=True)
     shared = np.zeros((n_t + 1, n_p + 1), int)
     both = p & t
     np.add.at(shared, (comp_t[both], comp_p[both]), 1)
