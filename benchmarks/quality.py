@@ -316,6 +316,20 @@ def reached(runs):
     return f"\n\n{begin}:\n\n- " + "\n- ".join(out)
 
 
+def tried():
+    "What was tried on inner cases, so that the best setting takes part"
+    lines = [d for d in read_lines(RAW) if d["stage"] == "choose" and "mean" in d]
+    cells = {}
+    for d in lines:
+        cell = f"{d['data']}, {d['minutes']:g} min, {CONTESTANTS[d['contestant']]}"
+        setting = json.dumps(d["choice"])[1:-1].replace('"', "")
+        cells.setdefault(cell, []).append(f"{setting} ({d['mean']:.3f})")
+    if not cells:
+        return ""
+    said = "; ".join(f"{cell}: {' / '.join(settings)}" for cell, settings in cells.items())
+    return f"\n\nTried on inner cases (one training each): {said}."
+
+
 def unfair(contestants):
     "What the first lines of each contestant say about fairness"
     out = []
@@ -343,7 +357,7 @@ def report():
     runs = tests()
     if not len(runs):
         raise SystemExit(f"{RAW}: has no runs yet")
-    note = missing(runs) + reached(_plan_or_peer(runs))
+    note = missing(runs) + tried() + reached(_plan_or_peer(runs))
     note += unfair(c for c in CONTESTANTS if c in set(runs.contestant))
     unit = "Dice of a case; the gain is the mean over the same cases"
     keep("quality", table(runs), unit=unit, note=note)
