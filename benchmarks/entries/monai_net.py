@@ -6,8 +6,8 @@ of intensities), a sliding window with half overlap, `Invertd` back to the grid 
 BasicUNet with the loss and the rates of challenge_baseline, SegResNet as for BraTS, DynUNet as in
 the dynunet pipeline (SGD). The rates fall as a cosine by the clock.
 Unfair to it: on pictures it starts from nothing, since the weights of its FlexibleUNet are a
-download; no mirror images are averaged; in three minutes on volumes it makes some twenty steps,
-which says that the minutes are too few for it, and no more. Unfair to others: it may choose among
+download; no mirror images are averaged; on volumes it makes seven to ten steps a minute, which says
+that the minutes are too few for it, and no more. Unfair to others: it may choose among
 three networks."""
 
 import math
