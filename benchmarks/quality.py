@@ -244,12 +244,22 @@ def _plan_or_peer(runs):
     return runs[(runs.contestant != "ours") | (runs.choice.astype(str) == "{}")]
 
 
+def _best_of_minutes(runs):
+    "The runs of one contestant: of each number of minutes, those of the best setting"
+    parts = []
+    for _, some in runs.groupby("minutes"):
+        settings = some.choice.map(json.dumps)
+        parts.append(some[settings == some.groupby(settings)["mean"].mean().idxmax()])
+    return pd.concat(parts)
+
+
 def _plot_data(ax, name, runs):
     "One data set: a small dot for a seed, a large one for the mean"
     for contestant, label in CONTESTANTS.items():
         some = runs[runs.contestant == contestant]
         if not len(some):
             continue
+        some = _best_of_minutes(some)
         colour = f"C{list(CONTESTANTS).index(contestant)}"
         means = some.groupby("minutes")["mean"].mean()
         ax.plot(means.index, means, "o-", label=label, color=colour)

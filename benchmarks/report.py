@@ -165,13 +165,13 @@ def main():
     ax.axvline(1, color="k", lw=1)
     ax.set_xscale("log")
     for i, n in enumerate(names):
-        ax.text(bars[n] * 1.03, i, f"{bars[n]:.2f}x", va="center", fontsize=8)
+        ax.text(bars[n] * 1.03, i, f"{bars[n]:.3g}x", va="center", fontsize=8)
     ax.set(
         xlabel="times as fast as the best rival (log scale)",
-        xlim=(min(0.5, *bars.values()) * 0.8, max(bars.values()) * 1.5),
+        xlim=(min(0.5, *bars.values()) * 0.8, max(bars.values()) * 4),
     )
     ax.set_xticks(
-        t := [t for t in (0.5, 1, 2, 5, 10, 20, 50) if t < max(bars.values()) * 1.5],
+        t := [t for t in (0.5, 1, 2, 5, 10, 20, 50, 100, 200) if t < max(bars.values()) * 1.5],
         [f"{k:g}" for k in t],
     )
     ax.set_xticks([], minor=True)
