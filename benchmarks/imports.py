@@ -1,4 +1,4 @@
-"""How long imports take, each the best of seven new processes, all in turn, less the start of the interpreter.
+"""How long imports take: the best of seven new processes, in turn, less the interpreter's start.
 
 usage: python benchmarks/imports.py
 

@@ -224,6 +224,11 @@ def row_of(runs, ours, data):
     return row | {"seg_course's gain": gain, "95 %": f"{ends[0]} to {ends[1]}"}
 
 
+def _as_words(choice):
+    "Settings, which are JSON, as they are shown"
+    return choice[1:-1].replace('"', "")
+
+
 def table(runs):
     "Rows of the report"
     rows = {}
@@ -232,7 +237,7 @@ def table(runs):
         ours = group[(group.contestant == "ours") & (group.choice.astype(str) == "{}")]
         keys = [group.contestant, group.choice.map(json.dumps)]
         for (contestant, choice), some in group.groupby(keys, sort=False):
-            shown = "" if choice == "{}" else f" {choice[1:-1]}".replace('"', "")
+            shown = "" if choice == "{}" else f" {_as_words(choice)}"
             where = f"{minutes:g} {clock} min, {threads} thread{'s' * (threads > 1)}"
             name = f"{data}, {where}, {CONTESTANTS[contestant]}{shown}"
             rows[name] = row_of(some, ours, data)
@@ -332,7 +337,7 @@ def tried():
     cells = {}
     for d in lines:
         cell = f"{d['data']}, {d['minutes']:g} min, {CONTESTANTS[d['contestant']]}"
-        setting = json.dumps(d["choice"])[1:-1].replace('"', "")
+        setting = _as_words(json.dumps(d["choice"]))
         cells.setdefault(cell, []).append(f"{setting} ({d['mean']:.3f})")
     if not cells:
         return ""

@@ -7,7 +7,8 @@ so. The weights of the last step predict, with half overlap and mirror images, a
 Unfair to it: it is made for 250,000 steps on a card, augments in one thread here, and starts from
 nothing, on pictures too; after about a hundred steps one of the two labels of the hippocampus was
 not found at all, and on ACDC fifteen minutes are 21 steps of its 3D plan, or 446 of its 2D plan,
-which says that the minutes are too few for it, and no more. Unfair to others: it spends no minute on validation."""
+which says that the minutes are too few for it, and no more. Unfair to others: it spends no minute
+on validation."""
 
 import json
 import os
